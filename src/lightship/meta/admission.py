@@ -1,0 +1,43 @@
+"""Admission: the last word before an object is stored, for rules that must look at other objects.
+
+The server calls admission functions in order (mutating first, then validating); on a real cluster the same functions stand behind a
+webhook. Rules that need nothing but the object itself belong in `Resource.default` and `Resource.validate`.
+Contract: admission.k8s.io/v1 AdmissionRequest.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from .objects import Obj
+from .resources import Resource
+from .rest import User
+
+
+class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """`obj` is private to the request while mutating (change it in place), shared while validating (do not)."""
+
+    operation: Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
+    resource: Resource
+    subresource: str
+    namespace: str
+    name: str
+    obj: Obj | None
+    old: Obj | None
+    user: User
+    dry_run: bool = False
+
+
+Admit: TypeAlias = Callable[[AdmissionRequest], Awaitable[list[str] | None]]
+"""Let the request pass (return warnings or None) or raise `StatusError`."""
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """One admission rule set: which resources it wants to see, and the function that judges them."""
+
+    name: str
+    resources: tuple[Resource, ...]
+    """Empty: every resource."""
+    mutate: Admit | None = None
+    validate: Admit | None = None

@@ -1,0 +1,162 @@
+"""The verbs of a Kubernetes API as one Protocol, so that controllers cannot tell an in-process server from a cluster.
+
+`apiserver.local` and `client.http` implement `Transport`; `client.Client` wraps either. Everything here is values and signatures.
+Contract: Kubernetes API concepts; metav1.ListOptions, DeleteOptions, PodLogOptions.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+
+import msgspec
+
+from .objects import Obj
+from .resources import Resource
+
+EventType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
+PatchType: TypeAlias = Literal[
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+]
+JSON_PATCH: PatchType = "application/json-patch+json"
+MERGE_PATCH: PatchType = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH: PatchType = "application/strategic-merge-patch+json"
+APPLY_PATCH: PatchType = "application/apply-patch+yaml"
+
+
+class User(msgspec.Struct, frozen=True):
+    """Who asks: an authenticated identity."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: dict[str, list[str]] = {}
+
+
+class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
+    label_selector: str = ""
+    field_selector: str = ""
+    limit: int = 0
+    continue_: str = ""
+    resource_version: str = ""
+    resource_version_match: str = ""
+
+
+class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`timeout` in seconds, 0 for the server's own choice."""
+
+    label_selector: str = ""
+    field_selector: str = ""
+    resource_version: str = ""
+    resource_version_match: str = ""
+    allow_bookmarks: bool = True
+    send_initial_events: bool = False
+    timeout: int = 0
+
+
+class WriteOptions(msgspec.Struct, frozen=True, kw_only=True):
+    dry_run: bool = False
+    field_manager: str = ""
+    field_validation: str = ""
+    """Strict, Warn, Ignore, or empty for the server's default."""
+    force: bool = False
+
+
+class DeleteOptions(msgspec.Struct, frozen=True, kw_only=True):
+    grace_period_seconds: int | None = None
+    propagation_policy: str = ""
+    """Background, Foreground, Orphan, or empty for the kind's default."""
+    uid: str = ""
+    resource_version: str = ""
+    dry_run: bool = False
+
+
+class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
+    container: str = ""
+    follow: bool = False
+    previous: bool = False
+    tail_lines: int | None = None
+    since_seconds: int | None = None
+    since_time: str = ""
+    timestamps: bool = False
+    limit_bytes: int | None = None
+
+
+class Listing(NamedTuple):
+    """One page of a list; items are shared, never mutate them."""
+
+    items: list[Obj]
+    resource_version: str
+    continue_: str = ""
+    remaining: int | None = None
+
+
+class WatchEvent(NamedTuple):
+    """One line of a watch; the object is shared, never mutate it."""
+
+    type: EventType
+    object: Obj
+
+
+class Transport(Protocol):
+    """The API of a cluster for one user. Every method raises `meta.errors.StatusError` when the server refuses."""
+
+    async def get(self, resource: Resource, namespace: str, name: str, *, subresource: str = "") -> Obj: ...
+
+    async def list(self, resource: Resource, namespace: str, options: ListOptions) -> Listing:
+        """All namespaces when `namespace` is empty."""
+        ...
+
+    def watch(self, resource: Resource, namespace: str, options: WatchOptions) -> AsyncIterator[WatchEvent]:
+        """Ends when the server ends it; an ERROR event is raised as `StatusError` (410 Expired: list again)."""
+        ...
+
+    async def create(
+        self,
+        resource: Resource,
+        namespace: str,
+        obj: Obj,
+        *,
+        name: str = "",
+        subresource: str = "",
+        options: WriteOptions = ...,
+    ) -> Obj:
+        """`name` and `subresource` only for subresources that are created (`binding`, `token`, `eviction`)."""
+        ...
+
+    async def update(
+        self, resource: Resource, namespace: str, name: str, obj: Obj, *, subresource: str = "", options: WriteOptions = ...
+    ) -> Obj: ...
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        patch: Any,
+        *,
+        type: PatchType,
+        subresource: str = "",
+        options: WriteOptions = ...,
+    ) -> Obj: ...
+
+    async def delete(self, resource: Resource, namespace: str, name: str, options: DeleteOptions = ...) -> Obj:
+        """The deleted object, or a `Status`."""
+        ...
+
+    async def delete_collection(self, resource: Resource, namespace: str, selection: ListOptions, options: DeleteOptions = ...) -> None: ...
+
+    def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncIterator[bytes]:
+        """Chunks of a container's log as they come."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class NodeConnection(Protocol):
+    """What an API server asks of the node that runs a pod; `node` implements it, `main` wires it, the server calls it."""
+
+    def logs(self, namespace: str, pod: str, uid: str, options: LogOptions) -> AsyncIterator[bytes]:
+        """Raises `StatusError` (400 while the container has not started, as the kubelet says it)."""
+        ...
