@@ -1,0 +1,133 @@
+"""The seam between the node agent and whatever runs its pods: plain values in, addresses and exits out.
+
+The agent (`node.agent`) calls a `Runtime`; `node.sandbox` implements it with Linux namespaces, `node.process` with ordinary child
+processes. Values here know nothing of pods as API objects: the agent has already resolved images, environment, volumes and names.
+Both runtimes pass the same contract suite (`tests/node/contract.py`).
+"""
+
+import socket
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+
+class Mount(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to show inside a container: a host file or directory, or a fresh tmpfs when `source` is empty."""
+
+    target: str
+    """Absolute path inside the container."""
+    source: str = ""
+    """Absolute path on the host; empty for a tmpfs."""
+    read_only: bool = False
+    size: int | None = None
+    """Bytes that a tmpfs may hold; None: half of the machine's memory, the kernel's default."""
+
+
+class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What the containers of one pod share: address, hostname, process tree."""
+
+    id: str
+    """The pod's uid."""
+    name: str
+    namespace: str
+    directory: str
+    """The pod's private directory on the host; the runtime writes nowhere else. Created when missing."""
+    hostname: str = ""
+    """Empty: the pod's name."""
+    hosts: str = ""
+    """Lines for /etc/hosts besides those for localhost and the pod itself."""
+    resolv_conf: str = ""
+    """The whole /etc/resolv.conf; empty: name servers and search domains of the cluster for the pod's namespace."""
+
+
+class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One process to start inside a sandbox, with everything resolved."""
+
+    id: str
+    """Unique among all containers and restarts of this runtime; `Exit` carries it back."""
+    sandbox_id: str
+    name: str
+    argv: list[str]
+    env: dict[str, str]
+    """The whole environment: nothing is inherited. A PATH is added when there is none."""
+    log_path: str
+    """Host file that stdout and stderr are appended to, in CRI format. Its directory is created when missing."""
+    cwd: str = ""
+    """Empty: a private writable directory, which is also HOME when `env` names none."""
+    mounts: list[Mount] = []
+    read_only_paths: list[str] = []
+    """Host directories of the environment (interpreter, packages) to show at their own paths."""
+    termination_message_path: str = ""
+    """Path inside the container; the agent mounts a file there, the runtime only makes sure that it can be written."""
+    uid: int | None = None
+    gid: int | None = None
+
+
+class Exit(NamedTuple):
+    """A container has ended and its log is complete. A death by signal has `code` 128 + `signal`."""
+
+    container_id: str
+    code: int
+    signal: int
+    finished: float
+    """Seconds since the epoch."""
+
+
+class RuntimeFailure(Exception):
+    """The runtime itself could not do what was asked (no namespaces left, helper process gone): worth a retry."""
+
+
+class ContainerError(Exception):
+    """A container that never started: `reason` as in a container's status, `exit_code` as a shell would report it.
+
+    Reasons: `StartError` (code 127 not found, 126 not executable, 128 anything else), `CreateContainerError` (a mount or directory
+    could not be prepared, 128), `SandboxGone` (the pod's sandbox is not there any more, 128).
+    """
+
+    def __init__(self, reason: str, message: str, exit_code: int = 128) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.exit_code = exit_code
+
+
+class Runtime(Protocol):
+    """Runs pods on this machine. All methods are called from one event loop, the one that `start` ran in."""
+
+    @property
+    def kind(self) -> str:
+        """`sandbox` (Linux namespaces) or `process` (host mode)."""
+        ...
+
+    async def start(self) -> None:
+        """Make the pod network ready. Raises `RuntimeFailure` when this machine cannot."""
+        ...
+
+    async def close(self) -> None:
+        """End every container and give back everything; idempotent."""
+        ...
+
+    async def create_sandbox(self, spec: SandboxSpec) -> str:
+        """Make the pod's surroundings and return its IP address. Raises `RuntimeFailure`; the same id again returns the same address."""
+        ...
+
+    async def start_container(self, spec: ContainerSpec) -> int:
+        """Start a process; returns its pid on the host once the program really runs. Raises `ContainerError`."""
+        ...
+
+    async def signal(self, container_id: str, signum: int) -> None:
+        """Send a signal to the container's process (SIGKILL: to all that it started). A container that has ended is left alone."""
+        ...
+
+    def on_exit(self, callback: Callable[[Exit], None]) -> None:
+        """Call `callback` on the event loop once for each container that `start_container` returned for, also when its sandbox dies."""
+        ...
+
+    async def remove_sandbox(self, sandbox_id: str) -> None:
+        """Kill what runs, give back address and surroundings. The directory stays: it is the agent's. Idempotent."""
+        ...
+
+    async def listen(self, address: str, port: int, *, datagram: bool = False) -> socket.socket:
+        """A non-blocking bound (and, for streams, listening) socket as pods see the network. Raises `OSError`."""
+        ...
