@@ -74,7 +74,7 @@ class Exit(NamedTuple):
     """Seconds since the epoch."""
 
 
-class RuntimeFailure(Exception):
+class RuntimeUnavailableError(Exception):
     """The runtime itself could not do what was asked (no namespaces left, helper process gone): worth a retry."""
 
 
@@ -101,7 +101,7 @@ class Runtime(Protocol):
         ...
 
     async def start(self) -> None:
-        """Make the pod network ready. Raises `RuntimeFailure` when this machine cannot."""
+        """Make the pod network ready. Raises `RuntimeUnavailableError` when this machine cannot."""
         ...
 
     async def close(self) -> None:
@@ -109,7 +109,7 @@ class Runtime(Protocol):
         ...
 
     async def create_sandbox(self, spec: SandboxSpec) -> str:
-        """Make the pod's surroundings and return its IP address. Raises `RuntimeFailure`; the same id again returns the same address."""
+        """Make the pod's surroundings and return its IP address. Raises `RuntimeUnavailableError`; the same id again returns the same address."""
         ...
 
     async def start_container(self, spec: ContainerSpec) -> int:
