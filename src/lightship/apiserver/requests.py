@@ -1,0 +1,113 @@
+"""What travels between a front (HTTP or in-process) and the registry: the question, the answer, and nothing of either transport.
+
+`http` builds a `Request` from a URL and a user, `local` from a method call; the registry answers with an `Answer`, a `Page` or a
+stream of watch items. Refuses to know how anything is spelled on the wire beyond JSON bytes that are ready to be sent.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, TypeAlias
+
+from lightship.meta import codec
+from lightship.meta.objects import Obj
+from lightship.meta.resources import Resource
+from lightship.meta.rest import User
+from lightship.store import Event, Record
+
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+"""Annotation of the bookmark that ends the initial events of a watch-list."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One operation on one resource by one user. Authentication and authorization are over when the registry sees it."""
+
+    user: User
+    resource: Resource
+    namespace: str = ""
+    """Empty for cluster-scoped kinds and for "all namespaces"."""
+    name: str = ""
+    subresource: str = ""
+    warnings: list[str] = field(default_factory=list)
+    """Filled by the operation; HTTP sends each as a `Warning: 299 - "..."` header."""
+
+
+class Answer:
+    """One object for the client: its JSON bytes and its decoded form, each made only when somebody asks for it."""
+
+    __slots__ = ("_body", "_obj", "code", "record")
+
+    def __init__(self, code: int = 200, *, record: Record | None = None, obj: Obj | None = None) -> None:
+        self.code = code
+        self.record = record
+        self._obj = obj
+        self._body: bytes | None = None
+
+    @property
+    def body(self) -> bytes:
+        """JSON of the object; for a stored object the very bytes of the store."""
+        if self.record is not None:
+            return self.record.value
+        if self._body is None:
+            self._body = codec.encode(self._obj)
+        return self._body
+
+    @property
+    def obj(self) -> Obj:
+        """The object, shared: never mutate it."""
+        if self.record is not None:
+            return self.record.obj
+        return self._obj or {}
+
+
+class Page(NamedTuple):
+    """One page of a list: records whose bytes can be joined, the list's revision, and how to go on."""
+
+    records: Sequence[Record]
+    revision: int
+    continue_: str = ""
+    remaining: int | None = None
+
+
+class Bookmark:
+    """A watch item that carries no object, only how far the watch has come."""
+
+    __slots__ = ("object",)
+    type = "BOOKMARK"
+
+    def __init__(self, resource: Resource, revision: int, *, initial_events_end: bool = False) -> None:
+        metadata: Obj = {"resourceVersion": str(revision), "creationTimestamp": None}
+        if initial_events_end:
+            metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
+        self.object: Obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+
+    @property
+    def wire(self) -> bytes:
+        """The line of the watch stream, as `Event.wire`."""
+        return codec.encode({"type": self.type, "object": self.object}) + b"\n"
+
+
+Batch: TypeAlias = Sequence[Event | Bookmark]
+"""Watch items that are ready together; each has `.wire`, so that a front writes them in one go."""
+
+
+class TokenIssuer(Protocol):
+    """Signs ServiceAccount tokens; `tokens` implements it, `main` wires it."""
+
+    def issue(self, subject: "TokenSubject", audiences: Sequence[str], seconds: int) -> tuple[str, float]:
+        """The token and its expiry in seconds since the epoch. No audiences: those of the API server itself."""
+        ...
+
+
+class TokenSubject(NamedTuple):
+    """Whose token it is, and the object that it dies with (kind `Pod`, `Node` or `Secret`), if any."""
+
+    namespace: str
+    service_account: str
+    service_account_uid: str
+    bound_kind: str = ""
+    bound_name: str = ""
+    bound_uid: str = ""
+
+
+LogStream: TypeAlias = AsyncIterator[bytes]
