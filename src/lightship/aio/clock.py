@@ -48,3 +48,8 @@ class LoopClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def pause(seconds: float) -> None:
+    """Block the calling thread: for command-line processes that wait for another process, never on an event loop."""
+    time.sleep(seconds)

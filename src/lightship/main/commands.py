@@ -1,0 +1,40 @@
+"""The table of verbs. Adding a command is one line here; its module is loaded only when its name is typed."""
+
+from collections.abc import Sequence
+
+from lightship import __version__
+from lightship.cli.command import Command, dispatch
+
+GROUPS: Sequence[tuple[str, Sequence[Command]]] = (
+    (
+        "Platform",
+        (
+            Command("demo", "train a model on two nodes, from nothing to held-out accuracy", "lightship.main.demo"),
+            Command("up", "start the platform in the background", "lightship.main.up"),
+            Command("down", "stop it; its data stays", "lightship.main.down"),
+            Command("status", "say whether it runs and how to reach it", "lightship.main.status"),
+        ),
+    ),
+    (
+        "Objects",
+        (
+            Command("get", "list objects of a kind, or show one", "lightship.cli.get"),
+            Command("describe", "one object with its conditions and events", "lightship.cli.describe"),
+            Command("apply", "create or change objects from files", "lightship.cli.apply"),
+            Command("delete", "delete objects", "lightship.cli.delete"),
+            Command("logs", "print or follow the log of a pod", "lightship.cli.logs"),
+        ),
+    ),
+    (
+        "Capabilities",
+        (
+            Command("train", "training jobs: list, logs, suspend, resume, delete, runtimes", "lightship.train.cli"),
+            Command("images", "which environment an image name means", "lightship.node.cli"),
+        ),
+    ),
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command line without the program's name; returns the exit status."""
+    return dispatch(argv, GROUPS, version=f"lightship {__version__}")

@@ -1,0 +1,234 @@
+"""`lightship demo`: from nothing to a trained model, through the official Kubeflow SDK, in front of the user's eyes.
+
+Starts the platform when it does not run, submits one TrainJob of two nodes on the `torch-distributed` runtime, follows its log, checks the
+held-out accuracy, and says where the model is and how to look further. It is a client like any other: everything here can be typed by a
+user, and `examples/` shows how. The model goes to a PersistentVolumeClaim, so it outlives the pods.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lightship.aio.clock import pause
+from lightship.cli.command import add_instance_options
+from lightship.cli.errors import CliError
+from lightship.cli.output import say
+from lightship.cli.progress import Step, seconds
+
+from . import up
+from .instance import Instance, Running
+
+CLAIM = "digits-model"
+MOUNT = "/mnt/model"
+GOAL = 97.0
+"""Held-out accuracy in percent that the demo must exceed."""
+_EPOCH = re.compile(r"epoch (\d+)/(\d+) .*?accuracy ([0-9.]+)")
+
+
+class Timing(NamedTuple):
+    phase: str
+    seconds: float
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_instance_options(parser)
+    parser.add_argument("--nodes", type=int, default=2, help="how many nodes train together (default: 2)")
+    parser.add_argument("--epochs", type=int, default=20, help="passes over the training data (default: 20)")
+
+
+def run(args: argparse.Namespace) -> int:
+    instance = Instance(args.name, args.data_dir)
+    timings: list[Timing] = []
+    with _timed("start the platform", timings) as step:
+        running, fresh = up.ensure(instance)
+        step.update(note=running.api + ("" if fresh else " (was running)"))
+    with _timed("load the Kubeflow SDK", timings):
+        sdk = _load_sdk()
+    os.environ["KUBECONFIG"] = running.kubeconfig
+    job = _Job(sdk, running)
+    with _timed("submit the training job", timings):
+        job.submit(nodes=args.nodes, epochs=args.epochs)
+    with _timed(f"launch {args.nodes} nodes", timings) as step:
+        job.wait_running(step)
+    with _timed("train", timings) as step:
+        job.follow(step)
+    result = job.result()
+    _report(job, result, timings, running)
+    return 0
+
+
+class _timed(Step):  # noqa: N801 - reads as a verb at its call
+    """A step whose time goes into the table at the end."""
+
+    def __init__(self, title: str, timings: list[Timing]) -> None:
+        super().__init__(title)
+        self._title_of_timing = title
+        self._timings = timings
+
+    def __exit__(self, *how: Any) -> None:
+        super().__exit__(*how)
+        self._timings.append(Timing(self._title_of_timing, self.took))
+
+
+class _Sdk(NamedTuple):
+    """The official clients, loaded once: they cost seconds to import."""
+
+    trainer: Any
+    kubernetes: Any
+    options: Any
+    config: Any
+    train_digits: Callable[..., Any]
+
+
+def _load_sdk() -> _Sdk:
+    try:
+        import kubernetes
+        from kubeflow import trainer
+        from kubeflow.common.types import KubernetesBackendConfig
+        from kubeflow.trainer import options
+    except ImportError as error:
+        raise CliError(
+            f"the demo submits with the official Kubeflow SDK, and {error.name} is not installed", hint='pip install "lightship[demo]"'
+        ) from error
+    from lightship.train.runtime.digits import train_digits
+
+    return _Sdk(trainer, kubernetes, options, KubernetesBackendConfig, train_digits)
+
+
+class _Job:
+    """The demo's TrainJob, seen through the SDK and the Kubernetes client."""
+
+    def __init__(self, sdk: _Sdk, running: Running) -> None:
+        self._sdk = sdk
+        self._client = sdk.trainer.TrainerClient(sdk.config(namespace="default", config_file=running.kubeconfig))
+        self._core = sdk.kubernetes.client.CoreV1Api()
+        self.name = ""
+
+    def submit(self, *, nodes: int, epochs: int) -> None:
+        self._claim_volume()
+        self.name = self._client.train(
+            runtime="torch-distributed",
+            trainer=self._sdk.trainer.CustomTrainer(
+                func=self._sdk.train_digits,
+                func_args={"epochs": epochs, "output": MOUNT},
+                num_nodes=nodes,
+                packages_to_install=["scikit-learn"],
+                resources_per_node={"cpu": "500m", "memory": "1Gi"},
+            ),
+            options=[self._volume()],
+        )
+
+    def _claim_volume(self) -> None:
+        claim = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": CLAIM},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}},
+        }
+        try:
+            self._core.create_namespaced_persistent_volume_claim("default", claim)
+        except self._sdk.kubernetes.client.ApiException as error:
+            if error.status != 409:
+                raise
+
+    def _volume(self) -> Any:
+        o = self._sdk.options
+        pod = o.PodSpecPatch(
+            volumes=[{"name": "model", "persistentVolumeClaim": {"claimName": CLAIM}}],
+            containers=[o.ContainerPatch(name="node", volume_mounts=[{"name": "model", "mountPath": MOUNT}])],
+        )
+        job = o.JobTemplatePatch(spec=o.JobSpecPatch(template=o.PodTemplatePatch(spec=pod)))
+        jobset = o.JobSetSpecPatch(replicated_jobs=[o.ReplicatedJobPatch(name="node", template=job)])
+        return o.RuntimePatch(training_runtime_spec=o.TrainingRuntimeSpecPatch(template=o.JobSetTemplatePatch(spec=jobset)))
+
+    def _pods(self) -> list[Any]:
+        selector = f"jobset.sigs.k8s.io/jobset-name={self.name}"
+        found: list[Any] = self._core.list_namespaced_pod("default", label_selector=selector).items
+        return found
+
+    def wait_running(self, step: Step) -> None:
+        """Until every pod runs (or one has ended); shows what the node is doing meanwhile."""
+        while True:
+            pods = self._pods()
+            if pods and all(pod.status.phase != "Pending" for pod in pods):
+                return
+            for pod in pods:
+                _refuse_hopeless(pod)
+            step.update(note=next(iter(_notes(pods)), ""))
+            pause(0.05)
+
+    def follow(self, step: Step) -> None:
+        """Print what the first node says, its epochs as progress."""
+        for line in self._client.get_job_logs(self.name, follow=True):
+            for text in str(line).splitlines():
+                found = _EPOCH.search(text)
+                if found:
+                    epoch, last, accuracy = int(found[1]), int(found[2]), found[3]
+                    step.update(epoch / last, f"epoch {epoch}/{last}, held-out accuracy {accuracy} %")
+                else:
+                    step.line(f"    {text}")
+        self._client.wait_for_job_status(self.name, status={"Complete", "Failed"}, timeout=60, polling_interval=1)
+
+    def result(self) -> dict[str, Any]:
+        """The metrics that the job saved beside the model. Raises `CliError` when it failed."""
+        job = self._client.get_job(self.name)
+        directory = self.volume()
+        if job.status != "Complete" or directory is None:
+            raise CliError(f"the job {self.name} ended as {job.status}", hint=f"lightship train logs {self.name}")
+        found: dict[str, Any] = json.loads((directory / "metrics.json").read_text())
+        return {**found, "model": str(directory / "model.pt")}
+
+    def volume(self) -> Path | None:
+        claim = self._core.read_namespaced_persistent_volume_claim(CLAIM, "default")
+        if not claim.spec.volume_name:
+            return None
+        volume = self._core.read_persistent_volume(claim.spec.volume_name)
+        source = volume.spec.host_path or volume.spec.local
+        return Path(source.path) if source else None
+
+
+def _notes(pods: list[Any]) -> Iterator[str]:
+    for pod in pods:
+        for status in pod.status.container_statuses or []:
+            waiting = status.state.waiting
+            if waiting and waiting.message:
+                yield waiting.message
+
+
+def _refuse_hopeless(pod: Any) -> None:
+    for condition in pod.status.conditions or []:
+        if condition.type == "PodScheduled" and condition.status == "False":
+            raise CliError(f"the job does not fit this machine: {condition.message}", hint="lightship demo --nodes 1")
+    for status in pod.status.container_statuses or []:
+        waiting = status.state.waiting
+        if waiting and waiting.reason in ("ErrImagePull", "ImagePullBackOff"):
+            raise CliError(f"the pods' environment could not be made: {waiting.message}", hint="the log of the platform has more")
+
+
+def _report(job: _Job, result: dict[str, Any], timings: list[Timing], running: Running) -> None:
+    accuracy = float(result["accuracy"])
+    if accuracy <= 1:
+        accuracy *= 100
+    total = sum(t.seconds for t in timings)
+    say()
+    width = max(len(t.phase) for t in timings)
+    for phase, took in timings:
+        say(f"  {phase:<{width}}  {seconds(took):>10}")
+    say(f"  {'in all':<{width}}  {seconds(total):>10}")
+    say()
+    say(f"Held-out accuracy: {accuracy:.1f} %")
+    say(f"Model: {result['model']}")
+    say()
+    say("Look further:")
+    say(f"  export KUBECONFIG={running.kubeconfig}")
+    say("  lightship get trainjobs,jobsets,jobs,pods     # or kubectl, the same words")
+    say(f"  lightship train logs {job.name}")
+    say("  lightship down                                # the data stays; a second demo starts faster")
+    if accuracy <= GOAL:
+        print(f"lightship: accuracy {accuracy:.1f} % is not above {GOAL:.0f} %", file=sys.stderr)
+        raise SystemExit(1)

@@ -1,0 +1,105 @@
+"""`lightship up`: start the platform in the background and say how to reach it; `--foreground` for service managers."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from lightship.aio.clock import SystemClock
+from lightship.cli.command import add_format_option, add_instance_options
+from lightship.cli.errors import CliError
+from lightship.cli.output import render, say
+from lightship.cli.progress import seconds
+
+from . import daemon
+from .instance import Instance, Running
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_instance_options(parser)
+    add_format_option(parser, ("json", "yaml"))
+    parser.add_argument("--port", type=int, default=0, help="port of the API server (default: last time's, else any free one)")
+    parser.add_argument("--foreground", action="store_true", help="stay in this terminal; end with Ctrl-C")
+    parser.add_argument("--no-node", action="store_true", help="API server and controllers only: pods stay Pending")
+    parser.add_argument(
+        "--runtime",
+        choices=("auto", "sandbox", "process"),
+        default="auto",
+        help="how pods run: in Linux namespaces, or as plain processes (default: what this machine allows)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    instance = Instance(args.name, args.data_dir)
+    clock = SystemClock()
+    begun = clock.monotonic()
+
+    def say_ready(running: Running) -> None:
+        if args.output:
+            say(render(description(instance, running), args.output))
+            return
+        say(f'Lightship "{instance.name}" is ready ({seconds(clock.monotonic() - begun)})')
+        say(f"  API server  {running.api}")
+        say(f"  kubeconfig  {running.kubeconfig}")
+        say(f"  try         export KUBECONFIG={running.kubeconfig} && kubectl get nodes")
+
+    options = {"port": args.port, "node": not args.no_node, "runtime": args.runtime}
+    if args.foreground:
+        instance.prepare()
+        serve(instance, say_ready, **options)
+        return 0
+    existing = instance.running()
+    if existing is not None:
+        raise CliError(
+            f'"{instance.name}" is running already (process {existing.pid}, {existing.api})',
+            hint="`lightship up --name OTHER` starts a second one",
+        )
+    say_ready(daemon.start(instance, lambda ready: serve(instance, ready, **options)))
+    return 0
+
+
+def description(instance: Instance, running: Running) -> dict[str, Any]:
+    """The fields of `up -o json`: those of `status -o json`."""
+    return {
+        "name": instance.name,
+        "ready": True,
+        "api": running.api,
+        "kubeconfig": running.kubeconfig,
+        "pid": running.pid,
+        "dataDir": running.data_dir,
+    }
+
+
+def ensure(instance: Instance) -> tuple[Running, bool]:
+    """The running platform, started if need be; the second value tells whether it was started now."""
+    existing = instance.running()
+    if existing is not None:
+        return existing, False
+    return daemon.start(instance, lambda ready: serve(instance, ready)), True
+
+
+def serve(instance: Instance, ready: Callable[[Running], None], *, port: int = 0, node: bool = True, runtime: str = "auto") -> None:
+    """Run the platform in this process until SIGTERM or SIGINT. Raises `CliError` when it cannot start."""
+    from .platform import Config, Platform, new_event_loop
+
+    lock = instance.lock()
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, stop.set)
+        async with Platform(Config(instance=instance, port=port, node=node, runtime=runtime)) as platform:
+            instance.announce(platform.running)
+            ready(platform.running)
+            await stop.wait()
+            print("lightship: stopping", file=sys.stderr, flush=True)
+
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(main())
+    finally:
+        instance.withdraw()
+        del lock
