@@ -1,0 +1,77 @@
+"""The manager runs controllers: one client, one cache, one event recorder, and the order in which they start.
+
+`main` builds one per process, each capability adds its controllers. It hands controllers a client that remembers what they wrote
+(see `control.tracking`). It refuses to know any capability, and which server is at the other end.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+from lightship.aio.clock import Clock, SystemClock
+from lightship.client.cache import Cache
+from lightship.client.client import Client
+from lightship.control import tracking
+from lightship.control.controller import Controller
+from lightship.control.events import Recorder
+
+
+class Manager:
+    """Controllers and what they share. Randomness only spreads retries and names events; it may be seeded."""
+
+    def __init__(self, client: Client, *, clock: Clock | None = None, random: Random | None = None, component: str = "lightship") -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.random = random or Random()
+        self.client = client.with_hook(tracking.note)
+        self.cache = Cache(client, clock=self.clock, random=self.random)
+        self.recorder = Recorder(client, component, self.clock)
+        self.controllers: list[Controller] = []
+        self._running = False
+        self._started = asyncio.Event()
+
+    def add(self, controller: Controller) -> Controller:
+        """Add a controller; its informers exist from now on. Raises `RuntimeError` once the manager runs."""
+        if self._running:
+            raise RuntimeError(f'controller "{controller.name}" came too late: add controllers before the manager runs')
+        controller.bind(self.cache)
+        self.controllers.append(controller)
+        return controller
+
+    async def run(self) -> None:
+        """Start informers, wait for their first lists, then work until cancelled."""
+        self._running = True
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.cache.run(), name="informers")
+            group.create_task(self.recorder.run(), name="events")
+            await self.cache.wait_synced()
+            for controller in self.controllers:
+                group.create_task(controller.run(self.cache, self.clock), name=controller.name)
+            self._started.set()
+
+    async def wait_synced(self) -> None:
+        """Wait until all informers have their first lists and the workers have started."""
+        await self._started.wait()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Manager"]:
+        """Run in the background while the block lasts; entered when synced."""
+        async with background(self.run()):
+            await self.wait_synced()
+            yield self
+
+    def statistics(self) -> dict[str, dict[str, float]]:
+        """`Controller.statistics()` of each, by name."""
+        return {controller.name: controller.statistics() for controller in self.controllers}
+
+
+@asynccontextmanager
+async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Run `work` beside the block and cancel it at its end; if it fails first, the block is cancelled and the failure raised."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work)
+        try:
+            yield task
+        finally:
+            task.cancel()
