@@ -1,0 +1,88 @@
+"""What Pods are: small pure questions that the scheduler, the node, controllers and tables all ask.
+
+Defaults and validation of Pods are told in `pod_defaults` and `pod_checks` and offered here as `default_pod_spec` and
+`check_pod_spec`, for every kind that holds a pod template. Refuses to know where pods come from or run.
+Contract: core/v1 Pod; resource sums as component-helpers resource.PodRequests; QoS as the kubelet computes it.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from lightship.meta import conditions, quantity
+from lightship.meta.objects import Obj
+
+_TERMINAL = ("Succeeded", "Failed")
+
+
+def phase(pod: Obj) -> str:
+    """`Pending` until somebody says otherwise."""
+    return (pod.get("status") or {}).get("phase") or "Pending"
+
+
+def is_terminal(pod: Obj) -> bool:
+    """Succeeded or Failed: none of its containers will ever run again."""
+    return phase(pod) in _TERMINAL
+
+
+def is_ready(pod: Obj) -> bool:
+    return conditions.is_true(pod, "Ready")
+
+
+def node_name(pod: Obj) -> str:
+    return (pod.get("spec") or {}).get("nodeName") or ""
+
+
+def is_sidecar(container: Obj) -> bool:
+    """An init container that stays: `restartPolicy: Always`."""
+    return container.get("restartPolicy") == "Always"
+
+
+def containers(pod: Obj) -> Iterable[Obj]:
+    """Init containers first, then the others."""
+    spec = pod.get("spec") or {}
+    return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+
+
+def total_requests(pod: Obj) -> dict[str, str]:
+    """What a node must have free for the pod to run, by resource name.
+
+    The larger of what its containers ask for together and what its hungriest moment of initialization asks for (an init container
+    beside the sidecars started before it), plus the overhead. Requests given for the pod as a whole take precedence.
+    """
+    spec = pod.get("spec") or {}
+    running: Mapping[str, quantity.Number] = {}
+    for container in spec.get("containers") or ():
+        running = quantity.add(running, _requests(container))
+    sidecars: Mapping[str, quantity.Number] = {}
+    most: Mapping[str, quantity.Number] = {}
+    for container in spec.get("initContainers") or ():
+        beside = quantity.add(sidecars, _requests(container))
+        most = quantity.maximum(most, beside)
+        if is_sidecar(container):
+            sidecars = beside
+    total = quantity.maximum(quantity.add(running, sidecars), most)
+    total.update(_requests(spec))
+    return quantity.add(total, spec.get("overhead") or {})
+
+
+def _requests(container: Obj) -> dict[str, str]:
+    return (container.get("resources") or {}).get("requests") or {}
+
+
+def qos_class(pod: Obj) -> str:
+    """`Guaranteed`, `Burstable` or `BestEffort`, by the CPU and memory of all containers."""
+    guaranteed, best_effort = True, True
+    for container in containers(pod):
+        resources = container.get("resources") or {}
+        requests, limits = (_counted(resources.get(k)) for k in ("requests", "limits"))
+        best_effort = best_effort and not requests and not limits
+        # A missing request is taken from the limit by the defaults, so only the limits must be complete.
+        guaranteed = guaranteed and limits.keys() == {"cpu", "memory"} and all(limits[k] == v for k, v in requests.items())
+    if best_effort:
+        return "BestEffort"
+    return "Guaranteed" if guaranteed else "Burstable"
+
+
+def _counted(amounts: Mapping[str, quantity.Number] | None) -> dict[str, object]:
+    """The amounts that decide about quality of service; zero is as good as none."""
+    parsed = {k: quantity.parse(v) for k, v in (amounts or {}).items() if k in ("cpu", "memory")}
+    return {k: v for k, v in parsed.items() if v > 0}

@@ -1,0 +1,194 @@
+"""Make `src/lightship/kinds/data/*.json` from a running kube-apiserver, so that facts about kinds are read, never remembered.
+
+    python tools/make_kinds_data.py --server https://127.0.0.1:6443 --token TOKEN --ca ca.crt
+
+Asks for aggregated discovery, the OpenAPI v3 documents and the Table columns of every kind in `SERVED`, leaves out the prose, and
+writes two files: `resources.json` (names, scope, verbs, columns) and `schemas.json` (the schemas of those kinds and of everything they
+refer to). Only the standard library is used, so that any Python can run it.
+"""
+
+import argparse
+import json
+import pathlib
+import ssl
+import urllib.request
+from typing import Any
+
+SERVED = (
+    "v1/namespaces",
+    "v1/serviceaccounts",
+    "v1/configmaps",
+    "v1/secrets",
+    "v1/services",
+    "v1/endpoints",
+    "v1/pods",
+    "v1/nodes",
+    "v1/events",
+    "events.k8s.io/v1/events",
+    "batch/v1/jobs",
+    "coordination.k8s.io/v1/leases",
+    "discovery.k8s.io/v1/endpointslices",
+    "scheduling.k8s.io/v1/priorityclasses",
+    "apiextensions.k8s.io/v1/customresourcedefinitions",
+)
+"""What the server offers now, in the order in which discovery lists it."""
+
+ALSO = (
+    "io.k8s.api.authentication.v1.TokenRequest",
+    "io.k8s.api.authentication.v1.TokenReview",
+    "io.k8s.api.authentication.v1.SelfSubjectReview",
+    "io.k8s.api.authorization.v1.SelfSubjectAccessReview",
+    "io.k8s.api.authorization.v1.SelfSubjectRulesReview",
+    "io.k8s.api.authorization.v1.SubjectAccessReview",
+    "io.k8s.api.core.v1.Binding",
+    "io.k8s.api.core.v1.PodTemplateSpec",
+    "io.k8s.api.policy.v1.Eviction",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Status",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent",
+)
+"""Schemas of request bodies and answers that are no stored kinds."""
+
+SERVER_SCOPE_KEYS = "x-kubernetes-group-version-kind"
+DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+TARGET = pathlib.Path(__file__).resolve().parent.parent / "src" / "lightship" / "kinds" / "data"
+
+
+class Server:
+    """A kube-apiserver to read from."""
+
+    def __init__(self, address: str, token: str, ca: str | None) -> None:
+        self.address = address.rstrip("/")
+        self.token = token
+        self.tls = ssl.create_default_context(cafile=ca)
+        # Its own serving certificate as the trust anchor is common with throw-away servers and need not be a CA's.
+        self.tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+
+    def get(self, path: str, accept: str = "application/json") -> Any:
+        request = urllib.request.Request(self.address + path, headers={"Authorization": f"Bearer {self.token}", "Accept": accept})
+        with urllib.request.urlopen(request, context=self.tls) as answer:
+            return json.load(answer)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    arguments.add_argument("--server", required=True, help="address, such as https://127.0.0.1:6443")
+    arguments.add_argument("--token", required=True, help="bearer token of somebody who may list everything")
+    arguments.add_argument("--ca", help="PEM file that its certificate is checked against")
+    options = arguments.parse_args()
+    server = Server(options.server, options.token, options.ca)
+    components = read_components(server)
+    resources = read_resources(server, components)
+    wanted = [r["schema"] for r in resources.values()] + list(ALSO)
+    write("resources.json", resources)
+    write("schemas.json", reachable(components, wanted))
+
+
+def read_components(server: Server) -> dict[str, Any]:
+    """All component schemas of the groups that are served or referred to, without prose."""
+    found: dict[str, Any] = {}
+    prefixes = {group_path(s) for s in SERVED} | {"apis/authentication.k8s.io/v1", "apis/authorization.k8s.io/v1", "apis/policy/v1"}
+    for prefix in sorted(prefixes):
+        found.update(server.get(f"/openapi/v3/{prefix}")["components"]["schemas"])
+    return {name: without_prose(schema) for name, schema in found.items()}
+
+
+def read_resources(server: Server, components: dict[str, Any]) -> dict[str, Any]:
+    by_kind = {
+        (gvk["group"], gvk["version"], gvk["kind"]): name
+        for name, schema in components.items()
+        for gvk in schema.get(SERVER_SCOPE_KEYS, ())
+    }
+    discovered = read_discovery(server)
+    found = {}
+    for identity in SERVED:
+        resource = discovered[identity]
+        group, _, rest = identity.rpartition("/")[0].rpartition("/")
+        kind = resource["responseKind"]["kind"]
+        found[identity] = {
+            "kind": kind,
+            "singular": resource["singularResource"],
+            "namespaced": resource["scope"] == "Namespaced",
+            "shortNames": resource.get("shortNames", []),
+            "categories": resource.get("categories", []),
+            "verbs": resource["verbs"],
+            "subresources": {
+                s["subresource"]: {"kind": gvk_text(s["responseKind"]), "verbs": s["verbs"]} for s in resource.get("subresources", ())
+            },
+            "schema": by_kind[(group, rest, kind)],
+            "columns": [[c["name"], c["type"], c["format"], c["priority"]] for c in read_columns(server, identity)],
+        }
+    return found
+
+
+def read_discovery(server: Server) -> dict[str, Any]:
+    found = {}
+    for path in ("/api", "/apis"):
+        for group in server.get(path, DISCOVERY)["items"]:
+            for version in group["versions"]:
+                prefix = "/".join(p for p in (group["metadata"].get("name", ""), version["version"]) if p)
+                found.update({f"{prefix}/{r['resource']}": r for r in version["resources"]})
+    return found
+
+
+def read_columns(server: Server, identity: str) -> Any:
+    prefix, _, plural = identity.rpartition("/")
+    return server.get(f"/{group_path(identity)}/{plural}?limit=1", TABLE)["columnDefinitions"] if prefix else []
+
+
+def group_path(identity: str) -> str:
+    prefix = identity.rpartition("/")[0]
+    return f"apis/{prefix}" if "/" in prefix else f"api/{prefix}"
+
+
+def gvk_text(kind: dict[str, str]) -> str:
+    return "/".join(p for p in (kind.get("group", ""), kind.get("version", ""), kind["kind"]) if p)
+
+
+def without_prose(schema: Any) -> Any:
+    """A schema without descriptions; `properties` is a map of names, in which `description` may be a field."""
+    if isinstance(schema, list):
+        return [without_prose(s) for s in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {}
+    for key, value in schema.items():
+        if key == "properties":
+            found[key] = {name: without_prose(value[name]) for name in sorted(value)}
+        elif key != "description":
+            found[key] = without_prose(value)
+    return found
+
+
+def references(schema: Any) -> set[str]:
+    if isinstance(schema, list):
+        return set().union(*map(references, schema))
+    if not isinstance(schema, dict):
+        return set()
+    found = set().union(*map(references, schema.values()))
+    if isinstance(schema.get("$ref"), str):
+        found.add(schema["$ref"].rpartition("/")[2])
+    return found
+
+
+def reachable(components: dict[str, Any], wanted: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    while wanted:
+        name = wanted.pop()
+        if name not in found:
+            found[name] = components[name]
+            wanted.extend(references(components[name]))
+    return {name: found[name] for name in sorted(found)}
+
+
+def write(name: str, content: dict[str, Any]) -> None:
+    """One entry per line: small, and still readable in a diff."""
+    lines = [f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'))}" for key, value in content.items()]
+    target = TARGET / name
+    target.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    print(f"{target}: {len(content)} entries, {target.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
