@@ -9,7 +9,7 @@ import sys
 from types import TracebackType
 from typing import TextIO
 
-from ..aio.clock import Clock, SystemClock
+from lightship.aio.clock import Clock, SystemClock
 
 BAR = 24
 
@@ -37,7 +37,7 @@ class Step:
     """
 
     def __init__(self, title: str, *, stream: TextIO | None = None, clock: Clock | None = None) -> None:
-        self._title = title
+        self.title = title
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
         self._clock = clock or SystemClock()
@@ -55,7 +55,7 @@ class Step:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.took = self._clock.monotonic() - self._started
         mark = "✓" if error is None else "✗"
-        text = f"{mark} {self._title}  {seconds(self.took)}"
+        text = f"{mark} {self.title}  {seconds(self.took)}"
         self._stream.write(("\r\x1b[2K" if self._live else "") + text + "\n")
         self._stream.flush()
 
@@ -75,5 +75,5 @@ class Step:
 
     def _draw(self, gauge: str, note: str) -> None:
         width = shutil.get_terminal_size().columns
-        self._stream.write("\r\x1b[2K" + f"  {self._title}  {gauge}  {note}".rstrip()[: width - 1])
+        self._stream.write("\r\x1b[2K" + f"  {self.title}  {gauge}  {note}".rstrip()[: width - 1])
         self._stream.flush()

@@ -9,7 +9,7 @@ GROUPS: Sequence[tuple[str, Sequence[Command]]] = (
     (
         "Platform",
         (
-            Command("demo", "train a model on two nodes, from nothing to held-out accuracy", "lightship.main.demo"),
+            Command("demo", "train a model on two nodes, from nothing to held-out accuracy", "lightship.demo.command"),
             Command("up", "start the platform in the background", "lightship.main.up"),
             Command("down", "stop it; its data stays", "lightship.main.down"),
             Command("status", "say whether it runs and how to reach it", "lightship.main.status"),

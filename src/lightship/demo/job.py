@@ -1,81 +1,25 @@
-"""`lightship demo`: from nothing to a trained model, through the official Kubeflow SDK, in front of the user's eyes.
+"""The demo's TrainJob, seen through the official clients: the Kubeflow SDK submits and follows it, `kubernetes` watches its pods.
 
-Starts the platform when it does not run, submits one TrainJob of two nodes on the `torch-distributed` runtime, follows its log, checks the
-held-out accuracy, and says where the model is and how to look further. It is a client like any other: everything here can be typed by a
-user, and `examples/` shows how. The model goes to a PersistentVolumeClaim, so it outlives the pods.
+Called by `command`. The clients cost seconds to import, so they are loaded in a step of their own, when asked.
 """
 
-import argparse
 import json
-import os
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightship.aio.clock import pause
-from lightship.cli.command import add_instance_options
 from lightship.cli.errors import CliError
-from lightship.cli.output import say
-from lightship.cli.progress import Step, seconds
-
-from . import up
-from .instance import Instance, Running
+from lightship.cli.progress import Step
+from lightship.main.instance import Running
 
 CLAIM = "digits-model"
 MOUNT = "/mnt/model"
-GOAL = 97.0
-"""Held-out accuracy in percent that the demo must exceed."""
 _EPOCH = re.compile(r"epoch (\d+)/(\d+) .*?accuracy ([0-9.]+)")
 
 
-class Timing(NamedTuple):
-    phase: str
-    seconds: float
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    add_instance_options(parser)
-    parser.add_argument("--nodes", type=int, default=2, help="how many nodes train together (default: 2)")
-    parser.add_argument("--epochs", type=int, default=20, help="passes over the training data (default: 20)")
-
-
-def run(args: argparse.Namespace) -> int:
-    instance = Instance(args.name, args.data_dir)
-    timings: list[Timing] = []
-    with _timed("start the platform", timings) as step:
-        running, fresh = up.ensure(instance)
-        step.update(note=running.api + ("" if fresh else " (was running)"))
-    with _timed("load the Kubeflow SDK", timings):
-        sdk = _load_sdk()
-    os.environ["KUBECONFIG"] = running.kubeconfig
-    job = _Job(sdk, running)
-    with _timed("submit the training job", timings):
-        job.submit(nodes=args.nodes, epochs=args.epochs)
-    with _timed(f"launch {args.nodes} nodes", timings) as step:
-        job.wait_running(step)
-    with _timed("train", timings) as step:
-        job.follow(step)
-    result = job.result()
-    _report(job, result, timings, running)
-    return 0
-
-
-class _timed(Step):  # noqa: N801 - reads as a verb at its call
-    """A step whose time goes into the table at the end."""
-
-    def __init__(self, title: str, timings: list[Timing]) -> None:
-        super().__init__(title)
-        self._title_of_timing = title
-        self._timings = timings
-
-    def __exit__(self, *how: Any) -> None:
-        super().__exit__(*how)
-        self._timings.append(Timing(self._title_of_timing, self.took))
-
-
-class _Sdk(NamedTuple):
+class Sdk(NamedTuple):
     """The official clients, loaded once: they cost seconds to import."""
 
     trainer: Any
@@ -85,7 +29,7 @@ class _Sdk(NamedTuple):
     train_digits: Callable[..., Any]
 
 
-def _load_sdk() -> _Sdk:
+def load_sdk() -> Sdk:
     try:
         import kubernetes
         from kubeflow import trainer
@@ -97,13 +41,13 @@ def _load_sdk() -> _Sdk:
         ) from error
     from lightship.train.runtime.digits import train_digits
 
-    return _Sdk(trainer, kubernetes, options, KubernetesBackendConfig, train_digits)
+    return Sdk(trainer, kubernetes, options, KubernetesBackendConfig, train_digits)
 
 
-class _Job:
+class Job:
     """The demo's TrainJob, seen through the SDK and the Kubernetes client."""
 
-    def __init__(self, sdk: _Sdk, running: Running) -> None:
+    def __init__(self, sdk: Sdk, running: Running) -> None:
         self._sdk = sdk
         self._client = sdk.trainer.TrainerClient(sdk.config(namespace="default", config_file=running.kubeconfig))
         self._core = sdk.kubernetes.client.CoreV1Api()
@@ -208,27 +152,3 @@ def _refuse_hopeless(pod: Any) -> None:
         waiting = status.state.waiting
         if waiting and waiting.reason in ("ErrImagePull", "ImagePullBackOff"):
             raise CliError(f"the pods' environment could not be made: {waiting.message}", hint="the log of the platform has more")
-
-
-def _report(job: _Job, result: dict[str, Any], timings: list[Timing], running: Running) -> None:
-    accuracy = float(result["accuracy"])
-    if accuracy <= 1:
-        accuracy *= 100
-    total = sum(t.seconds for t in timings)
-    say()
-    width = max(len(t.phase) for t in timings)
-    for phase, took in timings:
-        say(f"  {phase:<{width}}  {seconds(took):>10}")
-    say(f"  {'in all':<{width}}  {seconds(total):>10}")
-    say()
-    say(f"Held-out accuracy: {accuracy:.1f} %")
-    say(f"Model: {result['model']}")
-    say()
-    say("Look further:")
-    say(f"  export KUBECONFIG={running.kubeconfig}")
-    say("  lightship get trainjobs,jobsets,jobs,pods     # or kubectl, the same words")
-    say(f"  lightship train logs {job.name}")
-    say("  lightship down                                # the data stays; a second demo starts faster")
-    if accuracy <= GOAL:
-        print(f"lightship: accuracy {accuracy:.1f} % is not above {GOAL:.0f} %", file=sys.stderr)
-        raise SystemExit(1)
