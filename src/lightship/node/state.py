@@ -1,0 +1,241 @@
+"""What the agent has observed of one pod: plain facts, recorded by events, read by the pure core (`sync`) and by `status`.
+
+The agent holds one `PodState` per pod and calls the recording methods below as things happen; nothing here decides anything.
+After a restart of the agent, `recover` rebuilds the facts from the pod's last reported status: its processes are gone, as after a reboot.
+All times are seconds since the epoch.
+"""
+
+from dataclasses import dataclass, field
+
+from lightship.meta import objects, times
+from lightship.meta.objects import Obj
+
+BACKOFF_START = 10.0
+BACKOFF_LIMIT = 300.0
+"""Restart and image back-off in seconds, doubling; forgotten after twice the limit without an event. Contract: kubelet defaults."""
+
+RETRY_START = 0.5
+RETRY_LIMIT = 122.0
+"""Seconds between tries to set up volumes or configuration. Contract: kubelet's volume manager."""
+
+LOST_CODE = 137
+LOST_REASON = "ContainerStatusUnknown"
+LOST_MESSAGE = "The container was running when the node agent stopped; it did not survive the restart of the node"
+NODE_RESTART = "NodeRestart"
+
+
+@dataclass(slots=True)
+class Finished:
+    """How one run of a container ended."""
+
+    id: str
+    code: int
+    signal: int
+    reason: str
+    message: str
+    started: float
+    finished: float
+
+
+@dataclass(slots=True)
+class Problem:
+    """Why something cannot be done for now, and when to try again."""
+
+    reason: str
+    message: str
+    since: float
+    retry_at: float
+    failures: int = 1
+    reported: bool = False
+
+
+@dataclass(slots=True)
+class ImageState:
+    pulling: bool = False
+    ready: bool = False
+    id: str = ""
+    problem: Problem | None = None
+
+
+@dataclass(slots=True)
+class ContainerState:
+    """`finished` is the latest end, `previous` the one before; `starts` counts runs, failed starts included."""
+
+    name: str
+    starts: int = 0
+    id: str = ""
+    running: bool = False
+    started: float = 0.0
+    finished: Finished | None = None
+    previous: Finished | None = None
+    done: bool = False
+    """An init container that succeeded in this sandbox; a new sandbox runs it again."""
+    problem: Problem | None = None
+    backoff: float = 0.0
+    backoff_at: float = 0.0
+    backoff_reported: str = ""
+    stop_at: float | None = None
+    killed: bool = False
+
+    def backing_off_until(self, now: float) -> float | None:
+        """When the next restart may happen, or None when it may happen now. Contract: client-go flowcontrol.Backoff as the kubelet uses it."""
+        if self.finished is None or not self.backoff:
+            return None
+        ended = self.finished.finished
+        if ended - self.backoff_at > 2 * BACKOFF_LIMIT:
+            return None
+        until = ended + self.backoff
+        return until if until > now else None
+
+
+@dataclass(slots=True)
+class PodState:
+    """Facts about one pod on this node."""
+
+    uid: str
+    containers: dict[str, ContainerState] = field(default_factory=dict)
+    images: dict[str, ImageState] = field(default_factory=dict)
+    start_time: float | None = None
+    volumes_ready: bool = False
+    volumes_problem: Problem | None = None
+    sandbox: bool = False
+    sandbox_problem: Problem | None = None
+    ip: str = ""
+    failure: tuple[str, str] | None = None
+    """Reason and message of a failure of the pod as a whole (deadline, node restart)."""
+    removed: bool = False
+    """The API object is gone: everything must stop."""
+    rejected: bool = False
+    """The pod was terminal before this agent saw it: nothing is ever started."""
+    stopping_since: float | None = None
+
+    def container(self, name: str) -> ContainerState:
+        if name not in self.containers:
+            self.containers[name] = ContainerState(name)
+        return self.containers[name]
+
+    def image(self, image: str) -> ImageState:
+        if image not in self.images:
+            self.images[image] = ImageState()
+        return self.images[image]
+
+    @property
+    def any_running(self) -> bool:
+        return any(c.running for c in self.containers.values())
+
+    # events -------------------------------------------------------------------------------------------------------------------------
+
+    def sandbox_created(self, ip: str) -> None:
+        self.sandbox, self.ip, self.sandbox_problem = True, ip, None
+
+    def sandbox_removed(self) -> None:
+        self.sandbox = False
+        for container in self.containers.values():
+            container.done, container.started = False, 0.0
+
+    def image_pulled(self, image: str, image_id: str) -> None:
+        self.images[image] = ImageState(ready=True, id=image_id)
+
+    def image_failed(self, image: str, reason: str, message: str, now: float) -> None:
+        """Retried after 10 s, 20 s, ... 300 s."""
+        state = self.image(image)
+        failures = state.problem.failures + 1 if state.problem else 1
+        delay = min(BACKOFF_LIMIT, BACKOFF_START * 2 ** min(failures - 1, 10))
+        self.images[image] = ImageState(problem=Problem(reason, message, now, now + delay, failures))
+
+    def container_started(self, name: str, container_id: str, now: float) -> None:
+        container = self.container(name)
+        self._count_start(container, now)
+        container.id, container.running, container.started = container_id, True, now
+        container.stop_at, container.killed = None, False
+
+    def container_failed_to_start(self, name: str, container_id: str, code: int, reason: str, message: str, now: float) -> None:
+        """The program could not be run at all: counts as a run that ended at once, as with a real container runtime."""
+        container = self.container(name)
+        self._count_start(container, now)
+        container.id = container_id
+        # 0 means the epoch: the kubelet reports it for a container that never started.
+        self._finish(container, Finished(container_id, code, 0, reason, message, 0.0, now))
+
+    def container_exited(self, container_id: str, code: int, signal: int, reason: str, message: str, finished: float) -> None:
+        """Unknown ids are ignored: an exit can arrive after its pod was given up."""
+        for container in self.containers.values():
+            if container.id == container_id and container.running:
+                self._finish(container, Finished(container_id, code, signal, reason, message, container.started, finished))
+
+    def container_problem(self, name: str, reason: str, message: str, now: float) -> None:
+        container = self.container(name)
+        container.problem = again(container.problem, reason, message, now)
+
+    def _count_start(self, container: ContainerState, now: float) -> None:
+        if container.finished is not None:
+            expired = container.finished.finished - container.backoff_at > 2 * BACKOFF_LIMIT
+            container.backoff = BACKOFF_START if expired or not container.backoff else min(BACKOFF_LIMIT, container.backoff * 2)
+            container.backoff_at = now
+        container.starts += 1
+        container.problem = None
+
+    def _finish(self, container: ContainerState, end: Finished) -> None:
+        container.previous, container.finished = container.finished, end
+        container.running = False
+        container.done = end.code == 0
+
+
+def again(problem: Problem | None, reason: str, message: str, now: float) -> Problem:
+    """The same problem once more (later retry), or a first one."""
+    failures = problem.failures + 1 if problem else 1
+    delay = min(RETRY_LIMIT, RETRY_START * 2 ** min(failures - 1, 10))
+    reported = problem is not None and problem.message == message and problem.reported
+    return Problem(reason, message, now, now + delay, failures, reported)
+
+
+def exit_reason(code: int) -> str:
+    return "Completed" if code == 0 else "Error"
+
+
+def recover(pod: Obj, now: float) -> PodState:
+    """The state of a pod as this agent finds it in the API: fresh, or with the history that its status tells."""
+    state = PodState(uid=objects.uid(pod))
+    status = objects.status(pod)
+    if status.get("startTime"):
+        state.start_time = times.parse(status["startTime"])
+    state.rejected = status.get("phase") in ("Succeeded", "Failed")
+    state.ip = status.get("podIP") or ""
+    if state.rejected and status.get("reason"):
+        state.failure = (status["reason"], status.get("message") or "")
+    lost = False
+    for entry in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
+        lost |= _recover_container(state.container(entry["name"]), entry, now)
+    if lost and objects.spec(pod).get("restartPolicy") == "Never":
+        state.failure = (NODE_RESTART, "The node agent restarted while the pod was running, and its restart policy is Never")
+    return state
+
+
+def _recover_container(container: ContainerState, entry: Obj, now: float) -> bool:
+    """True when the container was running and is lost."""
+    current = entry.get("state") or {}
+    last = _ended((entry.get("lastState") or {}).get("terminated"))
+    container.id = entry.get("containerID", "").partition("://")[2]
+    container.starts = int(entry.get("restartCount") or 0) + (1 if container.id else 0)
+    if "running" in current:
+        started = times.parse(current["running"].get("startedAt") or times.rfc3339(now))
+        container.previous = last
+        container.finished = Finished(container.id, LOST_CODE, 0, LOST_REASON, LOST_MESSAGE, started, now)
+        return True
+    ended = _ended(current.get("terminated"))
+    container.finished, container.previous = (ended, last) if ended else (last, None)
+    return False
+
+
+def _ended(terminated: Obj | None) -> Finished | None:
+    if not terminated:
+        return None
+    return Finished(
+        id=terminated.get("containerID", "").partition("://")[2],
+        code=int(terminated.get("exitCode") or 0),
+        signal=int(terminated.get("signal") or 0),
+        reason=terminated.get("reason") or "",
+        message=terminated.get("message") or "",
+        started=times.parse(terminated["startedAt"]) if terminated.get("startedAt") else 0.0,
+        finished=times.parse(terminated["finishedAt"]) if terminated.get("finishedAt") else 0.0,
+    )
