@@ -11,7 +11,7 @@ from lightship.kinds.pods import is_ready as pod_ready
 from lightship.kinds.pods import phase as pod_phase
 from lightship.meta.resources import Resource
 
-_POD_FIELDS = {
+_POD_FIELDS: dict[str, tuple[str, ...]] = {
     "spec.nodeName": ("spec", "nodeName"),
     "spec.restartPolicy": ("spec", "restartPolicy"),
     "spec.schedulerName": ("spec", "schedulerName"),

@@ -4,6 +4,7 @@ Called by the modules of this room, each of which adds to the facts of its kinds
 The schemas (by far the larger file) are read only when somebody asks for them. Refuses to know any rule.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def schema_ref(name: str) -> Obj:
 def resource(
     identity: str,
     *,
-    selectable: dict[str, tuple[str, ...]] | None = None,
+    selectable: Mapping[str, tuple[str, ...]] | None = None,
     prepare: Prepare | None = None,
     default: Default | None = None,
     validate: Validate | None = None,
