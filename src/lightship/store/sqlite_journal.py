@@ -20,6 +20,7 @@ from .errors import StoreError
 from .journal import Batch, Past, Settled
 from .lock import FileLock
 from .records import DELETED, Event, Row
+from .state import FIRST_REVISION
 
 Synchronous: TypeAlias = Literal["FULL", "NORMAL", "OFF"]
 
@@ -99,7 +100,8 @@ class SqliteJournal:
     # Opening: on the thread that opens the store.
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, cached_statements=2 * _GROUP_ROWS)
+        cached = 2 * _GROUP_ROWS
+        connection = sqlite3.connect(self._path, timeout=1, isolation_level=None, check_same_thread=False, cached_statements=cached)
         try:
             self._prepare(connection)
         except sqlite3.Error as error:
@@ -113,6 +115,7 @@ class SqliteJournal:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         # Exclusive: our own lock file keeps other writers out already, and SQLite then needs no shared memory and no lock calls.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA cell_size_check = ON")
         application, version = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
         empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
         if not empty and application != _APPLICATION_ID:
@@ -130,6 +133,7 @@ class SqliteJournal:
             oldest: int = self._connection.execute("SELECT oldest FROM history").fetchone()[0]
             found = self._connection.execute("SELECT revision, key, value, deleted, sum FROM log ORDER BY revision")
             rows = [self._checked(*columns) for columns in found]
+            self._check_complete(rows, oldest)
         except sqlite3.Error as error:
             self._connection.close()
             raise self._damaged(error) from error
@@ -140,14 +144,24 @@ class SqliteJournal:
         return Past(rows, max(rows[-1].revision if rows else 0, oldest), oldest)
 
     def _checked(self, revision: int, key: str, value: bytes, deleted: int, checksum: int) -> Row:
-        if zlib.crc32(value) != checksum:
+        if not isinstance(value, bytes) or _checksum(revision, key, value) != checksum:
             raise self._damaged(f"the value of {key} at revision {revision} does not match its checksum")
         return Row(revision, key, value, bool(deleted))
 
+    def _check_complete(self, rows: Sequence[Row], oldest: int) -> None:
+        """Before `oldest` superseded rows may be missing; after it, every revision has its row."""
+        expected = max(oldest, FIRST_REVISION) + 1
+        for row in rows:
+            if row.revision > oldest:
+                if row.revision != expected:
+                    raise self._damaged(f"revision {expected} is missing")
+                expected += 1
+
     def _damaged(self, why: object) -> StoreError:
-        return StoreError(
-            f"{self._path} is damaged ({why}): move it and its -wal file away, or put a backup in their place; nothing was changed"
-        )
+        if getattr(why, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            return StoreError(f"{self._path} is locked by another program that reads it: close that program and try again")
+        advice = "move it and its -wal file away, or put a backup in their place; nothing was changed"
+        return StoreError(f"{self._path} is damaged ({why}): {advice}")
 
     # Writing: on the writer thread, which alone touches the connection from now on.
 
@@ -213,8 +227,8 @@ class SqliteJournal:
     def _insert(self, events: list[Event]) -> None:
         columns: list[object] = []
         for event in events:
-            record = event.record
-            columns += (record.revision, record.key, record.value, event.type == DELETED, zlib.crc32(record.value))
+            revision, key, value = event.revision, event.record.key, event.record.value
+            columns += (revision, key, value, event.type == DELETED, _checksum(revision, key, value))
         self._connection.execute(f"INSERT INTO log VALUES {','.join(['(?,?,?,?,?)'] * len(events))}", columns)
 
     def _failure(self, error: sqlite3.Error) -> StoreError:
@@ -250,3 +264,7 @@ class SqliteJournal:
         self._connection.close()
         self._lock.release()
         item.loop.call_soon_threadsafe(item.done.set_result, None)
+
+
+def _checksum(revision: int, key: str, value: bytes) -> int:
+    return zlib.crc32(value, zlib.crc32(key.encode(), revision & 0xFFFFFFFF))
