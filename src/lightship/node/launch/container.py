@@ -1,0 +1,107 @@
+"""From fork to exec: what a container's process does to itself before it becomes the user's program.
+
+Called by the init of a sandbox in the freshly forked child, in its own mount namespace. Never returns: it ends in `execve` or in a
+report of why not, on the status socket that closes by itself when the program runs.
+"""
+
+import errno
+import os
+import resource
+import signal
+import socket
+from typing import Any, NoReturn
+
+from . import linux, rootfs, wire
+
+_NOT_FOUND, _NOT_EXECUTABLE, _FAILED = 127, 126, 128
+
+
+def run(spec: dict[str, Any], stdout: int, stderr: int, status: socket.socket) -> NoReturn:
+    """Become the program of `spec` (see `node.layout.container`)."""
+    try:
+        wire.send(status, {})  # the packet's credentials tell the other side our process id
+        _prepare(spec, stdout, stderr)
+        wire.send(status, _execute(spec["argv"], spec["env"]))
+    except OSError as error:
+        wire.send(status, {"reason": "CreateContainerError", "message": linux.explain(error), "code": _FAILED})
+    finally:
+        os._exit(_FAILED)
+
+
+def _prepare(spec: dict[str, Any], stdout: int, stderr: int) -> None:
+    os.setsid()
+    _expect_to_be_killed_first()
+    rootfs.enter(spec["root"])
+    null = os.open("/dev/null", os.O_RDWR)
+    for number, source in enumerate((null, stdout, stderr)):
+        os.dup2(source, number)
+    os.umask(0o022)
+    _limits()
+    linux.bound_capabilities()
+    _become(spec["uid"], spec["gid"], nested=spec["nested"])
+    _change_directory(spec["cwd"])
+    linux.forbid_new_privileges()
+    for signum in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_DFL)
+
+
+def _expect_to_be_killed_first() -> None:
+    """Short of memory, the machine should lose a pod and not the control plane."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("500")
+    except OSError:
+        pass
+
+
+def _limits() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for limit, wanted in ((resource.RLIMIT_NOFILE, 65_536), (resource.RLIMIT_NPROC, 32_768)):
+        _soft, hard = resource.getrlimit(limit)
+        resource.setrlimit(limit, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
+def _become(uid: int, gid: int, *, nested: bool) -> None:
+    """Take the asked-for identity. `nested`: only one id is mapped here, so a user namespace of our own gives it another number."""
+    if nested:
+        own_uid, own_gid = os.getuid(), os.getgid()
+        linux.unshare(linux.NEW_USER)
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {own_uid} 1"), ("gid_map", f"{gid} {own_gid} 1")):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+    elif uid or gid:
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+    linux.hold_capabilities(frozenset() if uid else linux.CONTAINER_CAPABILITIES)
+
+
+def _change_directory(path: str) -> None:
+    os.makedirs(path, exist_ok=True)
+    os.chdir(path)
+
+
+def _execute(argv: list[str], env: dict[str, str]) -> dict[str, Any]:
+    """Returns only when nothing could be executed: the report to send."""
+    program = argv[0]
+    found: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
+    for path in _candidates(program, env["PATH"]):
+        try:
+            os.execve(path, argv, env)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                found = error
+            elif os.path.exists(path):
+                return _refusal(f'exec "{path}": the interpreter in its first line is not there', _NOT_FOUND)
+    if found.errno == errno.ENOENT:
+        where = "no such file" if "/" in program else "executable file not found in $PATH"
+        return _refusal(f'exec "{program}": {where}', _NOT_FOUND)
+    return _refusal(f'exec "{program}": {found.strerror}', _NOT_EXECUTABLE)
+
+
+def _candidates(program: str, path: str) -> list[str]:
+    return [program] if "/" in program else [f"{directory or '.'}/{program}" for directory in path.split(":")]
+
+
+def _refusal(message: str, code: int) -> dict[str, Any]:
+    return {"reason": "StartError", "message": message, "code": code}

@@ -1,0 +1,151 @@
+"""Process 1 of a sandbox: sets up the pod's namespaces, starts containers on request, reports their ends.
+
+Forked by the launcher into a fresh process namespace; it talks to the node over one socket and dies when that closes, and with it, by
+the kernel's hand, every process of the pod. It keeps full rights over the pod's namespaces and so is never where user code runs.
+Requests: `start`, `signal`. Events: `ready` or `failed` once, then `exit`.
+"""
+
+import os
+import select
+import signal
+import socket
+from typing import Any, NamedTuple, NoReturn
+
+from . import container, linux, wire
+from .netlink import Netlink
+
+
+def run(spec: dict[str, Any], control: socket.socket) -> NoReturn:
+    """Be the pod described by `spec` (see `node.layout.sandbox`) until `control` closes."""
+    try:
+        _set_up(spec)
+        wire.send(control, {"event": "ready"})
+        Init(control).loop()
+    except OSError as error:
+        wire.send(control, {"event": "failed", "message": linux.explain(error)})
+    finally:
+        os._exit(0)
+
+
+def _set_up(spec: dict[str, Any]) -> None:
+    with Netlink() as cluster:  # opened before leaving the cluster's network, it still reaches it afterwards
+        linux.unshare(linux.NEW_NET | linux.NEW_NS | linux.NEW_UTS | linux.NEW_IPC)
+        linux.make_private("/")
+        linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
+        linux.set_hostname(spec["hostname"])
+        linux.setting("net/ipv6/conf/default/disable_ipv6", "1")  # the pod network has no IPv6: no addresses to wait for
+        linux.setting("net/ipv4/ip_unprivileged_port_start", "0")
+        linux.setting("net/ipv4/ping_group_range", "0 0")
+        cluster.add_veth(spec["interface"], spec["bridge"], "eth0", peer_pid=1)
+    with Netlink() as pod:
+        pod.set_up(pod.index("lo"))
+        pod.add_address(pod.index("eth0"), spec["address"], spec["prefix"])
+        pod.add_default_route(spec["gateway"])
+    linux.mount("tmpfs", spec["shm"], "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777")
+
+
+class _Container(NamedTuple):
+    id: str
+    view: int
+    """Its mount namespace, by which its descendants are known after it has ended."""
+
+
+class Init:
+    """The loop of process 1: one socket, and the ends of children."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._containers: dict[int, _Container] = {}  # by process id in this namespace
+        self._own_view = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+
+    def loop(self) -> None:
+        wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(wake, select.POLLIN)
+        while True:
+            ready = {fd for fd, _ in poll.poll()}
+            if wake in ready:
+                os.read(wake, 4096)
+                self._reap()
+            if self._control.fileno() in ready and not self._serve():
+                return
+
+    def _serve(self) -> bool:
+        packet = wire.receive(self._control)
+        if packet is None:
+            return False
+        request = packet.message
+        if request["op"] == "start":
+            self._start(request["container"], packet.fds)
+        elif request["op"] == "signal":
+            self._signal(request["id"], request["signal"])
+        return True
+
+    def _start(self, spec: dict[str, Any], fds: list[int]) -> None:
+        stdout, stderr, status = fds
+        with socket.socket(fileno=status) as report:
+            try:
+                pid, view = self._fork(spec, stdout, stderr, report)
+                self._containers[pid] = _Container(spec["id"], view)
+            except OSError as error:
+                wire.send(report, {"reason": "CreateContainerError", "message": f"fork: {error.strerror}", "code": 128})
+        os.close(stdout)
+        os.close(stderr)
+
+    def _fork(self, spec: dict[str, Any], stdout: int, stderr: int, report: socket.socket) -> tuple[int, int]:
+        """The child's process id and mount namespace. We enter the new namespace ourselves for a moment, to learn its name."""
+        linux.unshare(linux.NEW_NS)
+        try:
+            view = os.stat("/proc/self/ns/mnt").st_ino
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                container.run(spec, stdout, stderr, report)
+        finally:
+            linux.setns(self._own_view, linux.NEW_NS)
+        return pid, view
+
+    def _signal(self, container_id: str, signum: int) -> None:
+        for pid, found in self._containers.items():
+            if found.id == container_id:
+                os.kill(pid, signum)  # not reaped yet, so the number is still its own
+                if signum == signal.SIGKILL:
+                    _kill_view(found.view)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            ended = self._containers.pop(pid, None)
+            if ended is not None:
+                _kill_view(ended.view)
+                wire.send(self._control, {"event": "exit", "id": ended.id, "status": status})
+
+
+def _kill_view(view: int) -> None:
+    """Kill all that sees the files of one container, until nothing does: its descendants, whatever sessions they moved to."""
+    for _ in range(400):
+        found = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _view_of(pid) == view]
+        for pid in found:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if not found:
+            return
+        select.select((), (), (), 0.0005)
+
+
+def _view_of(pid: int) -> int:
+    """The mount namespace of a process; 0 for the dead."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/mnt").st_ino
+    except OSError:
+        return 0

@@ -1,0 +1,168 @@
+"""Builds the file tree that one container sees, and makes it the root directory of the calling process.
+
+Called by a container's process between fork and exec, in a mount namespace of its own. The plan (what to show where) was decided in
+`node.layout`; here it is only carried out. All of the host that a plan does not name is gone when `enter` returns: volumes are put in
+place after the old root is detached, so that no symbolic link inside a volume can lead a mount or a directory back to the host.
+"""
+
+import errno
+import os
+from typing import Any
+
+from . import linux
+
+_STAGED = "/.staged"
+_ROOM = "/.room"
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_DEVICE_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+}
+# Kernel settings of the whole machine: shown, never writable, since uid 0 of a pod may be the real one.
+_FROZEN = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+_HIDDEN = ("acpi", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list")
+_SAFE = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
+
+
+def enter(plan: dict[str, Any]) -> None:
+    """Change into the tree described by `plan` (see `node.layout.plan`). Raises `OSError` saying what could not be shown."""
+    stage = plan["stage"]
+    linux.mount("tmpfs", stage, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755,size=64m")
+    for path in plan["directories"]:
+        os.makedirs(stage + path, exist_ok=True)
+    for path, text in plan["links"].items():
+        os.symlink(text, stage + path)
+    for path in plan["system"]:
+        _bind_read_only(path, stage + path)
+    _kernel_files(stage)
+    _devices(stage, plan["shm"])
+    _stage(stage, plan["mounts"])
+    linux.pivot(stage)
+    for position, mount in enumerate(plan["mounts"]):
+        _place(f"{_STAGED}/{position}", mount)
+    _clear_stage(len(plan["mounts"]))
+
+
+def mask(path: str, *, directory: bool) -> None:
+    """Hide what is at `path` behind nothing: an empty directory or an empty device."""
+    if directory:
+        linux.mount("tmpfs", path, "tmpfs", linux.MS_RDONLY | _SAFE, "mode=755,size=0")
+    else:
+        linux.bind("/dev/null", path)
+
+
+def _bind_read_only(source: str, target: str) -> None:
+    os.makedirs(target, exist_ok=True)
+    linux.bind(source, target)
+    linux.make_read_only(target)
+
+
+def _kernel_files(stage: str) -> None:
+    proc = stage + "/proc"
+    os.mkdir(proc)
+    linux.mount("proc", proc, "proc", _SAFE)
+    for name in _FROZEN:
+        path = f"{proc}/{name}"
+        if os.path.exists(path):
+            linux.bind(path, path)
+            linux.make_read_only(path)
+    for name in _HIDDEN:
+        path = f"{proc}/{name}"
+        if os.path.exists(path):
+            mask(path, directory=os.path.isdir(path))
+    os.mkdir(stage + "/sys")
+    try:
+        linux.mount("sysfs", stage + "/sys", "sysfs", linux.MS_RDONLY | _SAFE)
+    except OSError:
+        pass  # a host that hides parts of its own /sys lets nobody mount another; pods do without
+
+
+def _devices(stage: str, shm: str) -> None:
+    dev = stage + "/dev"
+    os.mkdir(dev)
+    for name in _DEVICES:
+        os.close(os.open(f"{dev}/{name}", os.O_CREAT | os.O_CLOEXEC))
+        linux.bind(f"/dev/{name}", f"{dev}/{name}")
+    for name, text in _DEVICE_LINKS.items():
+        os.symlink(text, f"{dev}/{name}")
+    os.mkdir(dev + "/pts")
+    linux.mount("devpts", dev + "/pts", "devpts", linux.MS_NOSUID | linux.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
+    os.mkdir(dev + "/shm")
+    linux.bind(shm, dev + "/shm")
+
+
+def _stage(stage: str, mounts: list[dict[str, Any]]) -> None:
+    """Take hold of everything from the host, at places where no volume has a say."""
+    os.mkdir(stage + _STAGED)
+    for position, mount in enumerate(mounts):
+        spot = f"{stage}{_STAGED}/{position}"
+        if not mount["source"]:
+            os.mkdir(spot)
+            size = f",size={mount['size']}" if mount["size"] is not None else ""
+            linux.mount("tmpfs", spot, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777" + size)
+        elif os.path.isdir(mount["source"]):
+            os.mkdir(spot)
+            linux.bind(mount["source"], spot)
+        else:
+            os.close(os.open(spot, os.O_CREAT | os.O_CLOEXEC))
+            linux.bind(mount["source"], spot)
+        if mount["read_only"]:
+            linux.make_read_only(spot)
+
+
+def _place(spot: str, mount: dict[str, Any]) -> None:
+    """Move a staged mount to its path in the new tree, which is the only tree left."""
+    target = os.path.realpath(mount["target"])
+    directory = os.path.isdir(spot)
+    try:
+        _make_target(target, directory=directory)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES):
+            raise
+        _make_room(_nearest_directory(target))
+        _make_target(target, directory=directory)
+    linux.move(spot, target)
+
+
+def _make_target(target: str, *, directory: bool) -> None:
+    if directory:
+        os.makedirs(target, exist_ok=True)
+    elif not os.path.lexists(target):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.close(os.open(target, os.O_CREAT | os.O_CLOEXEC))
+
+
+def _nearest_directory(path: str) -> str:
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _make_room(directory: str) -> None:
+    """Put a writable directory over a read-only one and show all the old entries in it, so that a mount point can be added."""
+    os.mkdir(_ROOM)
+    linux.bind(directory, _ROOM)
+    linux.mount("tmpfs", directory, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755,size=1m")
+    with os.scandir(_ROOM) as entries:
+        for entry in entries:
+            shown = f"{directory}/{entry.name}"
+            if entry.is_symlink():
+                os.symlink(os.readlink(entry.path), shown)
+                continue
+            _make_target(shown, directory=entry.is_dir())
+            linux.bind(entry.path, shown)
+    linux.unmount(_ROOM)
+    os.rmdir(_ROOM)
+
+
+def _clear_stage(count: int) -> None:
+    for position in range(count):
+        spot = f"{_STAGED}/{position}"
+        if os.path.isdir(spot):
+            os.rmdir(spot)
+        else:
+            os.unlink(spot)
+    os.rmdir(_STAGED)

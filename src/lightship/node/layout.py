@@ -1,0 +1,157 @@
+"""Decides, purely, what a sandboxed container gets to see and how it is told: paths, mounts, environment.
+
+`node.sandbox` calls it with specs and the facts of the host; the result is plain JSON for `launch.init` and `launch.rootfs`, which
+carry it out without deciding anything. Parents are mounted before children, whatever order the spec named them in.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .runtime import ContainerSpec, Mount, SandboxSpec
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+WORK = "/workspace"
+"""Where a container starts, and has its HOME, when nobody says otherwise."""
+
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix")
+_DIRECTORIES = (
+    "/tmp",
+    "/run",
+    "/run/lock",
+    "/var/tmp",
+    "/var/log",
+    "/var/lib",
+    "/var/cache",
+    "/home",
+    "/mnt",
+    "/media",
+    "/srv",
+    "/root",
+    WORK,
+)
+_LINKS = {"/var/run": "/run", "/var/lock": "/run/lock"}
+_ETC = ("hosts", "hostname", "resolv.conf", "nsswitch.conf")
+NSSWITCH = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n"
+"""Name lookups in a pod ask its own files and the cluster's DNS, whatever the host is used to."""
+
+
+class Host(NamedTuple):
+    """What there is on this machine to show: `directories` to bind read-only, `links` of the root directory (path → text)."""
+
+    directories: tuple[str, ...]
+    links: dict[str, str]
+
+
+def look_around(root: str = "/") -> Host:
+    """The host's system directories; on merged-usr systems most are links."""
+    directories, links = [], {}
+    for path in _SYSTEM:
+        real = os.path.join(root, path[1:])
+        if os.path.islink(real):
+            links[path] = os.readlink(real)
+        elif os.path.isdir(real):
+            directories.append(path)
+    return Host(tuple(directories), links)
+
+
+class Places(NamedTuple):
+    """A sandbox's own corner below the pod's private directory."""
+
+    base: Path
+
+    @property
+    def root(self) -> Path:
+        """Empty; where a container's tree is put together, in its own mount namespace only."""
+        return self.base / "root"
+
+    @property
+    def shm(self) -> Path:
+        return self.base / "shm"
+
+    @property
+    def etc(self) -> Path:
+        return self.base / "etc"
+
+    def scratch(self, container: str) -> Path:
+        """What a container of that name may write besides its volumes; emptied at every start."""
+        return self.base / "scratch" / container
+
+
+def places(spec: SandboxSpec) -> Places:
+    return Places(Path(spec.directory, "sandbox"))
+
+
+def hostname(spec: SandboxSpec) -> str:
+    """At most the 63 bytes that the kernel and DNS agree on."""
+    return (spec.hostname or spec.name)[:63].rstrip("-.")
+
+
+def container(spec: ContainerSpec, where: Places, host: Host, *, ids: int) -> dict[str, Any]:
+    """The request for `launch.container`; `ids`: how many user ids the cluster maps, from 0 on."""
+    uid, gid = spec.uid or 0, spec.gid or 0
+    return {
+        "id": spec.id,
+        "argv": spec.argv,
+        "env": environment(spec),
+        "cwd": spec.cwd or WORK,
+        "uid": uid,
+        "gid": gid,
+        # With one mapped id a request for another can still be met in appearance: the same id under the wanted number.
+        "nested": (uid >= ids or gid >= ids) if ids > 1 else bool(uid or gid),
+        "root": plan(spec, where, host),
+    }
+
+
+def environment(spec: ContainerSpec) -> dict[str, str]:
+    """The spec's environment and the two variables that no program can do without."""
+    return {"PATH": DEFAULT_PATH, "HOME": WORK, **spec.env}
+
+
+def plan(spec: ContainerSpec, where: Places, host: Host) -> dict[str, Any]:
+    """What `launch.rootfs.enter` carries out. Raises `ValueError` for a mount that no tree can hold."""
+    mounts = [*_own_mounts(spec, where), *_shown(spec.read_only_paths, host.directories), *spec.mounts]
+    for mount in mounts:
+        if not mount.target.startswith("/") or os.path.normpath(mount.target) == "/":
+            raise ValueError(f'mount target "{mount.target}": must be an absolute path below /')
+        if mount.source and not mount.source.startswith("/"):
+            raise ValueError(f'mount source "{mount.source}": must be an absolute path')
+    return {
+        "stage": str(where.root),
+        "shm": str(where.shm),
+        "directories": list(_DIRECTORIES),
+        "links": {**host.links, **_LINKS},
+        "system": list(host.directories),
+        "mounts": [
+            {"source": m.source, "target": os.path.normpath(m.target), "read_only": m.read_only, "size": m.size}
+            for m in sorted(mounts, key=lambda m: len(Path(m.target).parts))
+        ],
+    }
+
+
+def _own_mounts(spec: ContainerSpec, where: Places) -> list[Mount]:
+    scratch = where.scratch(spec.name)
+    found = [Mount(source=str(scratch / name), target=target) for name, target in writable(spec).items()]
+    return found + [Mount(source=str(where.etc / name), target=f"/etc/{name}") for name in _ETC]
+
+
+def writable(spec: ContainerSpec) -> dict[str, str]:
+    """Directories on disk that a container may fill, by their names in its scratch space; memory would soon be full."""
+    found = {"work": WORK, "tmp": "/tmp", "var-tmp": "/var/tmp"}
+    home = os.path.normpath(spec.env.get("HOME") or WORK)
+    taken = {WORK, "/", *(os.path.normpath(m.target) for m in spec.mounts)}
+    if home.startswith("/") and home not in taken and not _covered(home, _SYSTEM):
+        found["home"] = home
+    return found
+
+
+def _shown(paths: Iterable[str], system: Iterable[str]) -> list[Mount]:
+    """Read-only views of an environment's directories, at the path that names them and at the one they really have."""
+    both = {os.path.normpath(p) for p in paths} | {os.path.realpath(p) for p in paths}
+    needed = [p for p in sorted(both) if not _covered(p, system)]
+    return [Mount(source=p, target=p, read_only=True) for p in needed if not _covered(p, [q for q in needed if q != p])]
+
+
+def _covered(path: str, tops: Iterable[str]) -> bool:
+    return any(path == top or path.startswith(top + "/") for top in tops)

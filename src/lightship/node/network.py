@@ -1,0 +1,72 @@
+"""Facts and bookkeeping of the pod network: which ranges it uses, and which pod has which address.
+
+Called by both runtimes, by the agent and by `main`. Pure: who really configures interfaces is `node.launch`.
+Contract: the ranges that kubeadm-made clusters use by custom; cluster DNS names as in the Kubernetes DNS specification.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+
+POD_CIDR = "10.244.0.0/16"
+SERVICE_CIDR = "10.96.0.0/16"
+BRIDGE = "ls0"
+BRIDGE_ADDRESS = "10.244.0.1"
+API_ADDRESS, API_PORT = "10.96.0.1", 443
+DNS_ADDRESS, DNS_PORT = "10.96.0.10", 53
+CLUSTER_DOMAIN = "cluster.local"
+LOOPBACK_CIDR = "127.244.0.0/16"
+"""Where host mode finds an address for each pod, on systems whose whole 127/8 is the loopback (Linux)."""
+RELAYED_PORTS = (80, 443)
+"""TCP ports outside the cluster that pods can reach unless the relay is told otherwise."""
+
+
+class AddressesExhaustedError(Exception):
+    """Every address of the range is in use."""
+
+
+class Addresses:
+    """Hands out the addresses of a range, each to one holder; a returned one rests as long as others are free."""
+
+    def __init__(self, cidr: str, *, reserved: int = 2) -> None:
+        """`reserved`: how many addresses at the start belong to the network itself (its name and the bridge)."""
+        self._network = ipaddress.ip_network(cidr)
+        self._reserved = reserved
+        self._held: dict[str, str] = {}
+        self._used: set[str] = set()
+        self._next = self._walk()
+
+    @property
+    def prefix(self) -> int:
+        return self._network.prefixlen
+
+    def allocate(self, holder: str) -> str:
+        """The holder's address, new or the one it has. Raises `AddressesExhaustedError`."""
+        if holder in self._held:
+            return self._held[holder]
+        for _ in range(self._network.num_addresses):
+            address = next(self._next)
+            if address not in self._used:
+                self._held[holder] = address
+                self._used.add(address)
+                return address
+        raise AddressesExhaustedError(f"all addresses of {self._network} are in use: {len(self._held)} pods")
+
+    def release(self, holder: str) -> None:
+        """Idempotent."""
+        self._used.discard(self._held.pop(holder, ""))
+
+    def _walk(self) -> Iterator[str]:
+        while True:
+            for offset in range(self._reserved, self._network.num_addresses - 1):
+                yield str(self._network[offset])
+
+
+def resolv_conf(namespace: str, *, server: str = DNS_ADDRESS, domain: str = CLUSTER_DOMAIN) -> str:
+    """What a pod's resolver needs so that short names of services work: dnsPolicy ClusterFirst."""
+    return f"nameserver {server}\nsearch {namespace}.svc.{domain} svc.{domain} {domain}\noptions ndots:5\n"
+
+
+def hosts_file(address: str, hostname: str, extra: str = "") -> str:
+    """/etc/hosts of a pod: itself, the loopback, and the lines its spec adds."""
+    lines = ("127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", f"{address}\t{hostname}")
+    return "\n".join(lines) + "\n" + (extra.rstrip("\n") + "\n" if extra else "")
