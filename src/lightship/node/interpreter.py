@@ -1,0 +1,94 @@
+"""The Python interpreters that are on this machine already: which distributions they have, and whether those satisfy requirements.
+
+`environments` asks before it builds anything, so that nothing is fetched twice. Version checks are deliberately coarse: `torch==2.13.0`
+is satisfied by any 2.13. Knows no image and no pod.
+"""
+
+import re
+import sys
+import sysconfig
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+SOURCE_ROOT = Path(__file__).resolve().parents[2]
+"""Where this package itself is imported from; elsewhere than the interpreter's packages when it is installed editable."""
+
+_REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?:(==|>=|~=)\s*([0-9][^\s,;]*))?\s*$")
+
+
+class Interpreter(msgspec.Struct, frozen=True):
+    """One Python with its packages. `prefix` is where its scripts live, `base` where its standard library does."""
+
+    prefix: Path
+    base: Path
+    packages: tuple[Path, ...]
+
+    @property
+    def scripts(self) -> Path:
+        return self.prefix / "bin"
+
+    @property
+    def roots(self) -> list[Path]:
+        """Every directory that must be readable for this interpreter to work."""
+        found = {self.prefix, self.base, self.base.resolve(), *(p for p in self.packages if not p.is_relative_to(self.prefix))}
+        if not SOURCE_ROOT.is_relative_to(self.prefix):
+            found.add(SOURCE_ROOT)
+        return sorted(found)
+
+    def versions(self) -> dict[str, str]:
+        """Distribution → version of everything installed."""
+        found: dict[str, str] = {}
+        for distribution in metadata.distributions(path=[str(p) for p in self.packages]):
+            name = distribution.metadata["Name"]
+            if name:
+                found.setdefault(canonical(name), distribution.version)
+        return found
+
+    def satisfies(self, requirements: Iterable[str]) -> bool:
+        """Are all requirements installed, at least in the asked-for major and minor version?"""
+        return all(self._has(requirement) for requirement in requirements)
+
+    def _has(self, requirement: str) -> bool:
+        match = _REQUIREMENT.match(requirement)
+        if match is None:
+            return False
+        name, operator, version = match.groups()
+        # One lookup instead of reading the metadata of every package there is.
+        distribution = next(iter(metadata.distributions(name=name, path=[str(p) for p in self.packages])), None)
+        return distribution is not None and (operator is None or _fits(distribution.version, operator, version))
+
+
+def running() -> Interpreter:
+    """The interpreter that runs this program."""
+    return Interpreter(Path(sys.prefix), Path(sys.base_prefix), _site_directories(sys.prefix))
+
+
+def base() -> Interpreter:
+    """The interpreter that the running one's virtual environment was made from; itself outside of one."""
+    return Interpreter(Path(sys.base_prefix), Path(sys.base_prefix), _site_directories(sys.base_prefix))
+
+
+def canonical(name: str) -> str:
+    """Contract: PEP 503 normalized names."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _site_directories(prefix: str) -> tuple[Path, ...]:
+    places = {sysconfig.get_path(kind, vars={"base": prefix, "platbase": prefix}) for kind in ("purelib", "platlib")}
+    return tuple(sorted(Path(place) for place in places))
+
+
+def _fits(installed: str, operator: str, wanted: str) -> bool:
+    have, want = _release(installed), _release(wanted)
+    if operator == "==":
+        return have[:2] == want[:2]
+    return have >= want
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version: `2.13.0+cpu` → (2, 13, 0)."""
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()
