@@ -13,11 +13,10 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from lightship.aio.clock import Clock
 from lightship.client.client import Client
+from lightship.kinds import EVENTS
 from lightship.meta import errors, objects, times
 from lightship.meta.objects import Obj
-from lightship.meta.resources import Resource
 
-EVENTS = Resource(group="", version="v1", kind="Event", plural="events")
 log = logging.getLogger(__name__)
 
 EventKind: TypeAlias = Literal["Normal", "Warning"]

@@ -16,17 +16,27 @@ from lightship.client.client import Client
 from lightship.control import tracking
 from lightship.control.controller import Controller
 from lightship.control.events import Recorder
+from lightship.control.leader import Election
 
 
 class Manager:
     """Controllers and what they share. Randomness only spreads retries and names events; it may be seeded."""
 
-    def __init__(self, client: Client, *, clock: Clock | None = None, random: Random | None = None, component: str = "lightship") -> None:
+    def __init__(
+        self,
+        client: Client,
+        *,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        component: str = "lightship",
+        election: Election | None = None,
+    ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.random = random or Random()
         self.client = client.with_hook(tracking.note)
         self.cache = Cache(client, clock=self.clock, random=self.random)
         self.recorder = Recorder(client, component, self.clock)
+        self._election = election
         self.controllers: list[Controller] = []
         self._running = False
         self._started = asyncio.Event()
@@ -40,15 +50,26 @@ class Manager:
         return controller
 
     async def run(self) -> None:
-        """Start informers, wait for their first lists, then work until cancelled."""
+        """Start informers, wait for their first lists (and to be elected), then work until cancelled.
+
+        Raises an exception group with `LeadershipLost` when the Lease was lost: nothing of this manager works any more then.
+        """
         self._running = True
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.cache.run(), name="informers")
-            group.create_task(self.recorder.run(), name="events")
-            await self.cache.wait_synced()
-            for controller in self.controllers:
-                group.create_task(controller.run(self.cache, self.clock), name=controller.name)
-            self._started.set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.cache.run(), name="informers")
+                group.create_task(self.recorder.run(), name="events")
+                await self.cache.wait_synced()
+                if self._election is not None:
+                    await self._election.acquire()
+                    group.create_task(self._election.hold(), name="leader election")
+                for controller in self.controllers:
+                    group.create_task(controller.run(self.cache, self.clock), name=controller.name)
+                self._started.set()
+        finally:
+            # Only now, when no worker is left that could still write.
+            if self._election is not None:
+                await self._election.release()
 
     async def wait_synced(self) -> None:
         """Wait until all informers have their first lists and the workers have started."""
