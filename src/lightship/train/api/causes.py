@@ -1,0 +1,38 @@
+"""How the API server and its webhooks word what a kind's rules refuse.
+
+Called by the rules of each kind. Rules are written as Python here, as CEL expressions upstream; the texts are the same.
+Contract: apiextensions-apiserver CEL validation of Kubernetes 1.33 and later (scalar values are shown, structured ones left out).
+"""
+
+from typing import Any
+
+from lightship.meta import codec
+from lightship.meta.errors import Cause, invalid_value
+
+IMMUTABLE = "field is immutable"
+
+
+def refused(field: str, value: Any, message: str) -> Cause:
+    """What a failed CEL rule on `field` answers."""
+    if isinstance(value, dict | list):
+        return Cause(field, f"Invalid value: {message}")
+    return invalid_value(field, value, message)
+
+
+def rejected(field: str, value: Any, message: str) -> Cause:
+    """What a webhook answers of `field`: structured values are shown as JSON."""
+    if isinstance(value, dict | list):
+        return Cause(field, f"Invalid value: {codec.encode(value).decode()}: {message}")
+    return invalid_value(field, value, message)
+
+
+def unchanged(field: str, new: Any, old: Any, message: str = IMMUTABLE) -> list[Cause]:
+    """The rule `self == oldSelf`: like CEL's, it looks only at fields that are there before and after."""
+    if new is None or old is None or new == old:
+        return []
+    return [refused(field, new, message)]
+
+
+def by_key(items: Any, key: str) -> dict[str, Any]:
+    """A list of type map as the map it is: two of them are equal whatever their order."""
+    return {item.get(key, ""): item for item in items or () if isinstance(item, dict)}

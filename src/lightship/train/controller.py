@@ -1,0 +1,174 @@
+"""The TrainJob controller: one JobSet per TrainJob, and the JobSet's fate back into the TrainJob's status.
+
+A thin shell: what to build is `plugins.FRAMEWORK.build`, what to report is `status.decide`, both pure. The runtime is read once and kept in
+a snapshot; a JobSet that runs is never touched again. Pods, jobs and services are the JobSet controller's, wherever that runs.
+Contract: Trainer 2.3 TrainJob controller.
+"""
+
+from collections.abc import Iterable
+
+from lightship.builtin.api import JOB_SETS
+from lightship.client.informer import Informer
+from lightship.control.controller import Controller
+from lightship.control.manager import Manager
+from lightship.control.outcome import Done, Outcome, RequeueAfter, Terminal
+from lightship.control.watch import Watch, itself, owner
+from lightship.kinds import CONFIG_MAPS
+from lightship.meta import objects
+from lightship.meta.errors import StatusError, is_already_exists
+from lightship.meta.objects import Key, Obj
+from lightship.meta.resources import Resource
+
+from . import snapshot, status
+from .api import (
+    CLUSTER_TRAINING_RUNTIMES,
+    CONTROLLER_NAME,
+    GROUP,
+    RESOURCES_CREATION_FAILED,
+    RUNTIME_NOT_SUPPORTED,
+    TRAIN_JOBS,
+    TRAINING_RUNTIMES,
+)
+from .errors import JobSetTakenError, RuntimeMissingError, TrainError, UnsupportedError
+from .plugins import FRAMEWORK, Framework
+
+_RUNTIMES = {(GROUP, r.kind): r for r in (TRAINING_RUNTIMES, CLUSTER_TRAINING_RUNTIMES)}
+_EVENT_LIMIT = 950
+"""Characters of an error that fit into an event beside its introduction."""
+BY_RUNTIME = "runtime"
+"""Index of TrainJobs by the runtime that they name."""
+
+
+def runtime_resource(ref: Obj) -> Resource | None:
+    """The kind of runtime that a `runtimeRef` names; None when it is not one of ours."""
+    return _RUNTIMES.get((ref.get("apiGroup") or GROUP, ref.get("kind") or CLUSTER_TRAINING_RUNTIMES.kind))
+
+
+def controllers(manager: Manager, framework: Framework = FRAMEWORK) -> list[Controller]:
+    """The controllers of this room, for the manager to run."""
+    jobs = manager.cache.informer(TRAIN_JOBS)
+    jobs.add_index(BY_RUNTIME, _runtime_of)
+    reconciler = TrainJobs(manager, framework)
+    watches = [itself(TRAIN_JOBS), owner(JOB_SETS, TRAIN_JOBS), *(_users(jobs, r) for r in (TRAINING_RUNTIMES, CLUSTER_TRAINING_RUNTIMES))]
+    return [Controller("trainjob", reconciler, watches=watches, workers=4)]
+
+
+class TrainJobs:
+    """Reconciles one TrainJob."""
+
+    def __init__(self, manager: Manager, framework: Framework) -> None:
+        self._client = manager.client
+        self._recorder = manager.recorder
+        self._clock = manager.clock
+        self._framework = framework
+        self._jobs = manager.cache.informer(TRAIN_JOBS)
+        self._jobsets = manager.cache.informer(JOB_SETS)
+        self._runtimes = {r: manager.cache.informer(r) for r in (TRAINING_RUNTIMES, CLUSTER_TRAINING_RUNTIMES)}
+
+    async def reconcile(self, key: Key) -> Outcome:
+        job = self._jobs.get(key)
+        if job is None or objects.is_deleting(job) or objects.spec(job).get("managedBy", CONTROLLER_NAME) != CONTROLLER_NAME:
+            return Done()
+        jobset = self._own_jobset(job)
+        failure: status.Failure | None = None
+        error: Exception | None = None
+        if not status.is_finished(job):
+            try:
+                jobset = await self._ensure_jobset(job, jobset)
+            except UnsupportedError as unsupported:
+                failure = status.Failure(RUNTIME_NOT_SUPPORTED, str(unsupported))
+            except (StatusError, TrainError) as caught:
+                error = caught
+                self._report(job, caught)
+        return await self._conclude(job, jobset, failure, error)
+
+    async def _conclude(self, job: Obj, jobset: Obj | None, failure: status.Failure | None, error: Exception | None) -> Outcome:
+        """Write what there is to say even when building failed, then end as the failure demands."""
+        decision = status.decide(job, jobset, self._clock.now(), failure)
+        if decision.delete_jobset and jobset is not None and not objects.is_deleting(jobset):
+            # Before the status is written: should it fail, the next attempt finds the job unfinished and tries again.
+            await self._client.delete(JOB_SETS, objects.name(jobset), objects.namespace(jobset), missing_ok=True)
+        await self._client.patch_status(TRAIN_JOBS, job, decision.status)
+        if error is not None:
+            raise error
+        if failure is not None:
+            raise Terminal(failure.reason, failure.message)
+        return Done() if decision.requeue_after is None else RequeueAfter(decision.requeue_after)
+
+    def _own_jobset(self, job: Obj) -> Obj | None:
+        found = self._jobsets.get(objects.key(job))
+        return found if found is not None and objects.is_controlled_by(found, job) else None
+
+    async def _ensure_jobset(self, job: Obj, jobset: Obj | None) -> Obj | None:
+        """Make the JobSet, or bring a suspended one up to date; a running one stays as it is."""
+        if jobset is not None and (objects.is_deleting(jobset) or not (status.is_suspended(job) or status.is_suspended(jobset))):
+            return jobset
+        runtime = await self._first_runtime(job) if jobset is None else await self._kept_runtime(job)
+        for obj in self._framework.build(job, runtime):
+            jobset = await self._apply_jobset(job, obj, jobset)
+        return jobset
+
+    async def _apply_jobset(self, job: Obj, wanted: Obj, live: Obj | None) -> Obj:
+        if live is None:
+            try:
+                return await self._client.create(JOB_SETS, wanted)
+            except StatusError as error:
+                if not is_already_exists(error):
+                    raise
+            live = await self._client.get(JOB_SETS, objects.name(wanted), objects.namespace(wanted))
+        if not objects.is_controlled_by(live, job):
+            raise JobSetTakenError(f'JobSet "{objects.name(live)}" exists and is not controlled by this TrainJob: rename one of them')
+        # Lists replace lists: what a runtime patch no longer says goes away. Nothing is stored when nothing differs.
+        patch = {"metadata": {k: v for k, v in wanted["metadata"].items() if k in ("labels", "annotations")}, "spec": wanted["spec"]}
+        return await self._client.patch(JOB_SETS, objects.name(live), patch, objects.namespace(live))
+
+    async def _first_runtime(self, job: Obj) -> Obj:
+        """The runtime as it is now, kept from now on; or as it was kept, if this is not the first attempt after all."""
+        runtime = await self._live_runtime(objects.spec(job)["runtimeRef"], objects.namespace(job))
+        if runtime is not None:
+            try:
+                await self._client.create(CONFIG_MAPS, snapshot.make(job, runtime))
+                return runtime
+            except StatusError as error:
+                if not is_already_exists(error):
+                    raise
+        return await self._kept_runtime(job)
+
+    async def _kept_runtime(self, job: Obj) -> Obj:
+        kept = await self._client.get_or_none(CONFIG_MAPS, snapshot.name(job), objects.namespace(job))
+        if kept is None:
+            ref = objects.spec(job)["runtimeRef"]
+            raise RuntimeMissingError(f'{ref["kind"]} specified in TrainJob is not found: there is no "{ref["name"]}"')
+        return snapshot.read(job, kept)
+
+    async def _live_runtime(self, ref: Obj, namespace: str) -> Obj | None:
+        resource = runtime_resource(ref)
+        if resource is None:
+            raise UnsupportedError(f"unsupported runtime: {ref.get('kind')}.{ref.get('apiGroup')}")
+        key = Key(namespace if resource.namespaced else "", ref["name"])
+        return self._runtimes[resource].get(key) or await self._client.get_or_none(resource, key.name, key.namespace)
+
+    def _report(self, job: Obj, error: Exception) -> None:
+        text = str(error)
+        if len(text) > _EVENT_LIMIT:
+            text = text[:_EVENT_LIMIT] + " ..."
+        self._recorder.event(job, "Warning", RESOURCES_CREATION_FAILED, f"TrainJob resources reconciliation failed: {text}")
+
+
+def _runtime_of(job: Obj) -> Iterable[str]:
+    ref = objects.spec(job).get("runtimeRef") or {}
+    yield _runtime_key(ref.get("kind") or CLUSTER_TRAINING_RUNTIMES.kind, objects.namespace(job), ref.get("name", ""))
+
+
+def _runtime_key(kind: str, namespace: str, name: str) -> str:
+    return f"{kind}/{'' if kind == CLUSTER_TRAINING_RUNTIMES.kind else namespace}/{name}"
+
+
+def _users(jobs: Informer, runtime: Resource) -> Watch:
+    """A runtime that appears wakes the TrainJobs that wait for it."""
+
+    def users(obj: Obj) -> Iterable[Key]:
+        found = jobs.by_index(BY_RUNTIME, _runtime_key(runtime.kind, objects.namespace(obj), objects.name(obj)))
+        return [objects.key(job) for job in found if not status.is_finished(job)]
+
+    return Watch(runtime, users)
