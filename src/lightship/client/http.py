@@ -135,9 +135,9 @@ class HttpTransport:
         self._pool.close()
         await self._clock.sleep(0)  # let the loop close the sockets
 
-    async def fetch(self, path: str) -> bytes:
-        """The body at any path: `/version`, `/readyz`, discovery. Raises `StatusError` unless the answer is 2xx."""
-        return await self._request("GET", path, b"", JSON)
+    async def fetch(self, path: str, *, accept: str = JSON) -> bytes:
+        """The body at any path, in any form: `/version`, discovery, Tables. Raises `StatusError` unless the answer is 2xx."""
+        return await self._request("GET", path, b"", JSON, accept)
 
     # Requests
 
@@ -149,10 +149,10 @@ class HttpTransport:
             raise errors.unavailable(f"{method} {self.server}{target}: the answer is not JSON: {error}") from error
         return found
 
-    async def _request(self, method: str, target: str, body: bytes, content_type: str) -> bytes:
+    async def _request(self, method: str, target: str, body: bytes, content_type: str, accept: str = JSON) -> bytes:
         """Send until there is an answer that is not "later": busy servers say when to come again, stale tokens are read again."""
         for attempt in range(BUSY_RETRIES + 1):
-            status, headers, answer = await self._once(method, target, body, content_type)
+            status, headers, answer = await self._once(method, target, body, content_type, accept)
             if status < 300:
                 return answer
             if status == 429 and attempt < BUSY_RETRIES and headers.get("retry-after", "").isdigit():
@@ -161,12 +161,12 @@ class HttpTransport:
                 raise wire.error(status, answer)
         raise wire.error(status, answer)
 
-    async def _once(self, method: str, target: str, body: bytes, content_type: str) -> tuple[int, dict[str, str], bytes]:
+    async def _once(self, method: str, target: str, body: bytes, content_type: str, accept: str) -> tuple[int, dict[str, str], bytes]:
         """One request and its answer; sent a second time where the connection proved stale and twice does no more than once."""
         for fresh in (False, True):
             try:
                 async with asyncio.timeout(self._timeout), self._pool.request(fresh=fresh) as connection:
-                    response = await connection.exchange(self._head(method, target, body, content_type))
+                    response = await connection.exchange(self._head(method, target, body, content_type, accept))
                     return response.status, response.headers, await response.read()
             except ConnectionLost as error:
                 if fresh or error.answered or (error.sent and method not in IDEMPOTENT):
@@ -195,9 +195,9 @@ class HttpTransport:
         async with asyncio.timeout(silence):
             return await response.next_chunk()
 
-    def _head(self, method: str, target: str, body: bytes, content_type: str) -> bytes:
+    def _head(self, method: str, target: str, body: bytes, content_type: str, accept: str = JSON) -> bytes:
         """The request's bytes, body included."""
-        lines = [f"{method} {self._prefix}{target} HTTP/1.1\r\n{self._common}Accept: {JSON}\r\n"]
+        lines = [f"{method} {self._prefix}{target} HTTP/1.1\r\n{self._common}Accept: {accept}\r\n"]
         authorization = self._credentials.header()
         if authorization:
             lines.append(f"Authorization: {authorization}\r\n")

@@ -1,0 +1,83 @@
+"""`lightship get`: the server's own table of a kind, or the objects as JSON, YAML or names. The words are kubectl's."""
+
+import argparse
+from urllib.parse import urlencode
+
+from lightship.meta import codec
+from lightship.meta.objects import Obj
+from lightship.meta.resources import Resource
+
+from .cluster import Cluster, add_cluster_options
+from .cluster import run as on_cluster
+from .command import add_format_option
+from .output import render, say, server_table
+
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kinds", metavar="KIND[,KIND...]", help="what to list: pods, po, trainjobs, jobs.batch; or KIND/NAME")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="only these")
+    parser.add_argument("-l", "--selector", default="", help="label selector, like app=web,tier!=test")
+    parser.add_argument("--field-selector", default="", help="field selector, like status.phase=Running")
+    add_cluster_options(parser, all_namespaces=True)
+    add_format_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    on_cluster(args, lambda cluster: show(cluster, args))
+    return 0
+
+
+async def show(cluster: Cluster, args: argparse.Namespace) -> None:
+    """Print each kind that was asked for, in order."""
+    asked = [word.partition("/") for word in args.kinds.split(",")]
+    for word, _, name in asked:
+        resource = await cluster.resource(word)
+        names = [name] if name else list(args.names)
+        if args.output in ("json", "yaml", "name"):
+            await _show_objects(cluster, resource, names, args)
+        else:
+            await _show_table(cluster, resource, names, args, several=len(asked) > 1)
+
+
+async def _show_objects(cluster: Cluster, resource: Resource, names: list[str], args: argparse.Namespace) -> None:
+    found = await _objects(cluster, resource, names, args)
+    if args.output == "name":
+        group = f".{resource.group}" if resource.group else ""
+        for obj in found:
+            say(f"{resource.singular or resource.plural}{group}/{obj['metadata']['name']}")
+    elif len(names) == 1:
+        say(render(found[0], args.output))
+    else:
+        say(render({"apiVersion": "v1", "kind": "List", "items": found}, args.output))
+
+
+async def _objects(cluster: Cluster, resource: Resource, names: list[str], args: argparse.Namespace) -> list[Obj]:
+    namespace = _namespace(cluster, resource, args)
+    if names:
+        return [await cluster.client.get(resource, name, namespace) for name in names]
+    listing = await cluster.client.list(resource, namespace, labels=args.selector, fields=args.field_selector)
+    return [{"apiVersion": resource.api_version, "kind": resource.kind, **obj} for obj in listing.items]
+
+
+async def _show_table(cluster: Cluster, resource: Resource, names: list[str], args: argparse.Namespace, *, several: bool) -> None:
+    namespace = _namespace(cluster, resource, args)
+    selectors = {"labelSelector": args.selector, "fieldSelector": args.field_selector}
+    query = urlencode({key: value for key, value in selectors.items() if value})
+    targets = [resource.path(namespace, name) for name in names] or [resource.path(namespace) + (f"?{query}" if query else "")]
+    table: Obj = {}
+    for target in targets:
+        page = codec.decode(await cluster.transport.fetch(target, accept=TABLE))
+        table = {**page, "rows": [*(table.get("rows") or []), *(page.get("rows") or [])]}
+    if not table.get("rows"):
+        where = f' in namespace "{namespace}"' if namespace else ""
+        say(f"No {resource.plural} found{where}.")
+        return
+    if several:
+        say(f"\n{resource.plural}:")
+    say(server_table(table, wide=args.output == "wide", namespaces=resource.namespaced and args.all_namespaces))
+
+
+def _namespace(cluster: Cluster, resource: Resource, args: argparse.Namespace) -> str:
+    return "" if args.all_namespaces or not resource.namespaced else cluster.namespace
