@@ -6,9 +6,9 @@ Contract: jobset.x-k8s.io/v1alpha2 of JobSet 0.12; the schema is made by `tools/
 
 from pathlib import Path
 
-from ..meta import codec
-from ..meta.resources import Column, Resource
-from .jobset import rules, terms
+from lightship.builtin.jobset import rules, terms
+from lightship.meta import codec
+from lightship.meta.resources import Column, Resource
 
 JOB_SETS = Resource(
     group="jobset.x-k8s.io",

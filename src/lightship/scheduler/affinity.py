@@ -3,8 +3,8 @@
 Called by `filters` and `scores`. Contract: core/v1 NodeSelectorTerm, Toleration, Taint.
 """
 
-from ..meta.objects import Obj
-from .snapshot import NodeState
+from lightship.meta.objects import Obj
+from lightship.scheduler.snapshot import NodeState
 
 
 def matches_term(node: NodeState, term: Obj) -> bool:

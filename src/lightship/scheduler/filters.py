@@ -7,8 +7,8 @@ objects decides, as in kube-scheduler, so that each node counts under one cause.
 from collections.abc import Callable
 from typing import TypeAlias
 
-from . import affinity
-from .snapshot import BLOCKING_EFFECTS, NodeState, PodInfo
+from lightship.scheduler import affinity
+from lightship.scheduler.snapshot import BLOCKING_EFFECTS, NodeState, PodInfo
 
 UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 UNSCHEDULABLE = "node(s) were unschedulable"

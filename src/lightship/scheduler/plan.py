@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from . import filters, reasons, scores
-from .snapshot import NodeState, PodInfo
+from lightship.scheduler import filters, reasons, scores
+from lightship.scheduler.snapshot import NodeState, PodInfo
 
 
 class Bind(msgspec.Struct, frozen=True):

@@ -5,8 +5,8 @@ Called by `plan` for pods that fit nowhere. Pure text; decides nothing.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from . import filters
-from .snapshot import NodeState, PodInfo
+from lightship.scheduler import filters
+from lightship.scheduler.snapshot import NodeState, PodInfo
 
 NO_NODES = "no nodes available to schedule pods"
 _UNITS = ("", "Ki", "Mi", "Gi", "Ti", "Pi")

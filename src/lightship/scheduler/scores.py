@@ -6,8 +6,8 @@ Called by `plan` with the nodes that passed the filters. Contract: the weights a
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from . import affinity
-from .snapshot import NodeState, PodInfo
+from lightship.scheduler import affinity
+from lightship.scheduler.snapshot import NodeState, PodInfo
 
 Score: TypeAlias = Callable[[PodInfo, Sequence[NodeState]], list[float]]
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..kinds import pods as podlib
-from ..meta import objects, quantity, times
-from ..meta.objects import Key, Obj
+from lightship.kinds import pods as podlib
+from lightship.meta import objects, quantity, times
+from lightship.meta.objects import Key, Obj
 
 DEFAULT_SCHEDULER = "default-scheduler"
 NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
@@ -111,6 +111,11 @@ def pod_info(pod: Obj) -> PodInfo:
         node_name=spec.get("nodeName") or "",
         gates=tuple(gate.get("name", "") for gate in spec.get("schedulingGates") or []),
     )
+
+
+def on_node(pod: PodInfo, node: str) -> PodInfo:
+    """The pod as if it was placed on a node already."""
+    return msgspec.structs.replace(pod, node_name=node)
 
 
 def node_state(node: Obj) -> NodeState:

@@ -6,9 +6,9 @@ Contract: JobSet 0.12 (labels and annotations on the Job and on its pod template
 
 import hashlib
 
-from ...meta import objects
-from ...meta.objects import Obj
-from . import terms
+from lightship.builtin.jobset import terms
+from lightship.meta import objects
+from lightship.meta.objects import Obj
 
 
 def replicated_jobs(jobset: Obj) -> list[Obj]:
@@ -86,7 +86,7 @@ def job(jobset: Obj, replicated: Obj, index: int, restarts: int) -> Obj:
 
 def resumed(found: Obj, replicated: Obj) -> Obj:
     """A suspended Job, running again, with what may have changed in its pod template meanwhile (a queue may have chosen nodes)."""
-    new = objects.copy(found)
+    new: Obj = objects.copy(found)
     new["spec"]["suspend"] = False
     theirs = objects.get_path(replicated, "template", "spec", "template") or {}
     ours = new["spec"].setdefault("template", {})

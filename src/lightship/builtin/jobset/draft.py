@@ -4,24 +4,15 @@ Used by `policies` and `sync`. Conditions change by the rules of JobSet: a condi
 is an event. Knows no API server; the time is given.
 """
 
-from typing import NamedTuple
-
-from ...meta import conditions, objects, times
-from ...meta.objects import Obj
-from . import terms
+from lightship.builtin.jobset import terms
+from lightship.builtin.notes import EventKind, Note
+from lightship.meta import conditions, objects, times
+from lightship.meta.objects import Obj
 
 _EXCLUSIVE = {
     terms.STARTUP_IN_PROGRESS: terms.STARTUP_COMPLETED,
     terms.STARTUP_COMPLETED: terms.STARTUP_IN_PROGRESS,
 }
-
-
-class Note(NamedTuple):
-    """An event to record about the JobSet after its status was stored."""
-
-    type: str
-    reason: str
-    message: str
 
 
 class Draft:
@@ -43,7 +34,7 @@ class Draft:
     def conditions(self) -> list[Obj]:
         return self.status.get("conditions") or []
 
-    def set(self, type: str, status: bool, reason: str, message: str, *, event: str = "Normal") -> None:
+    def set(self, type: str, status: bool, reason: str, message: str, *, event: EventKind = "Normal") -> None:
         """Set a condition, and note the event when that changed something."""
         old = conditions.find(self.conditions, type)
         if old is None and not status:

@@ -6,11 +6,11 @@ Pure: called by `sync` when Jobs have ended. Contract: JobSet 0.12 with its defa
 import re
 from typing import NamedTuple
 
-from ...meta import conditions, objects, times
-from ...meta.objects import Obj
-from . import terms
-from .children import replicas, replicated_jobs
-from .draft import Draft
+from lightship.builtin.jobset import terms
+from lightship.builtin.jobset.children import replicas, replicated_jobs
+from lightship.builtin.jobset.draft import Draft
+from lightship.meta import conditions, objects, times
+from lightship.meta.objects import Obj
 
 DEFAULT_ACTION = "RestartJobSet"
 

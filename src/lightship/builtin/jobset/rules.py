@@ -7,10 +7,10 @@ Contract: JobSet 0.12, jobset webhooks, default feature gates.
 
 import re
 
-from ...meta import names, objects
-from ...meta.errors import Cause, duplicate, forbidden_field, invalid_value, required
-from ...meta.objects import Obj
-from . import children
+from lightship.builtin.jobset import children
+from lightship.meta import names, objects
+from lightship.meta.errors import Cause, duplicate, forbidden_field, invalid_value, required
+from lightship.meta.objects import Obj
 
 MAX_INT32 = 2**31 - 1
 IMMUTABLE = ("network", "successPolicy", "failurePolicy", "startupPolicy", "volumeClaimPolicies", "coordinator")
@@ -161,7 +161,9 @@ def _failure_policy(policy: Obj | None, known: set[str]) -> list[Cause]:
 def _rule(rule: Obj, path: str, known: set[str]) -> list[Cause]:
     name, found = rule.get("name", ""), []
     if rule.get("action") in UNSUPPORTED_ACTIONS:
-        message = "RestartJob and RestartJobAndIgnoreMaxRestarts failure policy actions are not allowed when RestartJob feature gate is disabled"
+        message = (
+            "RestartJob and RestartJobAndIgnoreMaxRestarts failure policy actions are not allowed when RestartJob feature gate is disabled"
+        )
         found.append(forbidden_field(f"{path}.action", message))
     if not 1 <= len(name) <= 128:
         message = (
@@ -214,9 +216,7 @@ def _coordinator(jobset: Obj) -> list[Cause]:
 def _changes(new: Obj, old: Obj) -> list[Cause]:
     """What may change of a JobSet: `suspend`, the time to live, and while suspended what a queue decides about its pods."""
     spec, before = objects.spec(new), objects.spec(old)
-    found = [
-        invalid_value(f"spec.{field}", "object", "Value is immutable") for field in IMMUTABLE if spec.get(field) != before.get(field)
-    ]
+    found = [invalid_value(f"spec.{field}", "object", "Value is immutable") for field in IMMUTABLE if spec.get(field) != before.get(field)]
     loose = bool(spec.get("suspend") or before.get("suspend"))
     kept = [_fixed(r, loose) for r in spec.get("replicatedJobs") or []]
     if kept != [_fixed(r, loose) for r in before.get("replicatedJobs") or []]:

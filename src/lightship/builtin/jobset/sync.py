@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from ...meta import conditions, objects
-from ...meta.objects import Obj
-from . import children, policies, terms
-from .draft import Draft, Note
+from lightship.builtin.jobset import children, policies, terms
+from lightship.builtin.jobset.draft import Draft
+from lightship.builtin.notes import Note
+from lightship.meta import conditions, objects
+from lightship.meta.objects import Obj
 
 
 class Jobs(NamedTuple):
@@ -204,11 +205,17 @@ def _reached(dependency: Obj, totals: dict[str, int], entries: dict[str, Obj]) -
         return False
     if dependency["status"] == "Complete":
         return bool(entry["succeeded"] == total)
-    return bool(entry["failed"] + entry["ready"] + entry["succeeded"] == total)
+    return _begun(entry) == total
 
 
 def _started(replicated: Obj, entry: Obj) -> bool:
-    return bool(entry["failed"] + entry["ready"] + entry["succeeded"] == children.replicas(replicated))
+    return _begun(entry) == children.replicas(replicated)
+
+
+def _begun(entry: Obj) -> int:
+    """How many Jobs of a replicated job are ready or beyond."""
+    total: int = entry["failed"] + entry["ready"] + entry["succeeded"]
+    return total
 
 
 def _is_in_order(jobset: Obj) -> bool:

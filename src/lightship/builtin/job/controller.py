@@ -1,0 +1,133 @@
+"""The Job controller: reads a Job and its pods from the caches, asks `sync` what to do, and does it.
+
+Woken by changes of Jobs and of their pods. It also frees pods whose Job is gone from the finalizer that would keep them for ever.
+"""
+
+from collections.abc import Iterable
+
+from lightship.builtin import children
+from lightship.builtin.job import podset
+from lightship.builtin.job.sync import Plan, is_ours, sync
+from lightship.builtin.notes import tell
+from lightship.control import Controller, Done, Manager, Outcome, RequeueAfter, Watch, itself
+from lightship.kinds import JOBS, PODS
+from lightship.meta import errors, objects
+from lightship.meta.objects import Key, Obj
+from lightship.meta.rest import JSON_PATCH
+
+INDEX = "builtin/job"
+
+
+def controller(manager: Manager) -> Controller:
+    return Controller("job", JobReconciler(manager), watches=[itself(JOBS), Watch(PODS, _job_key)], workers=4)
+
+
+class JobReconciler:
+    def __init__(self, manager: Manager) -> None:
+        self._client = manager.client
+        self._clock = manager.clock
+        self._recorder = manager.recorder
+        self._jobs = manager.cache.informer(JOBS)
+        self._pods = manager.cache.informer(PODS)
+        self._pods.add_index(INDEX, _job_index)
+
+    async def reconcile(self, key: Key) -> Outcome:
+        job = self._jobs.get(key)
+        pods = self._pods.by_index(INDEX, str(key))
+        if job is None:
+            await self._orphaned(pods)
+            return Done()
+        if not is_ours(job):
+            return Done()
+        mine = [pod for pod in pods if objects.is_controlled_by(pod, job)]
+        await self._orphaned(pod for pod in pods if not objects.is_controlled_by(pod, job))
+        plan = sync(job, mine, self._clock.now())
+        await self._perform(job, plan)
+        return Done() if plan.requeue is None else RequeueAfter(plan.requeue)
+
+    async def _perform(self, job: Obj, plan: Plan) -> None:
+        failures = await children.each(plan.drop, lambda pod: self._drop(job, pod))
+        failures += await children.each(plan.delete, lambda pod: self._delete(job, pod))
+        failed_creates = await self._create(job, plan.create)
+        if failed_creates:
+            _uncount(plan, len(failed_creates))
+        stored = await self._client.patch_status(JOBS, job, plan.status)
+        failures += failed_creates + await children.each(plan.release, self._release)
+        if failures:
+            # What was released and what not is seen next time; the books are settled then.
+            raise failures[0]
+        await self._client.patch_status(JOBS, stored, plan.settled)
+        tell(self._recorder, job, plan.notes)
+
+    async def _create(self, job: Obj, pods: list[Obj]) -> list[Exception]:
+        """Create in batches of 1, 2, 4…, so that what refuses one pod (a quota) is not asked for all of them."""
+        start, batch = 0, 1
+        while start < len(pods):
+            failures = await children.each(pods[start : start + batch], lambda pod: self._create_one(job, pod))
+            if failures:
+                return failures + [failures[0]] * (len(pods) - start - min(batch, len(pods) - start))
+            start, batch = start + batch, batch * 2
+        return []
+
+    async def _create_one(self, job: Obj, pod: Obj) -> None:
+        try:
+            await children.create(self._client, PODS, pod)
+        except errors.StatusError as error:
+            self._recorder.event(job, "Warning", "FailedCreate", f"Error creating: {error.message}")
+            raise
+        self._recorder.event(job, "Normal", "SuccessfulCreate", f"Created pod: {objects.name(pod)}")
+
+    async def _drop(self, job: Obj, pod: Obj) -> None:
+        await self._release(pod)
+        await self._delete(job, pod)
+
+    async def _delete(self, job: Obj, pod: Obj) -> None:
+        await children.remove(self._client, PODS, pod)
+        self._recorder.event(job, "Normal", "SuccessfulDelete", f"Deleted pod: {objects.name(pod)}")
+
+    async def _orphaned(self, pods: Iterable[Obj]) -> None:
+        """Let go of pods whose Job is gone; the garbage collector deletes them."""
+        await children.every((pod for pod in pods if podset.is_tracked(pod)), self._release)
+
+    async def _release(self, pod: Obj) -> None:
+        """Take our finalizer away, of this very pod, without disturbing those of others."""
+        finalizers = objects.meta(pod).get("finalizers") or []
+        if podset.TRACKING not in finalizers:
+            return
+        path = f"/metadata/finalizers/{finalizers.index(podset.TRACKING)}"
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": objects.uid(pod)},
+            {"op": "test", "path": path, "value": podset.TRACKING},
+            {"op": "remove", "path": path},
+        ]
+        try:
+            await self._client.patch(PODS, objects.name(pod), patch, objects.namespace(pod), type=JSON_PATCH)
+        except errors.StatusError as error:
+            if errors.is_not_found(error) or await self._is_released(pod):
+                return
+            raise
+
+    async def _is_released(self, pod: Obj) -> bool:
+        """Did an earlier patch, whose answer was lost, do it already?"""
+        live = await self._client.get_or_none(PODS, objects.name(pod), objects.namespace(pod))
+        return live is None or objects.uid(live) != objects.uid(pod) or not podset.is_tracked(live)
+
+
+def _uncount(plan: Plan, missing: int) -> None:
+    """Take pods that could not be created out of the statuses."""
+    for status in (plan.status, plan.settled):
+        if active := status.get("active", 0) - missing:
+            status["active"] = active
+        else:
+            status.pop("active", None)
+
+
+def _job_key(pod: Obj) -> Iterable[Key]:
+    owner = objects.controller_of(pod)
+    if owner is None or owner.get("kind") != JOBS.kind or not owner.get("apiVersion", "").startswith(f"{JOBS.group}/"):
+        return ()
+    return (Key(objects.namespace(pod), owner["name"]),)
+
+
+def _job_index(pod: Obj) -> Iterable[str]:
+    return (str(key) for key in _job_key(pod))
