@@ -39,7 +39,9 @@ def _set_up(spec: dict[str, Any]) -> None:
         cluster.add_veth(spec["interface"], spec["bridge"], "eth0", peer_pid=1)
     with Netlink() as pod:
         pod.set_up(pod.index("lo"))
-        pod.add_address(pod.index("eth0"), spec["address"], spec["prefix"])
+        wire_end = pod.index("eth0")
+        pod.add_address(wire_end, spec["address"], spec["prefix"])
+        pod.set_up(wire_end)
         pod.add_default_route(spec["gateway"])
     linux.mount("tmpfs", spec["shm"], "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777")
 

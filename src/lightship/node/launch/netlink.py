@@ -83,13 +83,13 @@ class Netlink:
         return self.index(name)
 
     def add_veth(self, name: str, bridge: int, peer: str, *, peer_pid: int = 0, peer_fd: int = -1) -> None:
-        """A wire from `bridge` to an interface `peer` in the namespace of a process (or behind a descriptor); both ends are up."""
+        """A wire from `bridge` to an interface `peer` in the namespace of a process (or behind a descriptor), which is left down."""
         where = (
             attribute(_IFLA_NET_NS_PID, struct.pack("=I", peer_pid))
             if peer_fd < 0
             else attribute(_IFLA_NET_NS_FD, struct.pack("=I", peer_fd))
         )
-        far = _link(flags=_UP) + attribute(_IFLA_IFNAME, _name(peer)) + where
+        far = _link() + attribute(_IFLA_IFNAME, _name(peer)) + where
         info = attribute(_IFLA_INFO_KIND, b"veth") + attribute(_IFLA_INFO_DATA, attribute(_VETH_INFO_PEER, far))
         near = attribute(_IFLA_IFNAME, _name(name)) + attribute(_IFLA_MASTER, struct.pack("=I", bridge))
         self._add(_NEWLINK, _link(flags=_UP) + near + attribute(_IFLA_LINKINFO, info), f"add veth {name}")

@@ -1,0 +1,374 @@
+"""The namespaced runtime (Linux, as root or not): each pod has its own network address, process tree, host name and files.
+
+The agent calls it through `runtime.Runtime`; it starts `launch.launcher` once and talks to it, and to the init of each sandbox, over
+sockets (`launch.wire`). Here is only bookkeeping on the event loop: what a container sees is decided in `layout`, done in `launch`.
+A sandbox is gone when its init's pidfd says so: the kernel has killed every process of the pod by then.
+"""
+
+import asyncio
+import contextlib
+import functools
+import itertools
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lightship.aio.clock import Clock
+
+from . import idmap, layout, network
+from .launch import wire
+from .logwriter import LogWriter
+from .runtime import ContainerError, ContainerSpec, Exit, RuntimeUnavailableError, SandboxSpec
+
+_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from launch import launcher; launcher.main(int(sys.argv[2]))"
+_INHERITED = ("LD_LIBRARY_PATH",)  # an interpreter may need it to find its own library
+_START_SECONDS = 20.0
+
+
+@dataclass(slots=True, eq=False)
+class _Container:
+    spec: ContainerSpec
+    log: LogWriter
+    started: bool = False
+    early: Exit | None = None
+    """An end that came before `start_container` could return."""
+
+
+@dataclass(slots=True, eq=False)
+class _Sandbox:
+    spec: SandboxSpec
+    address: str
+    control: socket.socket
+    pidfd: int
+    gone: asyncio.Future[None]
+    containers: dict[str, _Container] = field(default_factory=dict)
+
+
+class SandboxRuntime:
+    """See `runtime.Runtime`."""
+
+    kind = "sandbox"
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._host = layout.look_around()
+        self._addresses = network.Addresses(network.POD_CIDR)
+        self._interfaces = itertools.count(1)
+        self._sandboxes: dict[str, _Sandbox] = {}
+        self._owners: dict[str, _Sandbox] = {}  # by container id
+        self._callbacks: list[Callable[[Exit], None]] = []
+        self._launcher: socket.socket | None = None
+        self._launcher_pidfd = -1
+        self._asking = asyncio.Lock()
+        self._ids = 1
+
+    def on_exit(self, callback: Callable[[Exit], None]) -> None:
+        self._callbacks.append(callback)
+
+    async def start(self) -> None:
+        near, far = wire.pair()
+        near.setblocking(False)
+        process = _spawn(far)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._shake_hands(near, process.pid)
+        except (OSError, TimeoutError, RuntimeUnavailableError) as error:
+            near.close()
+            process.kill()
+            raise RuntimeUnavailableError(f"no pod network on this machine: {error or 'its helper process does not answer'}") from error
+        finally:
+            process.wait()  # it has handed over to its child, process 1 of the new namespaces, and ended
+        self._launcher = near
+
+    async def _shake_hands(self, near: socket.socket, pid: int) -> None:
+        _expect(await _packet(near), "unshared")
+        self._ids = idmap.write(pid)
+        wire.send(near, _settings())
+        ready = _expect(await _packet(near), "ready")
+        self._launcher_pidfd = os.pidfd_open(ready.pid)
+
+    async def close(self) -> None:
+        if self._launcher is None:
+            return
+        self._launcher.close()
+        self._launcher = None
+        _kill(self._launcher_pidfd)
+        os.close(self._launcher_pidfd)
+        for sandbox_id in list(self._sandboxes):
+            await self.remove_sandbox(sandbox_id)
+
+    async def create_sandbox(self, spec: SandboxSpec) -> str:
+        if spec.id in self._sandboxes:
+            return self._sandboxes[spec.id].address
+        try:
+            address = self._addresses.allocate(spec.id)
+            _furnish(spec, address)
+            sandbox = await self._fork_sandbox(spec, address)
+        except (OSError, network.AddressesExhaustedError, RuntimeUnavailableError) as error:
+            self._addresses.release(spec.id)
+            raise RuntimeUnavailableError(f"sandbox for pod {spec.namespace}/{spec.name}: {error}") from error
+        self._sandboxes[spec.id] = sandbox
+        loop = asyncio.get_running_loop()
+        loop.add_reader(sandbox.pidfd, self._sandbox_died, sandbox)
+        loop.add_reader(sandbox.control.fileno(), self._sandbox_speaks, sandbox)
+        return address
+
+    async def _fork_sandbox(self, spec: SandboxSpec, address: str) -> _Sandbox:
+        request = {
+            "hostname": layout.hostname(spec),
+            "interface": f"ls-{next(self._interfaces):x}",
+            "address": address,
+            "prefix": self._addresses.prefix,
+            "gateway": network.BRIDGE_ADDRESS,
+            "shm": str(layout.places(spec).shm),
+        }
+        near, far = wire.pair()
+        near.setblocking(False)
+        try:
+            with far:
+                wire.send(self._require_launcher(), {"op": "sandbox", "sandbox": request}, [far.fileno()])
+            ready = _expect(await _packet(near), "ready")
+            return _Sandbox(spec, address, near, os.pidfd_open(ready.pid), asyncio.get_running_loop().create_future())
+        except BaseException:
+            near.close()  # the init, if there is one, ends with it
+            raise
+
+    async def start_container(self, spec: ContainerSpec) -> int:
+        sandbox = self._sandboxes.get(spec.sandbox_id)
+        if sandbox is None:
+            raise ContainerError("SandboxGone", f"container {spec.name}: the sandbox {spec.sandbox_id} is not there any more")
+        if not spec.argv:
+            raise ContainerError("StartError", f"container {spec.name}: no command given and the image names none", 127)
+        where = layout.places(sandbox.spec)
+        try:
+            request = layout.container(spec, where, self._host, ids=self._ids)
+            await _prepare_scratch(spec, where)
+            log = LogWriter(spec.log_path, self._clock.now)
+        except (OSError, ValueError) as error:
+            raise ContainerError("CreateContainerError", f"container {spec.name}: {error}") from error
+        return await self._launch(sandbox, _Container(spec, log), request)
+
+    async def _launch(self, sandbox: _Sandbox, container: _Container, request: dict[str, Any]) -> int:
+        container_id = container.spec.id
+        sandbox.containers[container_id] = container
+        self._owners[container_id] = sandbox
+        try:
+            pid = await _start(sandbox, container.log, request)
+        except BaseException:
+            self._forget(sandbox, container_id)
+            raise
+        container.started = True
+        if container.early is not None:
+            asyncio.get_running_loop().call_soon(self._report, sandbox, container.early)
+        return pid
+
+    async def signal(self, container_id: str, signum: int) -> None:
+        sandbox = self._owners.get(container_id)
+        if sandbox is not None:
+            with contextlib.suppress(OSError):  # the sandbox is dying, and the container with it
+                wire.send(sandbox.control, {"op": "signal", "id": container_id, "signal": int(signum)})
+
+    async def remove_sandbox(self, sandbox_id: str) -> None:
+        sandbox = self._sandboxes.get(sandbox_id)
+        if sandbox is None:
+            return
+        if not sandbox.gone.done():
+            _kill(sandbox.pidfd)
+            await asyncio.shield(sandbox.gone)
+        if self._sandboxes.pop(sandbox_id, None) is not None:
+            self._addresses.release(sandbox_id)
+            await asyncio.to_thread(_remove_tree, layout.places(sandbox.spec).base)
+
+    async def listen(self, address: str, port: int, *, datagram: bool = False) -> socket.socket:
+        async with self._asking:
+            launcher = self._require_launcher()
+            wire.send(launcher, {"op": "listen", "address": address, "port": port, "datagram": datagram})
+            packet = await _packet(launcher)
+        if packet is None:
+            raise RuntimeUnavailableError("the pod network is gone: its helper process has ended")
+        if not packet.fds:
+            raise OSError(packet.message["errno"], f"{packet.message['message']}: {address}:{port}")
+        made = socket.socket(fileno=packet.fds[0])
+        made.setblocking(False)
+        return made
+
+    def _require_launcher(self) -> socket.socket:
+        if self._launcher is None:
+            raise RuntimeUnavailableError("the runtime is not started or already closed")
+        return self._launcher
+
+    def _sandbox_speaks(self, sandbox: _Sandbox) -> None:
+        """Events of a sandbox's init; its silence for good is told by the pidfd."""
+        while True:
+            try:
+                packet = wire.receive(sandbox.control)
+            except BlockingIOError:
+                return
+            except OSError:
+                packet = None
+            if packet is None:
+                asyncio.get_running_loop().remove_reader(sandbox.control.fileno())
+                return
+            code = os.waitstatus_to_exitcode(packet.message["status"])
+            self._ended(sandbox, packet.message["id"], 128 - code if code < 0 else code, max(0, -code))
+
+    def _sandbox_died(self, sandbox: _Sandbox) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(sandbox.pidfd)
+        self._sandbox_speaks(sandbox)  # exits that it had reported before
+        for container_id in list(sandbox.containers):
+            self._ended(sandbox, container_id, 128 + signal.SIGKILL, signal.SIGKILL)
+        loop.remove_reader(sandbox.control.fileno())
+        sandbox.control.close()
+        os.close(sandbox.pidfd)
+        sandbox.gone.set_result(None)
+
+    def _ended(self, sandbox: _Sandbox, container_id: str, code: int, signum: int) -> None:
+        container = sandbox.containers.get(container_id)
+        if container is None or container.early is not None:
+            return  # one that never started: `_launch` has told, or will tell, by an error
+        container.log.finish()
+        container.early = Exit(container_id, code, int(signum), self._clock.now())
+        if container.started:
+            self._report(sandbox, container.early)
+
+    def _report(self, sandbox: _Sandbox, end: Exit) -> None:
+        self._forget(sandbox, end.container_id)
+        for callback in self._callbacks:
+            callback(end)
+
+    def _forget(self, sandbox: _Sandbox, container_id: str) -> None:
+        container = sandbox.containers.pop(container_id, None)
+        self._owners.pop(container_id, None)
+        if container is not None:
+            container.log.finish()
+
+
+def _settings() -> dict[str, Any]:
+    """What the launcher must know to raise the pod network."""
+    return {
+        "bridge": network.BRIDGE,
+        "gateway": network.BRIDGE_ADDRESS,
+        "prefix": network.Addresses(network.POD_CIDR).prefix,
+        "addresses": [network.API_ADDRESS, network.DNS_ADDRESS],
+        "mask": os.geteuid() == 0,
+    }
+
+
+def _spawn(far: socket.socket) -> subprocess.Popen[bytes]:
+    """Start the launcher's interpreter; it inherits nothing but its end of the socket."""
+    with far:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _BOOT, str(Path(__file__).parent), str(far.fileno())],
+            pass_fds=[far.fileno()],
+            env={name: os.environ[name] for name in _INHERITED if name in os.environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+
+
+async def _start(sandbox: _Sandbox, log: LogWriter, request: dict[str, Any]) -> int:
+    """Ask the init for a container and wait until its program runs; its process id on the host."""
+    near, far = wire.pair()
+    near.setblocking(False)
+    pid = 0
+    with near:
+        try:
+            with far:
+                wire.send(sandbox.control, {"op": "start", "container": request}, [log.stdout, log.stderr, far.fileno()])
+        except OSError as error:
+            raise ContainerError("SandboxGone", f"the sandbox has ended: {error.strerror}") from error
+        log.started()
+        while (packet := await _packet(near)) is not None:
+            if packet.message:
+                raise ContainerError(packet.message["reason"], packet.message["message"], packet.message["code"])
+            pid = packet.pid
+    if not pid:
+        raise ContainerError("SandboxGone", "the sandbox ended before the container could start")
+    return pid
+
+
+async def _packet(sock: socket.socket) -> wire.Packet | None:
+    """The next packet; None when the other end is closed."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            return wire.receive(sock)
+        except BlockingIOError:
+            pass
+        except ConnectionResetError:
+            return None
+        readable = loop.create_future()
+        loop.add_reader(sock.fileno(), _resolve, readable)
+        try:
+            await readable
+        finally:
+            loop.remove_reader(sock.fileno())
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _expect(packet: wire.Packet | None, event: str) -> wire.Packet:
+    if packet is None:
+        raise RuntimeUnavailableError("the helper process has ended")
+    if packet.message.get("event") != event:
+        raise RuntimeUnavailableError(packet.message.get("message", "the helper process answers nonsense"))
+    return packet
+
+
+def _furnish(spec: SandboxSpec, address: str) -> None:
+    """The host side of a sandbox: mount points and the files that go over those in /etc."""
+    where = layout.places(spec)
+    for path in (where.root, where.shm, where.etc):
+        path.mkdir(parents=True, exist_ok=True)
+    name = layout.hostname(spec)
+    (where.etc / "hosts").write_text(network.hosts_file(address, name, spec.hosts))
+    (where.etc / "hostname").write_text(name + "\n")
+    (where.etc / "resolv.conf").write_text(spec.resolv_conf or network.resolv_conf(spec.namespace))
+    (where.etc / "nsswitch.conf").write_text(layout.NSSWITCH)
+
+
+async def _prepare_scratch(spec: ContainerSpec, where: layout.Places) -> None:
+    """Fresh writable directories for a container; those of its last run are cleared away."""
+    scratch = where.scratch(spec.name)
+    if scratch.exists():
+        await asyncio.to_thread(_remove_tree, scratch)
+    for name in layout.writable(spec):
+        path = scratch / name
+        path.mkdir(parents=True)
+        path.chmod(0o1777 if "tmp" in name else 0o755)
+        if os.geteuid() == 0:
+            os.chown(path, spec.uid or 0, spec.gid or 0)
+
+
+def _remove_tree(path: Path) -> None:
+    """Delete a directory whose contents a pod has made, with whatever permissions it gave them."""
+
+    def open_up(remove: Callable[[str], None], name: str, _error: object) -> None:
+        parent = os.path.dirname(name)
+        for directory in (parent, name):
+            with contextlib.suppress(OSError):
+                if stat.S_ISDIR(os.lstat(directory).st_mode):
+                    os.chmod(directory, 0o700)
+        with contextlib.suppress(OSError):
+            shutil.rmtree(name) if os.path.isdir(name) and not os.path.islink(name) else os.unlink(name)
+
+    shutil.rmtree(path, onerror=functools.partial(open_up))
+
+
+def _kill(pidfd: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
