@@ -1,0 +1,153 @@
+"""The constraints of a schema beyond types: ranges, lengths, patterns, formats, enums, duplicates; each as a function of its own.
+
+Called by `checks`, which has made sure of the type before it asks. Texts compared with kube-apiserver 1.36.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from lightship.meta import codec, errors
+from lightship.meta.errors import Cause
+from lightship.meta.schema import formats
+from lightship.meta.schema.nodes import Node
+
+Path: TypeAlias = "tuple[Path, str | int] | None"
+Check: TypeAlias = Callable[[Any, "Path", list[Cause]], None]
+UNDECODABLE = "FieldValueTypeInvalid"
+"""Reason of a value of the wrong type."""
+
+
+def path_text(path: Path) -> str:
+    """`spec.containers[0].image`"""
+    steps: list[str] = []
+    while path is not None:
+        path, step = path
+        steps.append(f"[{step}]" if isinstance(step, int) else f".{step}")
+    return "".join(reversed(steps)).removeprefix(".")
+
+
+def enum(node: Node) -> Check:
+    allowed = node.raw["enum"]
+    # A Go string that is empty was not given.
+    known = frozenset(a for a in allowed if isinstance(a, str)) | ({""} if node.go else set())
+    others = [a for a in allowed if not isinstance(a, str)]
+    shown = [a if isinstance(a, str) else codec.encode(a).decode() for a in allowed]
+
+    def walk(value: Any, path: Path, out: list[Cause]) -> None:
+        if not (value in known if value.__class__ is str else value in others):
+            out.append(errors.not_supported(path_text(path), value, shown))
+
+    return walk
+
+
+def _limit(broken: Callable[[Any], bool], cause: Callable[[Any, str], Cause]) -> Check:
+    def walk(value: Any, path: Path, out: list[Cause]) -> None:
+        if broken(value):
+            out.append(cause(value, path_text(path)))
+
+    return walk
+
+
+def number(node: Node) -> list[Check]:
+    found: list[Check] = []
+    raw = node.raw
+    low, high, step = raw.get("minimum"), raw.get("maximum"), raw.get("multipleOf")
+    if low is not None:
+        strict = bool(raw.get("exclusiveMinimum"))
+        words = f"should be greater than {'' if strict else 'or equal to '}{low}"
+        found.append(_limit(lambda v: v < low or (strict and v == low), lambda v, at: _in_body(at, v, words)))
+    if high is not None:
+        open_end = bool(raw.get("exclusiveMaximum"))
+        bound = f"should be less than {'' if open_end else 'or equal to '}{high}"
+        found.append(_limit(lambda v: v > high or (open_end and v == high), lambda v, at: _in_body(at, v, bound)))
+    if step:
+        found.append(_limit(lambda v: v % step != 0, lambda v, at: _in_body(at, v, f"should be a multiple of {step}")))
+    return found
+
+
+def string(node: Node) -> list[Check]:
+    found: list[Check] = []
+    raw = node.raw
+    low, high, pattern = raw.get("minLength"), raw.get("maxLength"), raw.get("pattern")
+    if low:
+        found.append(_limit(lambda v: _length(v) < low, lambda v, at: _in_body(at, v, f"should be at least {low} chars long")))
+    if high is not None:
+        found.append(_limit(lambda v: _length(v) > high, lambda v, at: errors.too_long(at, high)))
+    if pattern:
+        matches = re.compile(_go_pattern(pattern)).search
+        found.append(_limit(lambda v: isinstance(v, str) and not matches(v), lambda v, at: _in_body(at, v, f"should match '{pattern}'")))
+    name = raw.get("format") or ""
+    if name in formats.FORMATS and node.type == "string":
+        found.append(_format(node, name))
+    return found
+
+
+def _length(value: Any) -> int:
+    """Characters; wrongly typed values were complained about already."""
+    return len(value) if isinstance(value, str) else 0
+
+
+def _go_pattern(pattern: str) -> str:
+    """A Go regular expression in Python's dialect: `\\z` is the end of the text, and `$` is too (Python also allows a line break)."""
+    return re.sub(r"(?<!\\)\$$", r"\\Z", pattern.replace(r"\z", r"\Z"))
+
+
+def _format(node: Node, name: str) -> Check:
+    right = formats.FORMATS[name]
+
+    def walk(value: Any, path: Path, out: list[Cause]) -> None:
+        if value.__class__ is not str or right(value):
+            return
+        if node.context.builtin:
+            out.append(Cause("", f"illegal base64 data at input byte {formats.bad_base64(value)}", UNDECODABLE))
+        else:
+            out.append(bad_format(value, path, name))
+
+    return walk
+
+
+def bad_format(value: str, path: Path, name: str) -> Cause:
+    at = path_text(path)
+    return Cause(at, f'Invalid value: "{value}": {at} in body must be of type {name}: "{value}"', UNDECODABLE)
+
+
+def size(node: Node, suffix: str, word: str) -> list[Check]:
+    found: list[Check] = []
+    low, high = node.raw.get("min" + suffix), node.raw.get("max" + suffix)
+    if low:
+        found.append(_limit(lambda v: len(v) < low, lambda v, at: _in_body(at, len(v), f"should have at least {low} {word}")))
+    if high is not None:
+        found.append(_limit(lambda v: len(v) > high, lambda v, at: _too_many(at, len(v), high)))
+    return found
+
+
+def _too_many(at: str, found: int, limit: int) -> Cause:
+    return Cause(at, f"Too many: {found}: must have at most {limit} items", "FieldValueTooMany")
+
+
+def _in_body(at: str, value: Any, words: str) -> Cause:
+    return errors.invalid_value(at, value, f"{at} in body {words}")
+
+
+def list_type(node: Node) -> list[Check]:
+    """Lists that are sets or maps may not name anything twice; built-in kinds check that by rules of their own."""
+    kind = node.raw.get("x-kubernetes-list-type")
+    if node.context.builtin or kind not in ("map", "set"):
+        return []
+    keys: list[str] = node.raw.get("x-kubernetes-list-map-keys") or []
+    defaults = {k: p.default for k in keys if node.items and (p := node.items.field(k)) and isinstance(p.default, str | int)}
+
+    def walk(value: list[Any], path: Path, out: list[Cause]) -> None:
+        seen = set()
+        for i, item in enumerate(value):
+            if kind == "map" and not isinstance(item, dict):
+                out.append(errors.invalid_value(path_text((path, i)), item, "must be an object for an array of list-type map"))
+                continue
+            identity = {k: item.get(k, defaults.get(k)) for k in sorted(keys)} if kind == "map" else item
+            encoded = codec.encode({k: v for k, v in identity.items() if v is not None} if kind == "map" else identity)
+            if encoded in seen:
+                out.append(Cause(path_text((path, i)), f"Duplicate value: {encoded.decode()}", "FieldValueDuplicate"))
+            seen.add(encoded)
+
+    return [walk]

@@ -1,0 +1,172 @@
+"""What a schema says about the shape of an object: fields it does not know, and values it fills in.
+
+Each node becomes two functions, compiled when the first object comes along that reaches them: `strays` collects unknown fields, `fill`
+sets defaults and drops what the real server would not store (nulls, and in built-in kinds empty maps and lists). Contract: structural
+schema pruning, defaulting and null handling of CustomResourceDefinitions; Go's `omitempty` for built-in kinds.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+from lightship.meta.objects import Obj, copy
+from lightship.meta.schema.nodes import NO_DEFAULT, Node
+
+Fill: TypeAlias = Callable[[Any], None]
+
+
+class Stray(NamedTuple):
+    """An unknown field: where it stands, and its path for people."""
+
+    container: Obj
+    key: str
+    path: str
+
+
+Strays: TypeAlias = Callable[[Any, str, list[Stray]], None]
+
+
+class _Table(dict[str, Any]):
+    """Functions of the fields of one node, made at their first use; None for an unknown field (which is never remembered)."""
+
+    __slots__ = ("make", "node")
+
+    def __init__(self, node: Node, make: Callable[[Node], Any]) -> None:
+        super().__init__()
+        self.node = node
+        self.make = make
+
+    def __missing__(self, key: str) -> Any:
+        found = self.node.field(key)
+        if found is None:
+            return None
+        made = self[key] = self.make(found)
+        return made
+
+
+def strays(node: Node) -> Strays:
+    """A function (value, path, found) that appends the unknown fields below `value`."""
+    if node.is_map and node.additional:
+        return _strays_map(strays(node.additional))
+    if node.items is not None:
+        return _strays_list(strays(node.items))
+    if node.properties or not node.open:
+        return _strays_object(_Table(node, strays), node.open)
+    return _nothing_stray
+
+
+def _nothing_stray(value: Any, path: str, found: list[Stray]) -> None:
+    """A leaf, or a value whose inside nobody describes."""
+
+
+def _strays_object(table: _Table, open: bool) -> Strays:
+    def walk(value: Any, path: str, found: list[Stray]) -> None:
+        if value.__class__ is not dict:
+            return
+        for key, item in value.items():
+            below = table[key]
+            if below is None:
+                if not open:
+                    found.append(Stray(value, key, path + key))
+            elif item.__class__ is dict:
+                below(item, f"{path}{key}.", found)
+            elif item.__class__ is list:
+                below(item, path + key, found)
+
+    return walk
+
+
+def _strays_map(below: Strays) -> Strays:
+    if below is _nothing_stray:
+        return _nothing_stray
+
+    def walk(value: Any, path: str, found: list[Stray]) -> None:
+        if value.__class__ is dict:
+            for key, item in value.items():
+                below(item, f"{path}{key}." if item.__class__ is dict else path + key, found)
+
+    return walk
+
+
+def _strays_list(below: Strays) -> Strays:
+    if below is _nothing_stray:
+        return _nothing_stray
+
+    def walk(value: Any, path: str, found: list[Stray]) -> None:
+        if value.__class__ is list:
+            for i, item in enumerate(value):
+                below(item, f"{path}[{i}]." if item.__class__ is dict else f"{path}[{i}]", found)
+
+    return walk
+
+
+def fill(node: Node) -> Fill:
+    """A function that completes a value in place."""
+    if node.is_map:
+        return _fill_map(fill(node.additional)) if node.additional else _nothing_to_fill
+    if node.items is not None:
+        return _fill_list(fill(node.items))
+    if node.properties:
+        return _fill_object(node)
+    return _nothing_to_fill
+
+
+def _nothing_to_fill(value: Any) -> None:
+    """A leaf, or a value whose inside nobody describes."""
+
+
+def _fill_object(node: Node) -> Fill:
+    table: _Table = _Table(node, fill)
+    defaults = [(name, found.default) for name in node.properties if (found := node.field(name)) and found.default is not NO_DEFAULT]
+
+    def complete(value: Any) -> None:
+        if value.__class__ is not dict:
+            return
+        if not all(value.values()):
+            _drop_empty(value, node)
+        for name, default in defaults:
+            if name not in value:
+                value[name] = copy(default)
+        for key, item in value.items():
+            if item.__class__ is dict or item.__class__ is list:
+                below = table[key]
+                if below is not None:
+                    below(item)
+
+    return complete
+
+
+def _drop_empty(value: Obj, node: Node) -> None:
+    """Nulls of fields that cannot be null; in Go types also empty maps and lists that `omitempty` leaves out."""
+    for key in [k for k, item in value.items() if item is None or (node.go and item in ({}, []))]:
+        found = node.field(key)
+        if found is None:
+            continue
+        if value[key] is None:
+            if not found.nullable and not (found.go and not found.type and not found.special):
+                del value[key]
+        elif node.context.builtin and found.optional and found.default is NO_DEFAULT and (found.is_map or found.type == "array"):
+            del value[key]
+
+
+def _fill_map(below: Fill) -> Fill:
+    if below is _nothing_to_fill:
+        return _nothing_to_fill
+
+    def complete(value: Any) -> None:
+        if value.__class__ is dict:
+            for item in value.values():
+                below(item)
+
+    return complete
+
+
+def _fill_list(below: Fill) -> Fill:
+    if below is _nothing_to_fill:
+        return _nothing_to_fill
+
+    def complete(value: Any) -> None:
+        if value.__class__ is list:
+            for item in value:
+                below(item)
+
+    return complete
