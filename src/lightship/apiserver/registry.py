@@ -5,50 +5,116 @@
 `meta.errors.StatusError` when it refuses.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
+from lightship.apiserver import watching
+from lightship.apiserver.core import Core
+from lightship.apiserver.deletion import Deleter
+from lightship.apiserver.listing import Reader
+from lightship.apiserver.patching import patch_object, patch_scale
 from lightship.apiserver.requests import Answer, Batch, LogStream, Page, Request
+from lightship.apiserver.served import Served
+from lightship.apiserver.subresources import Subresources
+from lightship.apiserver.writing import Writer
+from lightship.meta import errors
 from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions, ListOptions, LogOptions, PatchType, WatchOptions, WriteOptions
+
+_VIEWS = ("", "status", "finalize")
+"""Subresources that are the object itself, of which a write may change only a part."""
 
 
 class Registry:
     """All operations of one server."""
 
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._reader = Reader(core)
+        self._writer = Writer(core)
+        self._deleter = Deleter(core)
+        self._subresources = Subresources(core, self._writer, self._deleter)
+
     async def get(self, request: Request, resource_version: str = "") -> Answer:
         """The object, or the answer of a readable subresource (`status`, `scale`)."""
-        raise NotImplementedError
+        served = self._served(request)
+        if request.subresource not in ("", "status", "scale"):
+            raise errors.method_not_allowed()
+        answer = self._reader.get(served, request, resource_version)
+        return self._subresources.get_scale(served, answer.obj) if request.subresource == "scale" else answer
 
-    async def list(self, request: Request, options: ListOptions) -> Page: ...
+    async def list(self, request: Request, options: ListOptions) -> Page:
+        return self._reader.list(self._served(request), request, options)
 
-    def watch(self, request: Request, options: WatchOptions) -> AsyncIterator[Batch]:
+    def watch(self, request: Request, options: WatchOptions) -> AsyncGenerator[Batch, None]:
         """Ends at the timeout; raises `StatusError` for what the wire calls an ERROR event (410 and the like).
 
         Bad options are raised by the first step of the iteration, before any item. Close the generator (`aclose`) when the client goes.
         """
-        ...
+        return watching.stream(self._core, self._served(request), request, options)
 
     async def create(self, request: Request, obj: Obj, options: WriteOptions) -> Answer:
         """201. `obj` is private to the server from here on. With `request.subresource`: binding, eviction, token."""
-        ...
+        served = self._served(request)
+        if request.subresource:
+            return await self._subresources.create(served, request, obj, options)
+        return await self._writer.create(served, request, obj, options)
 
     async def update(self, request: Request, obj: Obj, options: WriteOptions) -> Answer:
         """200. `obj` is private to the server from here on."""
-        ...
+        served = self._served(request)
+        if request.subresource == "scale":
+            return await self._subresources.put_scale(served, request, obj, options)
+        _check_view(served, request)
+        return await self._writer.update(served, request, obj, options)
 
     async def patch(self, request: Request, patch: Any, type: PatchType, options: WriteOptions) -> Answer:
         """200; 201 where an apply created the object. `patch` is decoded JSON."""
-        ...
+        served = self._served(request)
+        if request.subresource == "scale":
+            current = self._reader.get(served, request, "")
+            scale = self._subresources.get_scale(served, current.obj)
+            return await self._subresources.put_scale(served, request, patch_scale(scale.obj, patch, type), options)
+        _check_view(served, request)
+        return await patch_object(self._writer, served, request, patch, type, options)
 
     async def delete(self, request: Request, options: DeleteOptions) -> Answer:
         """200 with a Status or with the object that now waits for its finalizers or grace period."""
-        ...
+        served = self._served(request)
+        if request.subresource:
+            raise errors.method_not_allowed()
+        return await self._deleter.delete(served, request, options)
 
     async def delete_collection(self, request: Request, selection: ListOptions, options: DeleteOptions) -> Page:
         """Deletes what the selection finds, and returns it."""
-        ...
+        served = self._served(request)
+        page = self._reader.list(served, request, selection)
+        for record in page.records:
+            meta = record.obj["metadata"]
+            one = Request(request.user, request.resource, meta.get("namespace") or "", meta["name"], warnings=request.warnings)
+            try:
+                await self._deleter.delete(served, one, options)
+            except errors.StatusError as error:
+                # Somebody else deleted it meanwhile: that is what was asked for.
+                if not errors.is_not_found(error):
+                    raise
+        return page
 
     def logs(self, request: Request, options: LogOptions) -> LogStream:
         """Chunks of a container's log."""
-        ...
+        return self._subresources.logs(self._served(request), request, options)
+
+    def _served(self, request: Request) -> Served:
+        served = self._core.catalogue.served(request.resource)
+        if served is None:
+            raise errors.no_such_path()
+        return served
+
+
+def _check_view(served: Served, request: Request) -> None:
+    """Is this a part of the object that can be written?"""
+    subresource = request.subresource
+    if subresource == "status" and not served.resource.status:
+        raise errors.no_such_path()
+    if subresource not in _VIEWS or (subresource == "finalize" and served.bucket != "core/namespaces"):
+        raise errors.method_not_allowed()

@@ -6,7 +6,7 @@ stream of watch items. Refuses to know how anything is spelled on the wire beyon
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from lightship.meta import codec
 from lightship.meta.objects import Obj
@@ -73,7 +73,7 @@ class Bookmark:
     """A watch item that carries no object, only how far the watch has come."""
 
     __slots__ = ("object",)
-    type = "BOOKMARK"
+    type: Literal["BOOKMARK"] = "BOOKMARK"
 
     def __init__(self, resource: Resource, revision: int, *, initial_events_end: bool = False) -> None:
         metadata: Obj = {"resourceVersion": str(revision), "creationTimestamp": None}

@@ -4,10 +4,18 @@
 socket. Knows no transport and no capability.
 """
 
+import asyncio
 import random as randomness
 from collections.abc import Callable, Iterable, Sequence
 
+from lightship import kinds
 from lightship.aio.clock import Clock
+from lightship.apiserver import admission as admissions
+from lightship.apiserver.bootstrap import bootstrap
+from lightship.apiserver.catalogue import Catalogue
+from lightship.apiserver.core import Core
+from lightship.apiserver.definitions import Definitions
+from lightship.apiserver.local import LocalTransport
 from lightship.apiserver.registry import Registry
 from lightship.apiserver.requests import TokenIssuer
 from lightship.meta.admission import Admission
@@ -24,7 +32,7 @@ class Server:
     """One API server on one store.
 
     `resources` is the `catalogue.Catalogue`: `.find(group, version, plural) -> Resource | None`, iteration over all served resources, and
-    `.generation`, a number that changes whenever the set does (what discovery caches by).
+    `.generation`, a number that changes whenever the set does (what discovery caches by). `registry` has the operations.
     """
 
     def __init__(
@@ -38,13 +46,39 @@ class Server:
         nodes: Callable[[str], NodeConnection | None] = _no_node,
         tokens: TokenIssuer | None = None,
     ) -> None:
-        self.registry: Registry
+        self.store = store
+        self.clock = clock
+        self.resources = Catalogue(kinds.definitions)
+        self._core = Core(store, self.resources, clock, random, nodes, tokens)
+        self.registry = Registry(self._core)
+        self._definitions = Definitions(self._core)
+        self.resources.add(resources, stored_since=store.revision)
+        self.resources.admit(admissions.builtin(self._core))
+        self.resources.admit(self._definitions.admission())
+        self.resources.admit(admission)
+        self._starting = asyncio.Lock()
+        self._started = False
 
     async def start(self) -> None:
-        """Create what every cluster has (namespaces, CRD objects) and serve the CRDs found in the store. `local` does it by itself."""
+        """Create what every cluster has (namespaces, CRD objects) and serve the CRDs found in the store.
 
-    def local(self, user: User) -> Transport: ...
+        Idempotent; a front waits for it before its first request.
+        """
+        if self._started:
+            return
+        async with self._starting:
+            if not self._started:
+                await bootstrap(self._core, self._definitions)
+                self._started = True
 
-    def add_admission(self, admission: Admission) -> None: ...
+    def local(self, user: User) -> Transport:
+        """An in-process transport for `user`."""
+        return LocalTransport(self.registry, self.start, self.resources.find("", "v1", "pods"), user)
 
-    def add_resources(self, resources: Iterable[Resource]) -> None: ...
+    def add_admission(self, admission: Admission) -> None:
+        """Append one more rule set; it runs after those that are there."""
+        self.resources.admit([admission])
+
+    def add_resources(self, resources: Iterable[Resource]) -> None:
+        """Serve more kinds from now on. Their CRD objects are made at the next start, or by `start` when it has not run."""
+        self.resources.add(resources, stored_since=self.store.revision)

@@ -1,0 +1,66 @@
+"""Which resources are served right now, each compiled once.
+
+`Server` fills it, `definitions` adds and removes kinds as CustomResourceDefinitions come and go, fronts look resources up by URL and
+discovery walks it. Knows no objects.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from lightship.apiserver.served import Served
+from lightship.meta.admission import Admission
+from lightship.meta.objects import GVK, Obj
+from lightship.meta.resources import Resource
+
+
+class Catalogue:
+    """`generation` changes whenever the set does; discovery documents are cached by it."""
+
+    def __init__(self, definitions: Callable[[], Obj]) -> None:
+        self._definitions = definitions
+        self._served: dict[tuple[str, str, str], Served] = {}
+        self._admission: list[Admission] = []
+        self.generation = 0
+
+    def __iter__(self) -> Iterator[Resource]:
+        return (served.resource for served in self._served.values())
+
+    def __len__(self) -> int:
+        return len(self._served)
+
+    def find(self, group: str, version: str, plural: str) -> Resource | None:
+        """The resource behind `/apis/<group>/<version>/<plural>`."""
+        served = self._served.get((group, version, plural))
+        return served.resource if served else None
+
+    def by_kind(self, gvk: GVK) -> Resource | None:
+        return next((r for r in self if r.kind == gvk.kind and r.group == gvk.group and r.version == gvk.version), None)
+
+    def by_bucket(self, bucket: str) -> list[Resource]:
+        """All versions (and groups) in which the objects of a bucket are served, in the order in which they were added."""
+        return [r for r in self if r.bucket == bucket]
+
+    def served(self, resource: Resource) -> Served | None:
+        return self._served.get(resource.identity)
+
+    def add(self, resources: Iterable[Resource], *, stored_since: int = 0) -> None:
+        """Serve these too, replacing those of the same identity.
+
+        Objects written up to revision `stored_since` may lack the defaults of today.
+        """
+        added = list(resources)
+        for resource in added:
+            served = Served(resource, self._definitions, stored_since)
+            served.admit(self._admission)
+            self._served[resource.identity] = served
+        self.generation += bool(added)
+
+    def remove(self, resources: Iterable[Resource]) -> None:
+        for resource in resources:
+            if self._served.pop(resource.identity, None):
+                self.generation += 1
+
+    def admit(self, admission: Iterable[Admission]) -> None:
+        """Append admission rules; they run in the order in which they came."""
+        self._admission.extend(admission)
+        for served in self._served.values():
+            served.admit(self._admission)

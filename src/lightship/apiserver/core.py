@@ -1,0 +1,54 @@
+"""What all operations share: the store, the catalogue, clock and randomness, and the one place where a write meets the store.
+
+Made by `server.Server`, handed to every operation module. Knows no verb.
+"""
+
+import random as randomness
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from lightship.aio.clock import Clock
+from lightship.apiserver.catalogue import Catalogue
+from lightship.apiserver.requests import TokenIssuer
+from lightship.meta import errors
+from lightship.meta.rest import NodeConnection
+from lightship.store import Op, Record, Store, StoreError
+
+Committed: TypeAlias = Callable[[Record, bool], Awaitable[None]]
+"""Called after a write to a bucket is durable: (record, was it a deletion)."""
+
+_SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+
+
+@dataclass(slots=True)
+class Core:
+    store: Store
+    catalogue: Catalogue
+    clock: Clock
+    random: randomness.Random
+    nodes: Callable[[str], NodeConnection | None]
+    tokens: TokenIssuer | None = None
+    committed: dict[str, Committed] = field(default_factory=dict)
+    """Observers by bucket; the writer waits for them, so that what they do has happened when the client gets its answer."""
+
+    def uid(self) -> str:
+        """A random UUID (version 4)."""
+        bits = self.random.getrandbits(128) & ~(0xF000 << 64) & ~(0xC000 << 48) | 0x4000 << 64 | 0x8000 << 48
+        text = f"{bits:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def suffix(self, length: int) -> str:
+        """Random letters for generated names; no vowels, so that no words appear."""
+        return "".join(self.random.choices(_SUFFIX_LETTERS, k=length))
+
+    async def commit(self, bucket: str, op: Op, *, deleted: bool = False) -> Record:
+        """Write one op durably and tell the bucket's observer. Raises `RevisionMismatch`, and 500 when the medium fails."""
+        try:
+            (record,) = await self.store.commit(op)
+        except StoreError as error:
+            raise errors.internal(str(error)) from error
+        observer = self.committed.get(bucket)
+        if observer is not None:
+            await observer(record, deleted)
+        return record

@@ -1,0 +1,131 @@
+"""The in-process front: a `Transport` whose calls are the registry's operations, with no bytes and no sockets in between.
+
+`Server.local(user)` makes one; controllers, the scheduler and tests use it through `client.Client` and cannot tell it from HTTP. What it
+hands out is shared with the store and all other readers; what it is given is copied, so that callers keep what is theirs.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from lightship.apiserver.registry import Registry
+from lightship.apiserver.requests import Bookmark, Request
+from lightship.meta.objects import Obj, copy
+from lightship.meta.resources import Resource
+from lightship.meta.rest import (
+    DeleteOptions,
+    Listing,
+    ListOptions,
+    LogOptions,
+    PatchType,
+    User,
+    WatchEvent,
+    WatchOptions,
+    WriteOptions,
+)
+
+
+class LocalTransport:
+    """Satisfies `meta.rest.Transport` for one user, who may do everything: authorization is the HTTP front's."""
+
+    def __init__(self, registry: Registry, started: Callable[[], Awaitable[None]], pods: Resource | None, user: User) -> None:
+        self._registry = registry
+        self._started = started
+        self._pods = pods
+        self._user = user
+
+    async def get(self, resource: Resource, namespace: str, name: str, *, subresource: str = "") -> Obj:
+        await self._started()
+        return (await self._registry.get(self._request(resource, namespace, name, subresource))).obj
+
+    async def list(self, resource: Resource, namespace: str, options: ListOptions = ListOptions()) -> Listing:  # noqa: B008
+        await self._started()
+        page = await self._registry.list(self._request(resource, namespace), options)
+        return Listing([record.obj for record in page.records], str(page.revision), page.continue_, page.remaining)
+
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str,
+        options: WatchOptions = WatchOptions(),  # noqa: B008
+    ) -> AsyncIterator[WatchEvent]:
+        await self._started()
+        batches = self._registry.watch(self._request(resource, namespace), options)
+        try:
+            async for batch in batches:
+                for item in batch:
+                    yield WatchEvent(item.type, item.object if isinstance(item, Bookmark) else item.record.obj)
+        finally:
+            await batches.aclose()
+
+    async def create(
+        self,
+        resource: Resource,
+        namespace: str,
+        obj: Obj,
+        *,
+        name: str = "",
+        subresource: str = "",
+        options: WriteOptions = WriteOptions(),  # noqa: B008
+    ) -> Obj:
+        await self._started()
+        return (await self._registry.create(self._request(resource, namespace, name, subresource), copy(obj), options)).obj
+
+    async def update(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        obj: Obj,
+        *,
+        subresource: str = "",
+        options: WriteOptions = WriteOptions(),  # noqa: B008
+    ) -> Obj:
+        await self._started()
+        return (await self._registry.update(self._request(resource, namespace, name, subresource), copy(obj), options)).obj
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        patch: Any,
+        *,
+        type: PatchType,
+        subresource: str = "",
+        options: WriteOptions = WriteOptions(),  # noqa: B008
+    ) -> Obj:
+        await self._started()
+        return (await self._registry.patch(self._request(resource, namespace, name, subresource), patch, type, options)).obj
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        options: DeleteOptions = DeleteOptions(),  # noqa: B008
+    ) -> Obj:
+        await self._started()
+        return (await self._registry.delete(self._request(resource, namespace, name), options)).obj
+
+    async def delete_collection(
+        self,
+        resource: Resource,
+        namespace: str,
+        selection: ListOptions,
+        options: DeleteOptions = DeleteOptions(),  # noqa: B008
+    ) -> None:
+        await self._started()
+        await self._registry.delete_collection(self._request(resource, namespace), selection, options)
+
+    async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncIterator[bytes]:
+        await self._started()
+        if self._pods is None:
+            raise RuntimeError("this server serves no pods")
+        async for chunk in self._registry.logs(self._request(self._pods, namespace, pod, "log"), options):
+            yield chunk
+
+    async def close(self) -> None:
+        """Nothing to close: the server outlives its transports."""
+
+    def _request(self, resource: Resource, namespace: str, name: str = "", subresource: str = "") -> Request:
+        return Request(self._user, resource, namespace if resource.namespaced else "", name, subresource)

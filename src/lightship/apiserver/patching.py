@@ -1,0 +1,81 @@
+"""PATCH: a patch document and the stored object become a new object, which goes the way of every update.
+
+Called by `registry`; the arithmetic of patches is `meta.patch`. A patch that carries no resourceVersion is applied again when another
+write was faster.
+Contract: RFC 6902, RFC 7386, Kubernetes strategic merge patch; apiserver pkg/endpoints/handlers/patch.go.
+"""
+
+from typing import Any, cast
+
+from lightship.apiserver.requests import Answer, Request
+from lightship.apiserver.served import Served
+from lightship.apiserver.writing import Writer, check_identity, check_options
+from lightship.meta import errors, patch
+from lightship.meta.objects import Obj
+from lightship.meta.rest import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, WriteOptions
+
+MAX_OPERATIONS = 10_000
+
+
+async def patch_object(writer: Writer, served: Served, request: Request, document: Any, type: str, options: WriteOptions) -> Answer:
+    """200 with the patched object. Raises 400, 415 and 422 for patches that cannot be applied."""
+    check_options(options, "PatchOptions")
+    check_patch(served, document, type)
+
+    def build(old: Obj) -> Obj:
+        new = _apply(served, old, document, type)
+        check_identity(served, request, new)
+        return cast(Obj, new)
+
+    return await writer.replace(served, request, build, options, pinned=_names_version(document, type))
+
+
+def check_patch(served: Served, document: Any, type: str) -> None:
+    """Is this a kind of patch that the resource takes, and a patch of that kind?"""
+    if type == JSON_PATCH:
+        if not isinstance(document, list):
+            raise errors.bad_request("error decoding patch: a JSON patch is a list of operations")
+        if len(document) > MAX_OPERATIONS:
+            raise errors.too_large(f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(document)}")
+        return
+    accepted = [JSON_PATCH, MERGE_PATCH] if served.resource.custom else [JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH]
+    if type not in accepted:
+        raise errors.unsupported_media_type(
+            f"the body of the request was in an unknown format ({type}) - accepted media types include: {', '.join(accepted)}"
+        )
+    if not isinstance(document, dict):
+        raise errors.bad_request("error decoding patch: a merge patch is a JSON object")
+
+
+def _apply(served: Served, old: Obj, document: Any, type: str) -> Any:
+    try:
+        if type == JSON_PATCH:
+            return patch.json_patch(old, document)
+        if type == MERGE_PATCH:
+            return patch.merge_patch(old, document)
+        return patch.strategic_merge(old, document, served.merge_schema())
+    except patch.PatchFailed as error:
+        raise errors.StatusError(422, "Invalid", f"the server rejected our request due to an error in our request: {error}") from error
+    except ValueError as error:
+        raise errors.bad_request(f"error decoding patch: {error}") from error
+
+
+def _names_version(document: Any, type: str) -> bool:
+    """Does the patch itself say which version of the object it is for?"""
+    if type == JSON_PATCH:
+        return any(isinstance(op, dict) and str(op.get("path", "")).startswith("/metadata/resourceVersion") for op in document)
+    metadata = document.get("metadata")
+    return isinstance(metadata, dict) and "resourceVersion" in metadata
+
+
+def patch_scale(scale: Obj, document: Any, type: str) -> Obj:
+    """The Scale after a patch; its resourceVersion stays only when the patch names one."""
+    try:
+        new = patch.json_patch(scale, document) if type == JSON_PATCH else patch.merge_patch(scale, document)
+    except ValueError as error:
+        raise errors.bad_request(f"error decoding patch: {error}") from error
+    if not isinstance(new, dict) or not isinstance(new.get("metadata"), dict):
+        raise errors.bad_request("the patch leaves no Scale")
+    if not _names_version(document, type):
+        new["metadata"].pop("resourceVersion", None)
+    return new

@@ -1,0 +1,242 @@
+"""Subresources that are no view of the object itself: scale, binding, eviction, tokens, logs.
+
+Called by `registry` for requests with a subresource that `writing` does not handle (`status`, `finalize`).
+Contract: autoscaling/v1 Scale, core/v1 Binding, policy/v1 Eviction, authentication/v1 TokenRequest, PodLogOptions.
+"""
+
+from lightship.apiserver.core import Core
+from lightship.apiserver.deletion import Deleter
+from lightship.apiserver.requests import Answer, LogStream, Request, TokenSubject
+from lightship.apiserver.served import Served
+from lightship.apiserver.writing import Writer
+from lightship.meta import conditions, errors, times
+from lightship.meta.objects import Obj, copy, get_path
+from lightship.meta.resources import Scale
+from lightship.meta.rest import DeleteOptions, LogOptions, WriteOptions
+
+TOKEN_SECONDS = 3600
+TOKEN_MIN_SECONDS = 600
+_SCALE_VERSION = "autoscaling/v1"
+_SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+class Subresources:
+    def __init__(self, core: Core, writer: Writer, deleter: Deleter) -> None:
+        self._core = core
+        self._writer = writer
+        self._deleter = deleter
+
+    async def create(self, served: Served, request: Request, body: Obj, options: WriteOptions) -> Answer:
+        """POST to a subresource."""
+        if served.bucket == "core/pods" and request.subresource == "binding":
+            return await self.bind(served, request, body, options)
+        if served.bucket == "core/pods" and request.subresource == "eviction":
+            return await self.evict(served, request, body, options)
+        if served.bucket == "core/serviceaccounts" and request.subresource == "token":
+            return self.token(served, request, body)
+        raise errors.method_not_allowed()
+
+    async def bind(self, served: Served, request: Request, body: Obj, options: WriteOptions) -> Answer:
+        """Give a pod its node. 409 when it has one already."""
+        node = get_path(body, "target", "name") or ""
+        if not node:
+            raise errors.invalid("Binding", request.name, [errors.required("target.name")])
+        if get_path(body, "target", "kind") not in (None, "", "Node"):
+            cause = errors.not_supported("target.kind", body["target"]["kind"], ("Node", ""))
+            raise errors.invalid("Binding", request.name, [cause])
+        now = self._core.clock.now()
+
+        def build(old: Obj) -> Obj:
+            return _bound(served, request.name, old, body, node, now)
+
+        await self._writer.replace_raw(served, request, build, options)
+        return Answer(201, obj=_SUCCESS)
+
+    async def evict(self, served: Served, request: Request, body: Obj, options: WriteOptions) -> Answer:
+        """Delete a pod on behalf of somebody who drains its node."""
+        asked = body.get("deleteOptions") or {}
+        wanted = DeleteOptions(
+            grace_period_seconds=asked.get("gracePeriodSeconds"),
+            propagation_policy=asked.get("propagationPolicy") or "",
+            uid=get_path(asked, "preconditions", "uid") or "",
+            resource_version=get_path(asked, "preconditions", "resourceVersion") or "",
+            dry_run=options.dry_run,
+        )
+        await self._deleter.delete(served, request, wanted)
+        return Answer(201, obj=_SUCCESS)
+
+    def token(self, served: Served, request: Request, body: Obj) -> Answer:
+        """A signed token for a ServiceAccount."""
+        if self._core.tokens is None:
+            raise errors.unavailable("this server issues no tokens: it was started without a signing key")
+        record = self._core.store.get(served.key(request.namespace, request.name))
+        if record is None:
+            raise served.not_found(request.name)
+        spec = body.get("spec") or {}
+        seconds = spec.get("expirationSeconds") or TOKEN_SECONDS
+        if seconds < TOKEN_MIN_SECONDS:
+            cause = errors.invalid_value("spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
+            raise errors.invalid("TokenRequest", request.name, [cause], "authentication.k8s.io")
+        subject = self._subject(request, record.obj, spec.get("boundObjectRef") or {})
+        token, expires = self._core.tokens.issue(subject, spec.get("audiences") or (), seconds)
+        answer = {
+            "kind": "TokenRequest",
+            "apiVersion": "authentication.k8s.io/v1",
+            "metadata": {"name": request.name, "namespace": request.namespace, "creationTimestamp": times.rfc3339(self._core.clock.now())},
+            "spec": {**spec, "expirationSeconds": seconds},
+            "status": {"token": token, "expirationTimestamp": times.rfc3339(expires)},
+        }
+        return Answer(201, obj=answer)
+
+    def _subject(self, request: Request, account: Obj, bound: Obj) -> TokenSubject:
+        kind, name, uid = bound.get("kind") or "", bound.get("name") or "", bound.get("uid") or ""
+        if kind:
+            uid = self._bound_uid(request.namespace, kind, name, uid)
+        return TokenSubject(request.namespace, request.name, account["metadata"]["uid"], kind, name, uid)
+
+    def _bound_uid(self, namespace: str, kind: str, name: str, uid: str) -> str:
+        buckets = {"Pod": ("core/pods", namespace), "Secret": ("core/secrets", namespace), "Node": ("core/nodes", "")}
+        if kind not in buckets:
+            raise errors.bad_request(f"cannot bind token to object of type {kind}: it must be a Pod, Secret or Node")
+        bucket, where = buckets[kind]
+        record = self._core.store.get(f"{bucket}/{where}/{name}")
+        if record is None:
+            raise errors.not_found(bucket.removeprefix("core/"), name)
+        found: str = record.obj["metadata"]["uid"]
+        if uid and uid != found:
+            why = f"the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted"
+            raise errors.conflict(bucket.removeprefix("core/"), name, f"{why} and then recreated")
+        return found
+
+    def get_scale(self, served: Served, obj: Obj) -> Answer:
+        return Answer(obj=scale_of(_scale(served), obj))
+
+    async def put_scale(self, served: Served, request: Request, body: Obj, options: WriteOptions) -> Answer:
+        """PUT to /scale: only spec.replicas counts."""
+        scale = _scale(served)
+        replicas = get_path(body, "spec", "replicas")
+        if not isinstance(replicas, int) or replicas < 0:
+            cause = errors.invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
+            raise errors.invalid("Scale", request.name, [cause], "autoscaling")
+        version = get_path(body, "metadata", "resourceVersion")
+
+        def build(old: Obj) -> Obj:
+            new: Obj = copy(old)
+            if not version:
+                new["metadata"].pop("resourceVersion", None)
+            else:
+                new["metadata"]["resourceVersion"] = version
+            _set_path(new, _steps(scale.spec_path), replicas)
+            return new
+
+        main = Request(request.user, request.resource, request.namespace, request.name, warnings=request.warnings)
+        answer = await self._writer.replace(served, main, build, options, pinned=bool(version))
+        return Answer(obj=scale_of(scale, answer.obj))
+
+    def logs(self, served: Served, request: Request, options: LogOptions) -> LogStream:
+        """Chunks of a container's log, from the node that runs the pod."""
+        record = self._core.store.get(served.key(request.namespace, request.name))
+        if record is None:
+            raise served.not_found(request.name)
+        pod = record.obj
+        container = _log_container(pod, options.container)
+        node = get_path(pod, "spec", "nodeName")
+        if not node:
+            raise errors.bad_request(f"pod {request.name} does not have a host assigned")
+        connection = self._core.nodes(node)
+        if connection is None:
+            raise errors.unavailable(f'the node "{node}", on which pod {request.name} runs, is not connected to this server')
+        chosen = _with_container(options, container)
+        return connection.logs(request.namespace, request.name, pod["metadata"]["uid"], chosen)
+
+
+def _bound(served: Served, name: str, old: Obj, body: Obj, node: str, now: float) -> Obj:
+    if old["metadata"].get("deletionTimestamp"):
+        raise served.conflict(name, f"pod {name} is being deleted, cannot be assigned to a host")
+    present = get_path(old, "spec", "nodeName")
+    if present:
+        raise served.conflict(name, f"pod {name} is already assigned to node {present!r}".replace("'", '"'))
+    uid = get_path(body, "metadata", "uid")
+    if uid and uid != old["metadata"]["uid"]:
+        stored = old["metadata"]["uid"]
+        raise served.conflict(name, f"Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}")
+    if old["spec"].get("schedulingGates"):
+        raise served.conflict(name, f"pod {name} has non-empty .spec.schedulingGates")
+    new = {**old, "metadata": {**old["metadata"]}, "spec": {**old["spec"], "nodeName": node}, "status": {**(old.get("status") or {})}}
+    for field in ("annotations", "labels"):
+        given = get_path(body, "metadata", field)
+        if given:
+            new["metadata"][field] = {**(old["metadata"].get(field) or {}), **given}
+    present_conditions = [c for c in new["status"].get("conditions") or [] if c.get("type") != "PodScheduled"]
+    new["status"]["conditions"] = conditions.set_condition(present_conditions, "PodScheduled", "True", "", "", now)
+    for condition in new["status"]["conditions"]:
+        if condition["type"] == "PodScheduled":
+            for field in ("reason", "message"):
+                condition.pop(field, None)
+    return new
+
+
+def scale_of(scale: Scale, obj: Obj) -> Obj:
+    """The Scale that stands for an object."""
+    meta = obj["metadata"]
+    shown = {f: meta[f] for f in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if f in meta}
+    status: Obj = {"replicas": get_path(obj, *_steps(scale.status_path)) or 0}
+    selector = get_path(obj, *_steps(scale.selector_path)) if scale.selector_path else None
+    if isinstance(selector, str):
+        status["selector"] = selector
+    elif isinstance(selector, dict):
+        status["selector"] = ",".join(f"{k}={v}" for k, v in sorted((selector.get("matchLabels") or {}).items()))
+    replicas = get_path(obj, *_steps(scale.spec_path))
+    return {
+        "kind": "Scale",
+        "apiVersion": _SCALE_VERSION,
+        "metadata": shown,
+        "spec": {"replicas": 0 if replicas is None else replicas},
+        "status": status,
+    }
+
+
+def _scale(served: Served) -> Scale:
+    if served.resource.scale is None:
+        raise errors.no_such_path()
+    return served.resource.scale
+
+
+def _steps(path: str) -> list[str]:
+    return [step for step in path.split(".") if step]
+
+
+def _set_path(obj: Obj, steps: list[str], value: object) -> None:
+    for step in steps[:-1]:
+        obj = obj.setdefault(step, {})
+    obj[steps[-1]] = value
+
+
+def _log_container(pod: Obj, asked: str) -> str:
+    spec = pod.get("spec") or {}
+    regular = [c["name"] for c in spec.get("containers") or []]
+    inits = [c["name"] for c in spec.get("initContainers") or []]
+    name = pod["metadata"]["name"]
+    if asked:
+        if asked not in regular and asked not in inits:
+            raise errors.bad_request(f"container {asked} is not valid for pod {name}")
+        return asked
+    if len(regular) == 1:
+        return str(regular[0])
+    choices = f"choose one of: [{' '.join(regular)}]"
+    if inits:
+        choices += f" or one of the init containers: [{' '.join(inits)}]"
+    raise errors.bad_request(f"a container name must be specified for pod {name}, {choices}")
+
+
+def _with_container(options: LogOptions, container: str) -> LogOptions:
+    return LogOptions(
+        container=container,
+        follow=options.follow,
+        previous=options.previous,
+        tail_lines=options.tail_lines,
+        since_seconds=options.since_seconds,
+        since_time=options.since_time,
+        timestamps=options.timestamps,
+        limit_bytes=options.limit_bytes,
+    )

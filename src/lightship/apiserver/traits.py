@@ -1,0 +1,104 @@
+"""Facts of single built-in kinds that the generic operations need and that no schema tells: generation, names, what DELETE answers.
+
+Read by `served.Served` when a resource is compiled. Keyed by bucket (`core/pods`), so that every version of a kind shares them; custom
+kinds follow the rules of CustomResourceDefinitions instead.
+Contract: kube-apiserver 1.36, pkg/registry strategies.
+"""
+
+from lightship.meta.names import Rule
+from lightship.meta.resources import Resource
+
+_GENERATION = frozenset(
+    {
+        "admissionregistration.k8s.io/mutatingadmissionpolicies",
+        "admissionregistration.k8s.io/mutatingadmissionpolicybindings",
+        "admissionregistration.k8s.io/mutatingwebhookconfigurations",
+        "admissionregistration.k8s.io/validatingadmissionpolicies",
+        "admissionregistration.k8s.io/validatingadmissionpolicybindings",
+        "admissionregistration.k8s.io/validatingwebhookconfigurations",
+        "apiextensions.k8s.io/customresourcedefinitions",
+        "apps/daemonsets",
+        "apps/deployments",
+        "apps/replicasets",
+        "apps/statefulsets",
+        "batch/cronjobs",
+        "batch/jobs",
+        "core/pods",
+        "core/podtemplates",
+        "core/replicationcontrollers",
+        "discovery.k8s.io/endpointslices",
+        "flowcontrol.apiserver.k8s.io/flowschemas",
+        "flowcontrol.apiserver.k8s.io/prioritylevelconfigurations",
+        "networking.k8s.io/ingressclasses",
+        "networking.k8s.io/ingresses",
+        "networking.k8s.io/networkpolicies",
+        "policy/poddisruptionbudgets",
+        "resource.k8s.io/deviceclasses",
+        "resource.k8s.io/resourceslices",
+        "scheduling.k8s.io/priorityclasses",
+    }
+)
+_CREATE_ON_UPDATE = frozenset(
+    {
+        "coordination.k8s.io/leases",
+        "core/endpoints",
+        "core/events",
+        "core/limitranges",
+        "core/services",
+        "node.k8s.io/runtimeclasses",
+        "rbac.authorization.k8s.io/clusterrolebindings",
+        "rbac.authorization.k8s.io/clusterroles",
+        "rbac.authorization.k8s.io/rolebindings",
+        "rbac.authorization.k8s.io/roles",
+    }
+)
+_RETURNS_DELETED = frozenset(
+    {
+        "core/namespaces",
+        "core/persistentvolumeclaims",
+        "core/persistentvolumes",
+        "core/pods",
+        "core/podtemplates",
+        "core/resourcequotas",
+        "core/serviceaccounts",
+        "core/services",
+        "resource.k8s.io/deviceclasses",
+        "resource.k8s.io/resourceclaims",
+        "resource.k8s.io/resourceclaimtemplates",
+        "resource.k8s.io/resourceslices",
+        "storage.k8s.io/csidrivers",
+        "storage.k8s.io/csinodes",
+        "storage.k8s.io/storageclasses",
+        "storage.k8s.io/volumeattachments",
+        "storage.k8s.io/volumeattributesclasses",
+    }
+)
+_NAME_RULES: dict[str, Rule] = {
+    "core/namespaces": "label",
+    "core/services": "label1035",
+    "rbac.authorization.k8s.io/clusterrolebindings": "path",
+    "rbac.authorization.k8s.io/clusterroles": "path",
+    "rbac.authorization.k8s.io/rolebindings": "path",
+    "rbac.authorization.k8s.io/roles": "path",
+}
+ZERO_FIELDS = {"spec.unschedulable": "false", "spec.hostNetwork": "false", "status.successful": "0", "status.replicas": "0"}
+"""Selectable fields that are not strings: what a missing one selects as."""
+
+
+def has_generation(resource: Resource) -> bool:
+    """Does the server keep `metadata.generation` for this kind?"""
+    return resource.custom or resource.bucket in _GENERATION
+
+
+def creates_on_update(resource: Resource) -> bool:
+    """Does a PUT to a name that is free create the object?"""
+    return resource.bucket in _CREATE_ON_UPDATE
+
+
+def returns_deleted(resource: Resource) -> bool:
+    """Does DELETE answer with the deleted object instead of a Status?"""
+    return resource.bucket in _RETURNS_DELETED
+
+
+def name_rule(resource: Resource) -> Rule:
+    return _NAME_RULES.get(resource.bucket, "subdomain")

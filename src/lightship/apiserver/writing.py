@@ -1,0 +1,289 @@
+"""The write path: a body becomes a stored object, or a refusal that says why.
+
+`registry` calls `create`, `update` and (through `patching`, `subresources`) `replace`. The steps, in order: identity, unknown fields and
+types, `prepare`, defaults, mutating admission, validation, validating admission, commit. Optimistic: a write builds on the newest head, in
+flight or not, and tries again when another one was faster and the client asked for no particular version.
+"""
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from lightship.apiserver import objectmeta
+from lightship.apiserver.core import Core
+from lightship.apiserver.requests import Answer, Request
+from lightship.apiserver.served import Served
+from lightship.apiserver.subobjects import merge_subresource
+from lightship.meta import codec, errors, names, times
+from lightship.meta.admission import AdmissionRequest, Admit
+from lightship.meta.objects import Obj
+from lightship.meta.rest import WriteOptions
+from lightship.store import Delete, Put, Record, RevisionMismatch
+
+NAME_ATTEMPTS = 8
+"""Names that are tried for a `generateName` before the client is told to try again (KEP-4420)."""
+CONFLICT_ATTEMPTS = 5
+_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
+
+Build: TypeAlias = Callable[[Obj], Obj]
+"""Given the stored object (shared, not to be changed), the new one, private to the write."""
+
+
+class Writer:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def create(self, served: Served, request: Request, obj: Obj, options: WriteOptions) -> Answer:
+        """201 with the stored object."""
+        check_identity(served, request, obj)
+        check_options(options, "CreateOptions")
+        causes = served.accept(obj, options.field_validation, request.warnings)
+        resource = served.resource
+        meta = obj["metadata"]
+        if meta.get("resourceVersion"):
+            raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
+        objectmeta.stamp_new(meta, self._core.uid(), times.rfc3339(self._core.clock.now()), generation=served.has_generation)
+        generated = not meta.get("name") and bool(meta.get("generateName"))
+        if generated:
+            meta["name"] = names.generate(meta["generateName"], self._core.suffix)
+        if resource.status and resource.custom:
+            obj.pop("status", None)
+        await self._finish(served, request, obj, None, options, causes)
+        return await self._commit_new(served, request, obj, options, generated)
+
+    async def update(self, served: Served, request: Request, obj: Obj, options: WriteOptions) -> Answer:
+        """200 with the stored object; 201 for the few kinds that PUT creates."""
+        check_identity(served, request, obj)
+        check_options(options, "UpdateOptions")
+        if served.creates_on_update and not request.subresource and self._core.store.head(self._key(served, request)) is None:
+            if obj["metadata"].get("uid"):
+                raise served.conflict(request.name, "uid mismatch: the provided object specified a uid, and no existing object was found")
+            obj["metadata"].pop("resourceVersion", None)
+            return await self.create(served, request, obj, options)
+        return await self.replace(served, request, lambda _: obj, options)
+
+    async def replace(self, served: Served, request: Request, build: Build, options: WriteOptions, *, pinned: bool | None = None) -> Answer:
+        """Store what `build` makes of the stored object. The one way in which existing objects change.
+
+        `pinned`: the client means one particular version, so that a faster write is a conflict (None: when the new object names one).
+        """
+        key = self._key(served, request)
+        for attempt in range(1, CONFLICT_ATTEMPTS + 1):
+            head = self._core.store.head(key)
+            if head is None:
+                raise served.not_found(request.name)
+            old = served.read(head)
+            new = build(old.obj)
+            exact = bool(new["metadata"].get("resourceVersion")) if pinned is None else pinned
+            check_version(served, request, new, old.obj)
+            new = merge_subresource(served.resource, request.subresource, new, old.obj)
+            await self._prepare_update(served, request, new, old.obj, options)
+            try:
+                return await self._commit_change(served, request, head, old, new, options)
+            except RevisionMismatch as mismatch:
+                if exact or attempt == CONFLICT_ATTEMPTS:
+                    raise served.conflict(request.name) from mismatch
+        raise served.conflict(request.name)
+
+    async def replace_raw(self, served: Served, request: Request, build: Build, options: WriteOptions) -> Answer:
+        """Store what `build` makes of the stored object, as it is: for the server's own changes, which need no judging."""
+        key = self._key(served, request)
+        while True:
+            head = self._core.store.head(key)
+            if head is None:
+                raise served.not_found(request.name)
+            new = build(head.obj)
+            if options.dry_run:
+                return Answer(obj=new)
+            try:
+                return Answer(record=await self._core.commit(served.bucket, Put(key, encoder(new), head.revision, new)))
+            except RevisionMismatch:
+                continue
+
+    async def _prepare_update(self, served: Served, request: Request, new: Obj, old: Obj, options: WriteOptions) -> None:
+        objectmeta.carry_over(new["metadata"], old["metadata"])
+        causes = served.accept(new, options.field_validation, request.warnings)
+        await self._finish(served, request, new, old, options, causes)
+        if served.has_generation and _spec_changed(served, new, old):
+            new["metadata"]["generation"] = (old["metadata"].get("generation") or 0) + 1
+
+    async def _finish(
+        self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, causes: list[errors.Cause]
+    ) -> None:
+        """Prepare, default, admit and validate, in place."""
+        resource = served.resource
+        main = not request.subresource
+        if main and resource.prepare:
+            resource.prepare(obj, old)
+        if main and resource.default:
+            resource.default(obj)
+        operation: Literal["CREATE", "UPDATE"] = "UPDATE" if old else "CREATE"
+        if served.mutating:
+            await admit(served.mutating, self._admission(served, request, obj, old, operation, options), request.warnings)
+            if main and resource.default:
+                resource.default(obj)
+        self._validate(served, request, obj, old, causes)
+        if served.validating:
+            await admit(served.validating, self._admission(served, request, obj, old, operation, options), request.warnings)
+
+    def _validate(self, served: Served, request: Request, obj: Obj, old: Obj | None, causes: list[errors.Cause]) -> None:
+        resource = served.resource
+        if causes and not resource.custom:
+            # Defaults may have supplied what was missing.
+            causes = served.check(obj)
+        meta = obj["metadata"]
+        found = objectmeta.check_update(meta, old["metadata"]) if old else objectmeta.check_new(meta, served.name_rule)
+        found += causes
+        if resource.validate and (resource.custom or not request.subresource):
+            found += resource.validate(obj, old)
+        if found:
+            raise served.invalid(meta.get("name") or "", found)
+
+    def _admission(
+        self, served: Served, request: Request, obj: Obj, old: Obj | None, operation: Literal["CREATE", "UPDATE"], options: WriteOptions
+    ) -> AdmissionRequest:
+        return AdmissionRequest(
+            operation=operation,
+            resource=served.resource,
+            subresource=request.subresource,
+            namespace=request.namespace,
+            name=obj["metadata"].get("name") or "",
+            obj=obj,
+            old=old,
+            user=request.user,
+            dry_run=options.dry_run,
+        )
+
+    async def _commit_new(self, served: Served, request: Request, obj: Obj, options: WriteOptions, generated: bool) -> Answer:
+        meta = obj["metadata"]
+        for attempt in range(1, NAME_ATTEMPTS + 1):
+            key = served.key(request.namespace, meta["name"])
+            existing = self._core.store.head(key)
+            if existing is None:
+                if options.dry_run:
+                    return Answer(201, obj=obj)
+                try:
+                    record = await self._core.commit(served.bucket, Put(key, encoder(obj), 0, obj))
+                    return Answer(201, record=record)
+                except RevisionMismatch as mismatch:
+                    existing = mismatch.current
+            if not generated or attempt == NAME_ATTEMPTS:
+                raise _exists(served, meta["name"], existing, generated)
+            meta["name"] = names.generate(meta["generateName"], self._core.suffix)
+        raise errors.internal("unreachable")
+
+    async def _commit_change(self, served: Served, request: Request, head: Record, old: Record, new: Obj, options: WriteOptions) -> Answer:
+        new["metadata"]["resourceVersion"] = old.obj["metadata"]["resourceVersion"]
+        bucket = served.bucket
+        if is_finished(served, new, old.obj):
+            if options.dry_run:
+                return Answer(obj=new)
+            return Answer(record=await self._core.commit(bucket, Delete(head.key, encoder(new), head.revision, new), deleted=True))
+        if new == old.obj:
+            return Answer(record=old)
+        if options.dry_run:
+            return Answer(obj=new)
+        return Answer(record=await self._core.commit(bucket, Put(head.key, encoder(new), head.revision, new)))
+
+    def _key(self, served: Served, request: Request) -> str:
+        return served.key(request.namespace, request.name)
+
+
+def encoder(obj: Obj) -> Callable[[int], bytes]:
+    """What the store calls when the write takes its revision."""
+
+    def encode(revision: int) -> bytes:
+        obj["metadata"]["resourceVersion"] = str(revision)
+        return codec.encode(obj)
+
+    return encode
+
+
+async def admit(functions: list[Admit], request: AdmissionRequest, warnings: list[str]) -> None:
+    """Run admission functions in order; the first that refuses ends the request."""
+    for function in functions:
+        warned = await function(request)
+        if warned:
+            warnings.extend(warned)
+
+
+def check_options(options: WriteOptions, kind: str) -> None:
+    if options.field_validation not in _VALIDATIONS:
+        cause = errors.not_supported("fieldValidation", options.field_validation, _VALIDATIONS)
+        raise errors.invalid(kind, "", [cause], "meta.k8s.io")
+
+
+def check_identity(served: Served, request: Request, obj: Obj) -> None:
+    """Is the body of the kind, name and namespace that the URL says? Fills, in place, what it leaves out."""
+    resource = served.resource
+    if not isinstance(obj, dict):
+        raise errors.bad_request(f"the object provided is unrecognized (must be of type {resource.kind}): it is no JSON object")
+    kind = obj.setdefault("kind", resource.kind) or resource.kind
+    api_version = obj.setdefault("apiVersion", resource.api_version) or resource.api_version
+    if api_version != resource.api_version:
+        expected = resource.api_version
+        raise errors.bad_request(f"the API version in the data ({api_version}) does not match the expected API version ({expected})")
+    if kind != resource.kind:
+        raise errors.bad_request(f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}: wrong kind')
+    meta = obj.setdefault("metadata", {})
+    if meta is None:
+        meta = obj["metadata"] = {}
+    if not isinstance(meta, dict):
+        raise served.cannot_decode("metadata must be an object")
+    _check_namespace(request, meta, namespaced=resource.namespaced)
+    if request.name and not meta.get("name"):
+        meta["name"] = request.name
+    if request.name and meta["name"] != request.name:
+        raise errors.bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({request.name})")
+
+
+def _check_namespace(request: Request, meta: Obj, *, namespaced: bool) -> None:
+    found = meta.get("namespace")
+    if not namespaced:
+        if found:
+            raise errors.bad_request("namespace may not be set on cluster-scoped objects: the object provided has one")
+        meta.pop("namespace", None)
+    elif not found:
+        meta["namespace"] = request.namespace
+    elif found != request.namespace:
+        raise errors.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+
+
+def check_version(served: Served, request: Request, new: Obj, old: Obj) -> None:
+    """Does the client speak of the object that is stored? Raises 409 when not, 422 where it must say."""
+    meta, stored = new["metadata"], old["metadata"]
+    uid = meta.get("uid")
+    if uid and uid != stored["uid"]:
+        raise served.conflict(request.name, f"Precondition failed: UID in precondition: {uid}, UID in object meta: {stored['uid']}")
+    version = meta.get("resourceVersion")
+    if not version:
+        if not served.resource.unconditional_update:
+            cause = errors.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+            raise errors.invalid(served.resource.plural, request.name, [cause], served.resource.group)
+    elif version != stored["resourceVersion"]:
+        if not str(version).isdecimal():
+            raise errors.bad_request(f'metadata.resourceVersion: Invalid value: "{version}": must be a decimal number')
+        raise served.conflict(request.name)
+
+
+def is_finished(served: Served, new: Obj, old: Obj) -> bool:
+    """Was this update the last thing that a deletion waited for?"""
+    if new["metadata"].get("finalizers") or not old["metadata"].get("deletionTimestamp"):
+        return False
+    if served.bucket == "core/namespaces" and (new.get("spec") or {}).get("finalizers"):
+        return False
+    return not old["metadata"].get("deletionGracePeriodSeconds")
+
+
+def _spec_changed(served: Served, new: Obj, old: Obj) -> bool:
+    ignored = {"metadata", "status"} if served.resource.status or not served.resource.custom else {"metadata"}
+    return any(new.get(field) != old.get(field) for field in new.keys() | old.keys() if field not in ignored)
+
+
+def _exists(served: Served, name: str, existing: Record | None, generated: bool) -> errors.StatusError:
+    error = errors.already_exists(served.resource.plural, name, served.resource.group)
+    if generated:
+        message = f"{error.message}, the server was not able to generate a unique name for the object"
+        return errors.StatusError(409, "AlreadyExists", message, {**(error.details or {}), "retryAfterSeconds": 1})
+    if existing is not None and existing.obj["metadata"].get("deletionTimestamp"):
+        return errors.StatusError(409, "AlreadyExists", f"object is being deleted: {error.message}", error.details)
+    return error
