@@ -5,6 +5,7 @@ carry it out without deciding anything. Parents are mounted before children, wha
 """
 
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,13 +89,13 @@ def hostname(spec: SandboxSpec) -> str:
     return (spec.hostname or spec.name)[:63].rstrip("-.")
 
 
-def container(spec: ContainerSpec, where: Places, host: Host, *, ids: int) -> dict[str, Any]:
-    """The request for `launch.container`; `ids`: how many user ids the cluster maps, from 0 on."""
+def container(spec: ContainerSpec, where: Places, host: Host, *, name: str, ids: int) -> dict[str, Any]:
+    """The request for `launch.container`; `name`: the pod's host name, `ids`: how many user ids the cluster maps, from 0 on."""
     uid, gid = spec.uid or 0, spec.gid or 0
     return {
         "id": spec.id,
         "argv": spec.argv,
-        "env": environment(spec),
+        "env": environment(spec, name),
         "cwd": spec.cwd or WORK,
         "uid": uid,
         "gid": gid,
@@ -104,9 +105,9 @@ def container(spec: ContainerSpec, where: Places, host: Host, *, ids: int) -> di
     }
 
 
-def environment(spec: ContainerSpec) -> dict[str, str]:
-    """The spec's environment and the two variables that no program can do without."""
-    return {"PATH": DEFAULT_PATH, "HOME": WORK, **spec.env}
+def environment(spec: ContainerSpec, name: str) -> dict[str, str]:
+    """The spec's environment and the variables that container engines add to every one."""
+    return {"PATH": DEFAULT_PATH, "HOSTNAME": name, "HOME": WORK, **spec.env}
 
 
 def plan(spec: ContainerSpec, where: Places, host: Host) -> dict[str, Any]:
@@ -155,3 +156,13 @@ def _shown(paths: Iterable[str], system: Iterable[str]) -> list[Mount]:
 
 def _covered(path: str, tops: Iterable[str]) -> bool:
     return any(path == top or path.startswith(top + "/") for top in tops)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a directory whose contents a pod has made, whatever permissions it gave them. Blocks; raises `OSError`."""
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        for directory, _, _ in os.walk(path):
+            os.chmod(directory, 0o700)
+        shutil.rmtree(path)

@@ -109,7 +109,7 @@ class Runtime(Protocol):
         ...
 
     async def create_sandbox(self, spec: SandboxSpec) -> str:
-        """Make the pod's surroundings and return its IP address. The same id again returns the same one. Raises `RuntimeUnavailableError`."""
+        """Make the pod's surroundings; returns its IP address, the same one for the same id. Raises `RuntimeUnavailableError`."""
         ...
 
     async def start_container(self, spec: ContainerSpec) -> int:

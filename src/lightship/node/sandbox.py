@@ -7,13 +7,10 @@ A sandbox is gone when its init's pidfd says so: the kernel has killed every pro
 
 import asyncio
 import contextlib
-import functools
 import itertools
 import os
-import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -149,7 +146,7 @@ class SandboxRuntime:
             raise ContainerError("StartError", f"container {spec.name}: no command given and the image names none", 127)
         where = layout.places(sandbox.spec)
         try:
-            request = layout.container(spec, where, self._host, ids=self._ids)
+            request = layout.container(spec, where, self._host, name=layout.hostname(sandbox.spec), ids=self._ids)
             await _prepare_scratch(spec, where)
             log = LogWriter(spec.log_path, self._clock.now)
         except (OSError, ValueError) as error:
@@ -185,7 +182,7 @@ class SandboxRuntime:
             await asyncio.shield(sandbox.gone)
         if self._sandboxes.pop(sandbox_id, None) is not None:
             self._addresses.release(sandbox_id)
-            await asyncio.to_thread(_remove_tree, layout.places(sandbox.spec).base)
+            await asyncio.to_thread(layout.remove_tree, layout.places(sandbox.spec).base)
 
     async def listen(self, address: str, port: int, *, datagram: bool = False) -> socket.socket:
         async with self._asking:
@@ -345,28 +342,13 @@ async def _prepare_scratch(spec: ContainerSpec, where: layout.Places) -> None:
     """Fresh writable directories for a container; those of its last run are cleared away."""
     scratch = where.scratch(spec.name)
     if scratch.exists():
-        await asyncio.to_thread(_remove_tree, scratch)
+        await asyncio.to_thread(layout.remove_tree, scratch)
     for name in layout.writable(spec):
         path = scratch / name
         path.mkdir(parents=True)
         path.chmod(0o1777 if "tmp" in name else 0o755)
         if os.geteuid() == 0:
             os.chown(path, spec.uid or 0, spec.gid or 0)
-
-
-def _remove_tree(path: Path) -> None:
-    """Delete a directory whose contents a pod has made, with whatever permissions it gave them."""
-
-    def open_up(remove: Callable[[str], None], name: str, _error: object) -> None:
-        parent = os.path.dirname(name)
-        for directory in (parent, name):
-            with contextlib.suppress(OSError):
-                if stat.S_ISDIR(os.lstat(directory).st_mode):
-                    os.chmod(directory, 0o700)
-        with contextlib.suppress(OSError):
-            shutil.rmtree(name) if os.path.isdir(name) and not os.path.islink(name) else os.unlink(name)
-
-    shutil.rmtree(path, onerror=functools.partial(open_up))
 
 
 def _kill(pidfd: int) -> None:

@@ -1,0 +1,44 @@
+"""Host mode's substitute for mounts: a folder of symbolic links per container, and text that leads there.
+
+Pure but for `plant`. A mount's target cannot be made to exist at its true path without a mount namespace, and nothing outside the pod's
+own directory is ever written; so `/data/x` becomes `<farm>/data/x` wherever command, environment or working directory spell it out.
+A program that knows a path by heart will not find it: that is the limit of host mode. Called by `node.process` only.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from .runtime import Mount
+
+
+def plant(farm: Path, mounts: Iterable[Mount]) -> None:
+    """Create the links, parents first. Raises `OSError` when a source is missing or two targets exclude each other."""
+    for mount in sorted(mounts, key=lambda m: len(Path(m.target).parts)):
+        spot = _below(farm, mount.target)
+        spot.parent.mkdir(parents=True, exist_ok=True)
+        if not mount.source:
+            spot.mkdir(exist_ok=True)
+            continue
+        os.stat(mount.source)
+        if spot.is_symlink():
+            spot.unlink()
+        if spot.parent.resolve().is_relative_to(farm.resolve()):
+            spot.symlink_to(mount.source)
+        elif not spot.exists():
+            raise FileNotFoundError(2, "host mode cannot mount inside another volume", mount.target)
+
+
+def rewrite(text: str, farm: Path, mounts: Iterable[Mount]) -> str:
+    """`text` with every path at or below a mount's target led into the farm; longer targets win."""
+    targets = sorted({os.path.normpath(m.target) for m in mounts}, key=len, reverse=True)
+    if not targets:
+        return text
+    # A target counts where a path begins and ends with it, or goes on with a slash: not inside of longer names.
+    pattern = r"(?<![\w./-])(?:" + "|".join(map(re.escape, targets)) + r")(?![\w.-])"
+    return re.sub(pattern, lambda found: str(_below(farm, found.group())), text)
+
+
+def _below(farm: Path, target: str) -> Path:
+    return farm / os.path.normpath(target).lstrip("/")

@@ -1,0 +1,248 @@
+"""Host mode: pods as ordinary processes, where namespaces are not to be had (macOS, locked-down hosts).
+
+The agent calls it through `runtime.Runtime`. What it can offer: an address on the loopback for each pod (Linux; 127.0.0.1 elsewhere),
+a process group per container, private directories, volumes below the pod's directory (`farm`), the same logs and exits. What it cannot:
+true mount paths, host names, own ports on 0.0.0.0, protection of host files. Nothing is written outside the pod's directory.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightship.aio.clock import Clock
+
+from . import farm, layout, network
+from .logwriter import LogWriter
+from .runtime import ContainerError, ContainerSpec, Exit, RuntimeUnavailableError, SandboxSpec
+
+_GUARD = "import sys; sys.path.insert(0, sys.argv[1]); from launch import guard; guard.main()"
+ROOT_VARIABLE = "LIGHTSHIP_POD_ROOT"
+"""Names, in a container's environment, the folder below which its mounts are found."""
+
+
+@dataclass(slots=True, eq=False)
+class _Container:
+    spec: ContainerSpec
+    log: LogWriter
+    process: subprocess.Popen[bytes]
+    gone: asyncio.Future[None]
+
+
+class ProcessRuntime:
+    """See `runtime.Runtime`."""
+
+    kind = "process"
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        # Each pod an address of its own where the whole of 127/8 is the loopback; elsewhere only one exists.
+        self._addresses = network.Addresses(network.LOOPBACK_CIDR) if sys.platform == "linux" else None
+        self._sandboxes: dict[str, SandboxSpec] = {}
+        self._containers: dict[str, _Container] = {}
+        self._callbacks: list[Callable[[Exit], None]] = []
+        self._guard: subprocess.Popen[str] | None = None
+
+    def on_exit(self, callback: Callable[[Exit], None]) -> None:
+        self._callbacks.append(callback)
+
+    async def start(self) -> None:
+        try:
+            self._guard = _start_guard()
+        except OSError as error:
+            raise RuntimeUnavailableError(f"cannot start a process: {error}") from error
+
+    async def close(self) -> None:
+        for sandbox_id in list(self._sandboxes):
+            await self.remove_sandbox(sandbox_id)
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            await asyncio.to_thread(guard.communicate)
+
+    async def create_sandbox(self, spec: SandboxSpec) -> str:
+        try:
+            layout.places(spec).base.mkdir(parents=True, exist_ok=True)
+            address = self._addresses.allocate(spec.id) if self._addresses else "127.0.0.1"
+        except (OSError, network.AddressesExhaustedError) as error:
+            raise RuntimeUnavailableError(f"sandbox for pod {spec.namespace}/{spec.name}: {error}") from error
+        self._sandboxes[spec.id] = spec
+        return address
+
+    async def start_container(self, spec: ContainerSpec) -> int:
+        sandbox = self._sandboxes.get(spec.sandbox_id)
+        if sandbox is None:
+            raise ContainerError("SandboxGone", f"container {spec.name}: the sandbox {spec.sandbox_id} is not there any more")
+        if not spec.argv:
+            raise ContainerError("StartError", f"container {spec.name}: no command given and the image names none", 127)
+        try:
+            scratch = await asyncio.to_thread(_prepare, spec, layout.places(sandbox))
+            log = LogWriter(spec.log_path, self._clock.now)
+        except OSError as error:
+            raise ContainerError("CreateContainerError", f"container {spec.name}: {error}") from error
+        try:
+            process = _spawn(spec, layout.hostname(sandbox), scratch, log)
+        except BaseException:
+            log.finish()
+            raise
+        log.started()
+        self._watch(_Container(spec, log, process, asyncio.get_running_loop().create_future()))
+        return process.pid
+
+    async def signal(self, container_id: str, signum: int) -> None:
+        container = self._containers.get(container_id)
+        if container is not None:
+            send = os.killpg if signum == signal.SIGKILL else os.kill
+            with contextlib.suppress(ProcessLookupError):
+                send(container.process.pid, signum)
+
+    async def remove_sandbox(self, sandbox_id: str) -> None:
+        for container in [c for c in self._containers.values() if c.spec.sandbox_id == sandbox_id]:
+            await self.signal(container.spec.id, signal.SIGKILL)
+            await asyncio.shield(container.gone)
+        spec = self._sandboxes.pop(sandbox_id, None)
+        if spec is not None:
+            if self._addresses:
+                self._addresses.release(sandbox_id)
+            await asyncio.to_thread(layout.remove_tree, layout.places(spec).base)
+
+    async def listen(self, address: str, port: int, *, datagram: bool = False) -> socket.socket:
+        """Host mode has no addresses of the cluster: the socket listens on 127.0.0.1, on another port when `port` is not to be had."""
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM)
+        try:
+            try:
+                made.bind(("127.0.0.1", port))
+            except OSError:
+                made.bind(("127.0.0.1", 0))
+            if not datagram:
+                made.listen(1024)
+            made.setblocking(False)
+        except OSError:
+            made.close()
+            raise
+        return made
+
+    def _watch(self, container: _Container) -> None:
+        loop, pid = asyncio.get_running_loop(), container.process.pid
+        self._containers[container.spec.id] = container
+        self._tell_guard(f"+{pid}")
+        if hasattr(os, "pidfd_open"):
+            pidfd = os.pidfd_open(pid)
+            loop.add_reader(pidfd, self._ended, container, pidfd)
+        else:
+            threading.Thread(target=_wait, args=(container.process, loop, self._ended, container), daemon=True).start()
+
+    def _ended(self, container: _Container, pidfd: int = -1) -> None:
+        if pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(pidfd)
+            os.close(pidfd)
+        # Before the process is reaped its number cannot belong to anybody else, so the group is still its own.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(container.process.pid, signal.SIGKILL)
+        code = container.process.wait()
+        self._tell_guard(f"-{container.process.pid}")
+        container.log.finish()
+        del self._containers[container.spec.id]
+        container.gone.set_result(None)
+        end = Exit(container.spec.id, 128 - code if code < 0 else code, max(0, -code), self._clock.now())
+        # Never from within `start_container`: its caller has not seen it return.
+        for callback in self._callbacks:
+            callback(end)
+
+    def _tell_guard(self, line: str) -> None:
+        if self._guard is not None and self._guard.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._guard.stdin.write(line + "\n")
+                self._guard.stdin.flush()
+
+
+def _start_guard() -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _GUARD, str(Path(__file__).parent)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def _prepare(spec: ContainerSpec, where: layout.Places) -> Path:
+    """The container's scratch space, with its volumes planted."""
+    scratch = where.scratch(spec.name)
+    if scratch.exists():
+        layout.remove_tree(scratch)
+    for name in ("work", "tmp", "root"):
+        (scratch / name).mkdir(parents=True)
+    farm.plant(scratch / "root", spec.mounts)
+    if os.geteuid() == 0 and (spec.uid or spec.gid):
+        os.chown(scratch / "work", spec.uid or 0, spec.gid or 0)
+        os.chown(scratch / "tmp", spec.uid or 0, spec.gid or 0)
+    return scratch
+
+
+def _spawn(spec: ContainerSpec, name: str, scratch: Path, log: LogWriter) -> subprocess.Popen[bytes]:
+    root = scratch / "root"
+
+    def led(text: str) -> str:
+        return farm.rewrite(text, root, spec.mounts)
+
+    given = {key: led(value) for key, value in spec.env.items()}
+    own = {
+        "PATH": layout.DEFAULT_PATH,
+        "HOSTNAME": name,
+        "HOME": str(scratch / "work"),
+        "TMPDIR": str(scratch / "tmp"),
+        ROOT_VARIABLE: str(root),
+    }
+    env = {**own, **given}
+    cwd = led(spec.cwd) if spec.cwd else str(scratch / "work")
+    argv = [led(word) for word in spec.argv]
+    program = _find(argv[0], env["PATH"], cwd)
+    drops = os.geteuid() == 0 and bool(spec.uid or spec.gid)
+    try:
+        return subprocess.Popen(
+            argv,
+            executable=program,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=log.stdout,
+            stderr=log.stderr,
+            start_new_session=True,
+            user=spec.uid if drops else None,
+            group=spec.gid if drops else None,
+            extra_groups=[] if drops else None,
+        )
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        reason = "CreateContainerError" if error.filename == cwd else "StartError"
+        raise ContainerError(reason, f'exec "{argv[0]}": {error}', 127 if missing else 126) from error
+
+
+def _find(program: str, path: str, cwd: str) -> str:
+    """The file to execute. Raises `ContainerError` as a shell would put it."""
+    if "/" in program:
+        found: str | None = os.path.join(cwd, program)
+    else:
+        found = shutil.which(program, path=path)
+    if found is None or not os.path.exists(found):
+        where = "no such file" if "/" in program else "executable file not found in $PATH"
+        raise ContainerError("StartError", f'exec "{program}": {where}', 127)
+    return found
+
+
+def _wait(
+    process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop, ended: Callable[[_Container], None], container: _Container
+) -> None:
+    """The body of a thread that waits for one process, on systems where nothing can be polled for it."""
+    process.wait()
+    with contextlib.suppress(RuntimeError):  # the loop may be closed by then
+        loop.call_soon_threadsafe(ended, container)
