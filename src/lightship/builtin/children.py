@@ -34,7 +34,11 @@ async def create(client: Client, resource: Resource, obj: Obj) -> Obj:
 
 async def remove(client: Client, resource: Resource, obj: Obj, *, propagation: str = "") -> None:
     """Delete this very object; that it is gone, or has a successor of the same name, is fine."""
-    options = DeleteOptions(uid=objects.uid(obj), propagation_policy=propagation)
+    await remove_with(client, resource, obj, DeleteOptions(uid=objects.uid(obj), propagation_policy=propagation))
+
+
+async def remove_with(client: Client, resource: Resource, obj: Obj, options: DeleteOptions) -> None:
+    """As `remove`, with options of one's own, which must name the uid."""
     try:
         await client.delete(resource, objects.name(obj), objects.namespace(obj), options, missing_ok=True)
     except errors.StatusError as error:

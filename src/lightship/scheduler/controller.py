@@ -49,12 +49,12 @@ class Scheduler:
         """One cycle: plan for all that wait, then carry the plan out."""
         waiting = self._waiting()
         if not waiting:
-            self._assumed.clear()
             return Done()
-        infos = {pod.uid: pod for pod in map(self._info, waiting)}
-        nodes = snapshot.snapshot(self._nodes.list(), self._placed())
+        placed = [pod for pod in self._pods.list() if snapshot.is_placed(pod)]
+        infos = self._read([*waiting, *placed])
+        nodes = snapshot.snapshot(self._nodes.list(), [*infos[len(waiting) :], *self._assumed.values()])
         by_uid = {objects.uid(pod): pod for pod in waiting}
-        failures = [await self._carry_out(decision, by_uid[decision.pod.uid]) for decision in plan(infos.values(), nodes)]
+        failures = [await self._carry_out(decision, by_uid[decision.pod.uid]) for decision in plan(infos[: len(waiting)], nodes)]
         for failure in failures:
             if failure is not None:
                 raise failure
@@ -67,19 +67,14 @@ class Scheduler:
         self._assumed = {uid: info for uid, info in self._assumed.items() if uid in uids}
         return [pod for pod in found if objects.uid(pod) not in self._assumed]
 
-    def _placed(self) -> list[PodInfo]:
-        placed = [self._info(pod) for pod in self._pods.list() if snapshot.is_placed(pod)]
-        # Forget pods that are gone: what is kept is exactly what was looked at this time.
-        kept = {info.uid for info in placed}
-        self._parsed = {uid: parsed for uid, parsed in self._parsed.items() if uid in kept}
-        return [*placed, *self._assumed.values()]
-
-    def _info(self, pod: Obj) -> PodInfo:
-        uid = objects.uid(pod)
-        known = self._parsed.get(uid)
-        if known is None or known[0] is not pod:
-            known = self._parsed[uid] = (pod, snapshot.pod_info(pod))
-        return known[1]
+    def _read(self, pods: list[Obj]) -> list[PodInfo]:
+        """What the plan needs of each pod. Read again only for pods that changed; pods that are gone are forgotten."""
+        before, self._parsed = self._parsed, {}
+        for pod in pods:
+            uid = objects.uid(pod)
+            known = before.get(uid)
+            self._parsed[uid] = known if known is not None and known[0] is pod else (pod, snapshot.pod_info(pod))
+        return [self._parsed[objects.uid(pod)][1] for pod in pods]
 
     async def _carry_out(self, decision: Decision, pod: Obj) -> Exception | None:
         """Do what was decided for one pod. A failure is returned, so that the other pods get their turn first."""

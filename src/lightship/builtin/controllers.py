@@ -1,0 +1,28 @@
+"""The table of contents of this room: all its controllers, for `main` to add to a manager."""
+
+from collections.abc import Iterable
+
+from lightship.builtin import namespace, podgc, rootca, serviceaccount, ttl
+from lightship.builtin.endpoints import controller as endpoints
+from lightship.builtin.garbage import controller as garbage
+from lightship.builtin.job import controller as job
+from lightship.builtin.jobset import controller as jobset
+from lightship.control import Controller, Manager
+from lightship.meta.resources import Resource
+
+
+def controllers(manager: Manager, *, resources: Iterable[Resource], ca_pem: str) -> list[Controller]:
+    """`resources` are all kinds that the server serves (they are garbage collected, and emptied out of deleted namespaces); `ca_pem` the
+    certificates that pods shall trust the API server by."""
+    served = list(resources)
+    return [
+        namespace.controller(manager, served),
+        serviceaccount.controller(manager),
+        rootca.controller(manager, ca_pem),
+        jobset.controller(manager),
+        job.controller(manager),
+        endpoints.controller(manager),
+        podgc.controller(manager),
+        ttl.controller(manager),
+        garbage.controller(manager, served),
+    ]
