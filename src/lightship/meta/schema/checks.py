@@ -275,8 +275,11 @@ def _check_time(node: Node) -> Check:
 def _check_int_or_string(node: Node) -> Check:
     numbers, strings, common = limits.number(node), limits.string(node), _common(node, skip_types=True)
 
+    whole_floats = not node.context.builtin  # the Kubeflow SDK sends `"cpu": 1.0`
+
     def walk(value: Any, path: Path, out: list[Cause]) -> None:
-        if value.__class__ is not str and value.__class__ is not int:
+        whole = whole_floats and value.__class__ is float and value.is_integer()
+        if value.__class__ is not str and value.__class__ is not int and not whole:
             out.append(_wrong_type(node, value, path, "integer,string"))
             return
         for rule in strings if value.__class__ is str else numbers:
