@@ -16,7 +16,7 @@ from lightship.aio.backoff import jitter
 from lightship.aio.clock import Clock
 from lightship.client.client import Client
 from lightship.kinds import LEASES
-from lightship.meta import errors, objects, times
+from lightship.meta import objects, times
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj
 
