@@ -120,7 +120,7 @@ class Environments:
         with (self._directory / f"{path.name}.lock").open("w") as lock:
             while not _try_lock(lock.fileno()):
                 await self._clock.sleep(LOCK_POLL)
-            if path.is_dir():
+            if _exists(path):
                 yield None
                 return
             draft = self._directory / f"{path.name}.building"
@@ -253,7 +253,7 @@ async def _torch_index(requirements: Sequence[str]) -> str:
     """An index with smaller torch wheels, when torch is wanted, no GPU is here and the index answers."""
     index = os.environ.get("LIGHTSHIP_TORCH_INDEX", TORCH_CPU_INDEX)
     wanted = any(requirement.startswith("torch") for requirement in requirements)
-    if not index or not wanted or sys.platform != "linux" or os.path.exists("/dev/nvidiactl"):
+    if not index or not wanted or sys.platform != "linux" or _exists(Path("/dev/nvidiactl")):
         return ""
     host = index.split("/")[2].partition(":")
     try:
@@ -263,6 +263,10 @@ async def _torch_index(requirements: Sequence[str]) -> str:
         return ""
     writer.close()
     return index
+
+
+def _exists(path: Path) -> bool:
+    return path.exists()
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -78,7 +78,7 @@ class ContainerState:
     killed: bool = False
 
     def backing_off_until(self, now: float) -> float | None:
-        """When the next restart may happen, or None when it may happen now. Contract: client-go flowcontrol.Backoff as the kubelet uses it."""
+        """When the next restart may happen, or None when it may happen now. Contract: flowcontrol.Backoff as the kubelet uses it."""
         if self.finished is None or not self.backoff:
             return None
         ended = self.finished.finished

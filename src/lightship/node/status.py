@@ -170,7 +170,12 @@ def _pull_problem(image: str, problem: Problem, now: float) -> Obj:
 def _terminated(end: Finished | None) -> Obj:
     if end is None:
         return {}
-    ended: Obj = {"exitCode": end.code, "reason": end.reason, "startedAt": times.rfc3339(end.started), "finishedAt": times.rfc3339(end.finished)}
+    ended: Obj = {
+        "exitCode": end.code,
+        "reason": end.reason,
+        "startedAt": times.rfc3339(end.started),
+        "finishedAt": times.rfc3339(end.finished),
+    }
     if end.signal:
         ended["signal"] = end.signal
     if end.message:

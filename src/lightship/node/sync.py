@@ -305,7 +305,7 @@ def _image_ready(name: str, image: str, state: PodState, now: float, planner: _P
 def _stop(pod: Obj, state: PodState, now: float, planner: _Planner) -> None:
     since = now if state.stopping_since is None else state.stopping_since
     deadline = since + grace_seconds(pod, state)
-    running = [c for c in _stop_order(pod, state)]
+    running = list(_stop_order(pod, state))
     if running:
         for container in running:
             _end(container, deadline, now, planner)

@@ -1,0 +1,206 @@
+"""The node agent: takes the pods that are bound to this node and makes them run.
+
+`main` builds it with a started runtime and runs it beside the manager's controllers. The agent owns one `PodWorker` per pod and passes
+on what changes: pods, ConfigMaps, Secrets, exits. It also keeps the Node object and its Lease true, and serves logs to the API server
+(`meta.rest.NodeConnection`). A client of the API like every other; it refuses to know which server answers.
+"""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+
+from lightship import kinds
+from lightship.control import Manager
+from lightship.control.events import Recorder
+from lightship.meta import objects
+from lightship.meta.objects import Key, Obj
+from lightship.meta.rest import LogOptions
+
+from . import hostmode, nodestatus, sync
+from .devices import Devices
+from .filewatch import FileWatch
+from .hostmode import HostPorts
+from .images import Catalogue
+from .logs import Logs, Source
+from .names import Names
+from .nodestatus import Heartbeat, Identity
+from .runtime import Exit, Runtime
+from .sources import Ref
+from .volumes import Policy
+from .worker import Node, PodWorker
+
+log = logging.getLogger(__name__)
+COMPONENT = "kubelet"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How this node is set up."""
+
+    name: str
+    data: Path
+    """The node keeps its files in `pods` below it."""
+    api_host: str
+    api_port: int
+    """Where pods reach the API server."""
+    address: str = "127.0.0.1"
+    """The node's own address: hostIP of its pods."""
+    runtime_reason: str = ""
+    """Why the runtime is not the sandbox, if it is not."""
+    allow_host_path: bool = False
+
+
+class Agent:
+    """One node. Create it before the manager runs, so that its informers start with the others."""
+
+    def __init__(self, manager: Manager, runtime: Runtime, catalogue: Catalogue, settings: Settings) -> None:
+        self._settings = settings
+        self._runtime = runtime
+        self._manager = manager
+        self._recorder = Recorder(manager.client, COMPONENT, manager.clock)
+        self._pods = manager.cache.informer(kinds.PODS, fields=f"spec.nodeName={settings.name}")
+        self._all_pods = manager.cache.informer(kinds.PODS)
+        self._services = manager.cache.informer(kinds.SERVICES)
+        self._config_maps = manager.cache.informer(kinds.CONFIG_MAPS)
+        self._secrets = manager.cache.informer(kinds.SECRETS)
+        self.names = Names(self._all_pods, self._services)
+        """Answers to DNS and the service relay."""
+        self._files = FileWatch()
+        self._logs = Logs(self._source, manager.clock, self._files)
+        self._workers: dict[str, PodWorker] = {}
+        self._group: asyncio.TaskGroup | None = None
+        settings.data.mkdir(parents=True, exist_ok=True)
+        self._machine = nodestatus.look(settings.data)
+        identity = Identity(name=settings.name, address=settings.address, runtime=runtime.kind, runtime_reason=settings.runtime_reason)
+        self._heartbeat = Heartbeat(manager.client, identity, self._machine, manager.clock)
+        self._node = self._shared(catalogue)
+
+    def _shared(self, catalogue: Catalogue) -> Node:
+        settings, manager = self._settings, self._manager
+        return Node(
+            client=manager.client,
+            clock=manager.clock,
+            recorder=self._recorder,
+            runtime=self._runtime,
+            catalogue=catalogue,
+            logs=self._logs,
+            devices=Devices(self._machine.gpus),
+            ports=HostPorts(hostmode.free_port),
+            pods=settings.data / "pods",
+            policy=Policy(allow_host_path=settings.allow_host_path, tmpfs=self._runtime.kind == "sandbox"),
+            host_ip=settings.address,
+            api_host=settings.api_host,
+            api_port=settings.api_port,
+            allocatable=nodestatus.allocatable(self._machine),
+            new_id=lambda: f"{manager.random.getrandbits(256):064x}",
+            services=self._services.list,
+            neighbours=self._all_pods.list,
+        )
+
+    async def register(self) -> Obj:
+        """Make the Node exist and be Ready; `run` does it too, `main` may do it earlier to be Ready sooner."""
+        return await self._heartbeat.register()
+
+    async def run(self) -> None:
+        """Run pods until cancelled. Containers are left to the runtime's `close`."""
+        self._node.pods.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._runtime.on_exit(self._exited)
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                group.create_task(self._recorder.run(), name="node events")
+                await self.register()
+                for informer in (self._pods, self._services, self._all_pods):
+                    await informer.wait_synced()
+                self._remove_orphans()
+                self._listen()
+                await self._heartbeat.run()
+            finally:
+                self._group = None
+                self._files.close()
+
+    async def wait_ready(self) -> None:
+        """Wait until pods of this node are seen."""
+        await self._pods.wait_synced()
+
+    async def logs(self, namespace: str, pod: str, uid: str, options: LogOptions) -> AsyncIterator[bytes]:
+        """See `meta.rest.NodeConnection`."""
+        async for chunk in self._logs.logs(namespace, pod, uid, options):
+            yield chunk
+
+    # changes --------------------------------------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        self._pods.on_change(self._pod_changed)
+        self._config_maps.on_change(lambda key, old, new: self._source_changed("ConfigMap", key, old, new))
+        self._secrets.on_change(lambda key, old, new: self._source_changed("Secret", key, old, new))
+        if self._runtime.kind == "process":
+            self._all_pods.on_change(self._neighbour_changed)
+
+    def _pod_changed(self, key: Key, old: Obj | None, new: Obj | None) -> None:
+        if old is not None and (new is None or objects.uid(old) != objects.uid(new)):
+            worker = self._workers.get(objects.uid(old))
+            if worker is not None:
+                worker.removed()
+        if new is None or self._group is None:
+            return
+        worker = self._workers.get(objects.uid(new))
+        if worker is None:
+            worker = self._workers[objects.uid(new)] = PodWorker(self._node, new, self._forget)
+            self._group.create_task(worker.run(), name=f"pod {key}")
+        else:
+            worker.changed(new)
+
+    def _source_changed(self, kind: str, key: Key, old: Obj | None, new: Obj | None) -> None:
+        ref = Ref("Secret" if kind == "Secret" else "ConfigMap", key.name)
+        for worker in self._workers.values():
+            if objects.namespace(worker.pod) == key.namespace:
+                worker.source_changed(ref)
+
+    def _neighbour_changed(self, key: Key, old: Obj | None, new: Obj | None) -> None:
+        if new is not None and objects.status(new).get("podIP") != objects.status(old or {}).get("podIP"):
+            for worker in self._workers.values():
+                if objects.namespace(worker.pod) == key.namespace:
+                    worker.neighbour_changed()
+
+    def _exited(self, end: Exit) -> None:
+        for worker in self._workers.values():
+            if worker.running(end.container_id):
+                worker.exited(end)
+                return
+
+    def _forget(self, worker: PodWorker) -> None:
+        """The pod is gone from this node: so are its files, unless the whole agent is being stopped."""
+        if self._workers.pop(worker.state.uid, None) is not None and worker.state.removed:
+            shutil.rmtree(worker.home.directory, ignore_errors=True)
+
+    def _remove_orphans(self) -> None:
+        """Directories of pods that were deleted while no agent was running."""
+        known = {objects.uid(pod) for pod in self._pods.list()}
+        for directory in self._node.pods.iterdir():
+            if directory.name.rpartition("_")[2] not in known:
+                log.info("removing what is left of a pod directory=%s", directory.name)
+                shutil.rmtree(directory, ignore_errors=True)
+
+    # logs -----------------------------------------------------------------------------------------------------------------------------
+
+    def _source(self, namespace: str, pod: str, uid: str) -> Source | None:
+        worker = self._worker(namespace, pod, uid)
+        if worker is None:
+            return None
+        return Source(
+            containers=[c["name"] for c in sync.main_containers(worker.pod)],
+            init_containers=[c["name"] for c in sync.init_containers(worker.pod)],
+            position=worker.position,
+            running=worker.running,
+        )
+
+    def _worker(self, namespace: str, pod: str, uid: str) -> PodWorker | None:
+        for found in self._workers.values():
+            same = objects.key(found.pod) == Key(namespace, pod)
+            if same and (not uid or objects.uid(found.pod) == uid) and not found.state.removed:
+                return found
+        return None

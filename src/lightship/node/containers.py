@@ -1,0 +1,172 @@
+"""What the agent asks a runtime for: sandbox and container specs built from a pod and everything resolved around it.
+
+Pure. Called by `worker` right before a sandbox or container is made. Paths of a pod's files on the host are decided here too (`Home`).
+Contract: kubelet generateRunContainerOptions; CRI-like logs below `<pods>/<namespace>_<name>_<uid>/<container>/<restart>.log`.
+"""
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from lightship.meta import objects
+from lightship.meta.objects import Obj
+
+from . import layout, network, nodestatus
+from .env import Command
+from .environments import Environment
+from .runtime import ContainerSpec, Mount, SandboxSpec
+
+TERMINATION_PATH = "/dev/termination-log"
+NVIDIA_CONTROL = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset")
+
+
+class Home(msgspec.Struct, frozen=True):
+    """A pod's directory on the host. Only names of containers have no leading dot."""
+
+    directory: Path
+
+    @property
+    def volumes(self) -> Path:
+        return self.directory / ".volumes"
+
+    @property
+    def sandbox(self) -> Path:
+        return self.directory / ".sandbox"
+
+    def log(self, container: str, run: int) -> Path:
+        """The log of one run; runs count from 0, as restartCount does."""
+        return self.directory / container / f"{run}.log"
+
+    def termination(self, container: str) -> Path:
+        return self.directory / ".termination" / container
+
+
+def home(pods: Path, pod: Obj) -> Home:
+    key = objects.key(pod)
+    return Home(pods / f"{key.namespace}_{key.name}_{objects.uid(pod)}")
+
+
+def hostname(pod: Obj) -> str:
+    """What the pod calls itself; a subdomain makes it fully qualified only when asked to."""
+    spec = objects.spec(pod)
+    short = spec.get("hostname") or objects.name(pod)
+    if spec.get("setHostnameAsFQDN") and spec.get("subdomain"):
+        return f"{short}.{spec['subdomain']}.{objects.namespace(pod)}.svc.{network.CLUSTER_DOMAIN}"
+    return str(short)[:63].rstrip("-.")
+
+
+def sandbox_spec(pod: Obj, where: Home) -> SandboxSpec:
+    spec = objects.spec(pod)
+    aliases = [f"{alias['ip']}\t{' '.join(alias.get('hostnames') or ())}" for alias in spec.get("hostAliases") or ()]
+    return SandboxSpec(
+        id=objects.uid(pod),
+        name=objects.name(pod),
+        namespace=objects.namespace(pod),
+        directory=str(where.sandbox),
+        hostname=hostname(pod),
+        hosts="\n".join(aliases),
+        resolv_conf=_resolv_conf(pod),
+    )
+
+
+def _resolv_conf(pod: Obj) -> str:
+    """Empty for the cluster's; dnsConfig replaces it (policy None) or is added to it."""
+    spec = objects.spec(pod)
+    config = spec.get("dnsConfig") or {}
+    if not config and spec.get("dnsPolicy") != "None":
+        return ""
+    lines = [f"nameserver {address}" for address in config.get("nameservers") or ()]
+    searches = list(config.get("searches") or ())
+    options = [o["name"] + (f":{o['value']}" if o.get("value") else "") for o in config.get("options") or ()]
+    if spec.get("dnsPolicy") != "None":
+        ours = network.resolv_conf(objects.namespace(pod)).splitlines()
+        lines = [line for line in ours if line.startswith("nameserver")] + lines
+        searches = next(line for line in ours if line.startswith("search")).split()[1:] + searches
+        options = ["ndots:5", *options]
+    lines += [f"search {' '.join(searches)}"] if searches else []
+    lines += [f"options {' '.join(options)}"] if options else []
+    return "\n".join(lines) + "\n"
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """One start of a container: what was decided and resolved for it."""
+
+    id: str
+    run: int
+    command: Command
+    environment: Environment
+    mounts: list[Mount]
+    gpus: Sequence[int] = ()
+    runtime: str
+    """`sandbox` or `process`."""
+
+
+def container_spec(pod: Obj, container: Obj, where: Home, start: Start) -> ContainerSpec:
+    """The request to the runtime; the file for the termination message must exist by then."""
+    message_path = container.get("terminationMessagePath") or TERMINATION_PATH
+    security = {**(objects.spec(pod).get("securityContext") or {}), **(container.get("securityContext") or {})}
+    message = Mount(source=str(where.termination(container["name"])), target=message_path)
+    return ContainerSpec(
+        id=start.id,
+        sandbox_id=objects.uid(pod),
+        name=container["name"],
+        argv=argv(start.command, start.environment),
+        env=variables(pod, start),
+        log_path=str(where.log(container["name"], start.run)),
+        cwd=container.get("workingDir") or "",
+        mounts=[*start.mounts, message, *_devices(start)],
+        read_only_paths=start.environment.read_only_paths,
+        termination_message_path=message_path,
+        uid=security.get("runAsUser"),
+        gid=security.get("runAsGroup"),
+    )
+
+
+def argv(command: Command, environment: Environment) -> list[str]:
+    """Contract: `command` replaces the image's entry point and its arguments, `args` the arguments only; our images have no entry point."""
+    if command.command:
+        return [*command.command, *command.args]
+    return command.args or environment.command
+
+
+def variables(pod: Obj, start: Start) -> dict[str, str]:
+    """The whole environment; what the pod declares wins over what the environment brings."""
+    system = layout.DEFAULT_PATH if start.runtime == "sandbox" else os.environ.get("PATH", layout.DEFAULT_PATH)
+    # Where `pip install --user` puts its scripts; only a sandbox has its home at a known place.
+    user = [f"{layout.WORK}/.local/bin"] if start.runtime == "sandbox" else []
+    ours = {
+        "PATH": os.pathsep.join([*user, *start.environment.path, system]),
+        "HOSTNAME": hostname(pod),
+        # A log that arrives when its buffer is full helps nobody.
+        "PYTHONUNBUFFERED": "1",
+        **start.environment.variables,
+    }
+    if start.runtime != "sandbox":
+        # Nothing keeps a process of host mode from writing into the environment it shares with others.
+        ours["PIP_USER"] = "1"
+        if nodestatus.gpu_devices():
+            ours["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, start.gpus))
+    return {**ours, **start.command.env}
+
+
+def _devices(start: Start) -> list[Mount]:
+    """The device files of the GPUs that were given to this container."""
+    if not start.gpus or start.runtime != "sandbox":
+        return []
+    paths = [*(f"/dev/nvidia{index}" for index in start.gpus), *NVIDIA_CONTROL]
+    return [Mount(source=path, target=path) for path in paths if os.path.exists(path)]
+
+
+def stop_signal(container: Obj) -> int:
+    """SIGTERM, or the one that the container's lifecycle names."""
+    name = (container.get("lifecycle") or {}).get("stopSignal") or "SIGTERM"
+    found = getattr(signal, name, signal.SIGTERM)
+    return int(found) if isinstance(found, signal.Signals) else int(signal.SIGTERM)
+
+
+def gpus_wanted(container: Obj) -> int:
+    limits = (container.get("resources") or {}).get("limits") or {}
+    return int(limits.get(nodestatus.GPU) or 0)

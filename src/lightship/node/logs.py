@@ -1,0 +1,222 @@
+"""Reading container logs: the CRI files that the runtimes write, served as PodLogOptions ask.
+
+`Logs` is what the API server calls (`meta.rest.NodeConnection`); the agent tells it where a pod's containers stand. Files are read in
+large blocks and cut by fixed columns, since our own writer makes them: 30 bytes of time, the stream, a tag, the text.
+Contract: PodLogOptions; kubelet validateContainerLogStatus (texts), CRI logging format.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from lightship.aio.clock import Clock
+from lightship.meta import errors, times
+from lightship.meta.rest import LogOptions
+
+from .filewatch import FileWatch
+
+BLOCK = 262_144
+"""Bytes read at a time."""
+_STAMP, _TAG, _TEXT = 30, 38, 40
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One run of a container and its log file."""
+
+    path: Path
+    container_id: str
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a container stands, as far as its logs are concerned."""
+
+    waiting: str = ""
+    """The reason for which it has never run."""
+    current: Run | None = None
+    previous: Run | None = None
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """One pod as its node knows it."""
+
+    containers: Sequence[str]
+    init_containers: Sequence[str]
+    position: Callable[[str], Position]
+    """Where a container stands now."""
+    running: Callable[[str], bool]
+    """Does the container with this id still run?"""
+
+
+Find = Callable[[str, str, str], Source | None]
+"""(namespace, pod, uid or empty) → the pod, or None when it is not on this node."""
+
+
+class Logs:
+    """Serves logs of the pods that `find` knows."""
+
+    def __init__(self, find: Find, clock: Clock, files: FileWatch | None = None) -> None:
+        self._find = find
+        self._clock = clock
+        self._files = files or FileWatch()
+
+    def changed(self, path: Path) -> None:
+        """Wake followers: the container has ended, its file is complete."""
+        self._files.notify(str(path))
+
+    async def logs(self, namespace: str, pod: str, uid: str, options: LogOptions) -> AsyncIterator[bytes]:
+        """The wanted part of a log, in chunks. Raises `StatusError` before the first chunk."""
+        source = self._find(namespace, pod, uid)
+        if source is None:
+            raise errors.not_found("pods", pod)
+        name = choose_container(source, pod, options.container)
+        run = choose_run(source.position(name), name, pod, previous=options.previous)
+        async for chunk in self._limited(source, run, options):
+            yield chunk
+
+    async def _limited(self, source: Source, run: Run, options: LogOptions) -> AsyncIterator[bytes]:
+        left = options.limit_bytes
+        async for chunk in self._chunks(source, run, options):
+            if left is not None and len(chunk) >= left:
+                yield chunk[:left]
+                return
+            if left is not None:
+                left -= len(chunk)
+            yield chunk
+
+    async def _chunks(self, source: Source, run: Run, options: LogOptions) -> AsyncIterator[bytes]:
+        lines = Cutter(since=since_stamp(options, self._clock.now()), timestamps=options.timestamps)
+        try:
+            file = run.path.open("rb", buffering=0)
+        except FileNotFoundError:
+            return
+        with file, self._files.subscribe(str(run.path)) as grown:
+            if options.tail_lines is not None:
+                file.seek(tail_offset(file.fileno(), options.tail_lines))
+            while True:
+                grown.clear()
+                # Asked before reading: what was written before the end is read after it.
+                over = not options.follow or not source.running(run.container_id)
+                while block := file.read(BLOCK):
+                    chunk = lines.feed(block)
+                    if chunk:
+                        yield chunk
+                    await self._clock.sleep(0)
+                if over:
+                    return
+                await grown.wait()
+
+
+def choose_container(source: Source, pod: str, wanted: str) -> str:
+    """The container to read. Raises `StatusError` (400) when it is ambiguous or not there."""
+    if wanted:
+        if wanted not in source.containers and wanted not in source.init_containers:
+            raise errors.bad_request(f"container {wanted} is not valid for pod {pod}")
+        return wanted
+    if len(source.containers) == 1:
+        return source.containers[0]
+    message = f"a container name must be specified for pod {pod}, choose one of: [{' '.join(source.containers)}]"
+    if source.init_containers:
+        message += f" or one of the init containers: [{' '.join(source.init_containers)}]"
+    raise errors.bad_request(message)
+
+
+def choose_run(position: Position, container: str, pod: str, *, previous: bool) -> Run:
+    """The run whose log is meant. Raises `StatusError` (400) in the kubelet's words."""
+    if previous:
+        if position.previous is None:
+            raise errors.bad_request(f'previous terminated container "{container}" in pod "{pod}" not found')
+        return position.previous
+    if position.current is not None:
+        return position.current
+    reasons = {"ErrImagePull": "image can't be pulled", "ImagePullBackOff": "trying and failing to pull image"}
+    why = reasons.get(position.waiting, position.waiting)
+    raise errors.bad_request(f'container "{container}" in pod "{pod}" is waiting to start: {why}')
+
+
+class Cutter:
+    """Turns log file bytes into what the client gets; keeps half a line between blocks."""
+
+    def __init__(self, *, since: bytes, timestamps: bool) -> None:
+        self._since = since
+        self._timestamps = timestamps
+        self._rest = b""
+        self._continued = False
+
+    def feed(self, block: bytes) -> bytes:
+        *lines, self._rest = (self._rest + block).split(b"\n")
+        if self._since:
+            lines = [line for line in lines if line[:_STAMP] >= self._since]
+        if self._timestamps:
+            return b"".join(self._stamped(lines))
+        return b"".join([line[_TEXT:] + b"\n" if line[_TAG : _TAG + 1] == b"F" else line[_TEXT:] for line in lines])
+
+    def _stamped(self, lines: Iterable[bytes]) -> Iterable[bytes]:
+        for line in lines:
+            if not self._continued:
+                yield line[: _STAMP + 1]
+            self._continued = line[_TAG : _TAG + 1] != b"F"
+            yield line[_TEXT:] if self._continued else line[_TEXT:] + b"\n"
+
+
+def since_stamp(options: LogOptions, now: float) -> bytes:
+    """The earliest time to show, in the notation of the log files; empty for everything. Raises `StatusError` (400)."""
+    if options.since_time:
+        try:
+            return _stamp(times.parse(options.since_time))
+        except ValueError as error:
+            raise errors.bad_request(f"sinceTime: {error}") from error
+    if options.since_seconds is not None:
+        return _stamp(now - options.since_seconds)
+    return b""
+
+
+def _stamp(seconds: float) -> bytes:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z").encode()
+
+
+def tail_offset(descriptor: int, wanted: int) -> int:
+    """Where the last `wanted` whole lines begin; parts of a long line count as one."""
+    if wanted <= 0:
+        return os.fstat(descriptor).st_size
+    found, newest = 0, True
+    for end, full in _records_backwards(descriptor):
+        if full or newest:
+            if found == wanted:
+                return end
+            found += 1
+        newest = False
+    return 0
+
+
+def _records_backwards(descriptor: int) -> Iterator[tuple[int, bool]]:
+    """(offset behind the record, is it the end of a line?) of every record, newest first; one still being written is left out."""
+    position, tail = os.fstat(descriptor).st_size, b""
+    newest = True
+    while position > 0:
+        start = max(0, position - BLOCK)
+        data = os.pread(descriptor, position - start, start) + tail
+        if newest:
+            data, newest = data[: data.rfind(b"\n") + 1], False
+        end = start + len(data)
+        # The first piece may begin before this block; it is looked at with the next one.
+        first, *records = data[:-1].split(b"\n") if data else [b""]
+        for record in reversed(records):
+            yield end, record[_TAG : _TAG + 1] == b"F"
+            end -= len(record) + 1
+        if start == 0 and data:
+            yield end, first[_TAG : _TAG + 1] == b"F"
+        position, tail = start, first + b"\n" if data else b""
+
+
+def last_lines(path: Path, limit: int, bytes_limit: int) -> str:
+    """The end of a log as text, for termination messages."""
+    try:
+        with path.open("rb") as file:
+            file.seek(tail_offset(file.fileno(), limit))
+            text = Cutter(since=b"", timestamps=False).feed(file.read())
+    except OSError:
+        return ""
+    return text[-bytes_limit:].decode(errors="replace")

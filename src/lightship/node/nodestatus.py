@@ -1,0 +1,218 @@
+"""The Node object of this machine, and the Lease that says it is alive.
+
+Pure builders (`capacity`, `node`, `lease`) and a small loop, `Heartbeat`, that the agent runs. The node is written only when it differs;
+liveness is the Lease's, one small write every ten seconds. Contract: core/v1 Node, coordination.k8s.io/v1 Lease, kubelet defaults.
+"""
+
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+import msgspec
+
+from lightship import __version__, kinds
+from lightship.aio.clock import Clock
+from lightship.client import Client
+from lightship.meta import conditions, errors, objects, times
+from lightship.meta.objects import Obj
+
+RUNTIME_ANNOTATION = "lightship.dev/runtime"
+REASON_ANNOTATION = "lightship.dev/runtime-reason"
+LEASE_NAMESPACE = "kube-node-lease"
+LEASE_SECONDS = 40
+RENEW_SECONDS = 10.0
+MAX_PODS = 110
+GPU = "nvidia.com/gpu"
+RESERVED_MEMORY = 100 * 2**20
+"""Bytes kept for the platform itself: not allocatable."""
+
+_ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_PRESSURES = {
+    "MemoryPressure": ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    "DiskPressure": ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    "PIDPressure": ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+}
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What this machine has and is."""
+
+    cpus: int
+    memory: int
+    storage: int
+    gpus: int
+    os: str
+    architecture: str
+    kernel: str
+    os_image: str
+    machine_id: str
+    boot_id: str
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who the node is in the cluster."""
+
+    name: str
+    address: str
+    runtime: str
+    runtime_reason: str = ""
+
+
+def look(data: Path) -> Machine:
+    """Measure this machine; `data` is where pods write."""
+    return Machine(
+        cpus=_cpus(),
+        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        storage=shutil.disk_usage(data).total,
+        gpus=gpu_count(),
+        os=sys.platform,
+        architecture=_ARCHITECTURES.get(platform.machine(), platform.machine()),
+        kernel=platform.release(),
+        os_image=_os_image(),
+        machine_id=_first_line("/etc/machine-id"),
+        boot_id=_first_line("/proc/sys/kernel/random/boot_id"),
+    )
+
+
+def gpu_count() -> int:
+    """LIGHTSHIP_GPUS, or the NVIDIA devices that are here. Raises `ValueError` when the variable is not a number."""
+    told = os.environ.get("LIGHTSHIP_GPUS")
+    if told:
+        if not told.isdigit():
+            raise ValueError(f'LIGHTSHIP_GPUS is "{told}": set it to the number of GPUs pods may use, or unset it')
+        return int(told)
+    return len(gpu_devices())
+
+
+def gpu_devices() -> list[str]:
+    """`/dev/nvidia0`, `/dev/nvidia1`, ... in order."""
+    found = [p for p in Path("/dev").glob("nvidia[0-9]*") if p.name.removeprefix("nvidia").isdigit()]
+    return [str(p) for p in sorted(found, key=lambda p: int(p.name.removeprefix("nvidia")))]
+
+
+def capacity(machine: Machine, *, reserved: int = 0) -> dict[str, str]:
+    """Resources by name; with `reserved` bytes of memory taken away, what pods may use."""
+    found = {
+        "cpu": str(machine.cpus),
+        "memory": f"{(machine.memory - reserved) // 1024}Ki",
+        "ephemeral-storage": f"{machine.storage // 1024}Ki",
+        "pods": str(MAX_PODS),
+    }
+    return found | ({GPU: str(machine.gpus)} if machine.gpus else {})
+
+
+def allocatable(machine: Machine) -> dict[str, str]:
+    return capacity(machine, reserved=min(RESERVED_MEMORY, machine.memory // 10))
+
+
+def metadata(identity: Identity, machine: Machine) -> Obj:
+    labels = {"kubernetes.io/hostname": identity.name, "kubernetes.io/os": machine.os, "kubernetes.io/arch": machine.architecture}
+    annotations = {RUNTIME_ANNOTATION: identity.runtime}
+    if identity.runtime_reason:
+        annotations[REASON_ANNOTATION] = identity.runtime_reason
+    return {"name": identity.name, "labels": labels, "annotations": annotations}
+
+
+def status(identity: Identity, machine: Machine, old: Obj, now: float) -> Obj:
+    """The node's status; what others wrote into `old` is kept."""
+    listed: list[Obj] = list(old.get("conditions") or ())
+    for type, (reason, message) in _PRESSURES.items():
+        listed = _beat(conditions.set_condition(listed, type, "False", reason, message, now), type, now)
+    listed = conditions.set_condition(listed, "Ready", "True", "KubeletReady", "kubelet is posting ready status", now)
+    return {
+        **old,
+        "capacity": capacity(machine),
+        "allocatable": allocatable(machine),
+        "conditions": _beat(listed, "Ready", now),
+        "addresses": [{"type": "InternalIP", "address": identity.address}, {"type": "Hostname", "address": identity.name}],
+        "daemonEndpoints": old.get("daemonEndpoints") or {"kubeletEndpoint": {"Port": 0}},
+        "nodeInfo": _node_info(machine),
+    }
+
+
+def _beat(listed: list[Obj], type: str, now: float) -> list[Obj]:
+    """`lastHeartbeatTime` where it is missing; a beating one would be a write of the whole node each time."""
+    return [c if c["type"] != type or c.get("lastHeartbeatTime") else {**c, "lastHeartbeatTime": times.rfc3339(now)} for c in listed]
+
+
+def _node_info(machine: Machine) -> Obj:
+    return {
+        "machineID": machine.machine_id,
+        "systemUUID": machine.machine_id,
+        "bootID": machine.boot_id,
+        "kernelVersion": machine.kernel,
+        "osImage": machine.os_image,
+        "containerRuntimeVersion": f"lightship://{__version__}",
+        "kubeletVersion": f"lightship-{__version__}",
+        "kubeProxyVersion": "",
+        "operatingSystem": machine.os,
+        "architecture": machine.architecture,
+    }
+
+
+def lease(name: str, now: float) -> Obj:
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": name, "namespace": LEASE_NAMESPACE},
+        "spec": {"holderIdentity": name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": times.rfc3339_micro(now)},
+    }
+
+
+class Heartbeat:
+    """Keeps Node and Lease true."""
+
+    def __init__(self, client: Client, identity: Identity, machine: Machine, clock: Clock) -> None:
+        self._client = client
+        self._identity = identity
+        self._machine = machine
+        self._clock = clock
+
+    async def register(self) -> Obj:
+        """Create the Node, or bring it up to date, and make it Ready."""
+        wanted = {"apiVersion": "v1", "kind": "Node", "metadata": metadata(self._identity, self._machine)}
+        node = await self._client.apply(kinds.NODES, wanted)
+        return await self._client.patch_status(
+            kinds.NODES, node, status(self._identity, self._machine, objects.status(node), self._clock.now())
+        )
+
+    async def renew(self) -> None:
+        """One sign of life. The namespace may not be there yet: then the next one will do."""
+        try:
+            await self._client.apply(kinds.LEASES, lease(self._identity.name, self._clock.now()))
+        except errors.StatusError as error:
+            if not (errors.is_not_found(error) or errors.is_conflict(error) or error.code >= 500):
+                raise
+
+    async def run(self) -> None:
+        """Renew until cancelled; a Node that somebody deleted comes back."""
+        while True:
+            await self.renew()
+            await self._clock.sleep(RENEW_SECONDS)
+            if await self._client.get_or_none(kinds.NODES, self._identity.name) is None:
+                await self.register()
+
+
+def _cpus() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+def _first_line(path: str) -> str:
+    try:
+        return Path(path).read_text().strip().split("\n")[0]
+    except OSError:
+        return ""
+
+
+def _os_image() -> str:
+    if sys.platform == "darwin":
+        return f"macOS {platform.mac_ver()[0]}"
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+    except OSError:
+        return "Linux"
