@@ -52,7 +52,14 @@ class Catalogue:
             served = Served(resource, self._definitions, stored_since)
             served.admit(self._admission)
             self._served[resource.identity] = served
+        self._mark_shared({resource.bucket for resource in added})
         self.generation += bool(added)
+
+    def _mark_shared(self, buckets: set[str]) -> None:
+        for bucket in buckets:
+            same = [served for served in self._served.values() if served.bucket == bucket]
+            for served in same:
+                served.shared = len(same) > 1
 
     def remove(self, resources: Iterable[Resource]) -> None:
         for resource in resources:

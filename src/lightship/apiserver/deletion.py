@@ -176,7 +176,7 @@ def _set(meta: Obj, field: str, value: list[str]) -> None:
 def check_delete_options(options: DeleteOptions) -> None:
     """Raises 422 for a propagation policy that does not exist."""
     if options.propagation_policy not in _POLICIES:
-        cause = errors.not_supported("propagationPolicy", options.propagation_policy, ("Background", "Foreground", "Orphan", "nil"))
+        cause = errors.not_supported("propagationPolicy", options.propagation_policy, ("Foreground", "Background", "Orphan", "nil"))
         raise errors.invalid("DeleteOptions", "", [cause], "meta.k8s.io")
 
 
@@ -188,13 +188,13 @@ def check_preconditions(served: Served, name: str, obj: Obj, options: DeleteOpti
             f"the UID in the precondition ({options.uid}) does not match the UID in record ({meta['uid']}). "
             "The object might have been deleted and then recreated"
         )
-        raise served.conflict(name, why)
+        raise errors.conflict(served.resource.kind, name, why, served.resource.group)
     if options.resource_version and options.resource_version != meta["resourceVersion"]:
         why = (
             f"the ResourceVersion in the precondition ({options.resource_version}) does not match the ResourceVersion in record "
             f"({meta['resourceVersion']}). The object might have been modified"
         )
-        raise served.conflict(name, why)
+        raise errors.conflict(served.resource.kind, name, why, served.resource.group)
 
 
 def _answer(served: Served, step: Step, before: Obj, record: Record | None) -> Answer:

@@ -173,5 +173,5 @@ def _decode_token(token: str) -> Position:
         if body["v"] != _TOKEN_VERSION or position.revision == 0 or not position.after:
             raise ValueError("incorrect contents")
     except (binascii.Error, ValueError, KeyError, TypeError) as error:
-        raise errors.bad_request(f"continue key is not valid: {error}") from error
+        raise errors.bad_request(f"invalid continue token: continue key is not valid: {error}") from error
     return position

@@ -4,6 +4,9 @@ Called by `writing` for every kind alike. Refuses to know any spec.
 Contract: apimachinery pkg/api/validation/objectmeta.go, apiserver pkg/registry/rest.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from lightship.meta import errors, names
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
@@ -11,6 +14,7 @@ from lightship.meta.objects import Obj
 ANNOTATIONS_LIMIT = 256 * 1024
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
+_BARE_FINALIZERS = frozenset({FOREGROUND, ORPHAN, "kubernetes", "customresourcecleanup.apiextensions.k8s.io"})
 _SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields", "generation")
 _CHECKED = ("labels", "annotations", "ownerReferences", "finalizers")
 
@@ -41,7 +45,7 @@ def carry_over(new: Obj, old: Obj) -> None:
         del new[field]
 
 
-def check_new(meta: Obj, rule: names.Rule) -> list[Cause]:
+def check_new(meta: Obj, rule: names.Rule, *, builtin: bool) -> list[Cause]:
     """Everything wrong with the metadata of an object that is to be created; its name was generated already."""
     causes: list[Cause] = []
     prefix = meta.get("generateName")
@@ -51,15 +55,15 @@ def check_new(meta: Obj, rule: names.Rule) -> list[Cause]:
     name = meta.get("name")
     if not name:
         causes.append(errors.required("metadata.name", "name or generateName is required"))
-    elif not causes:
+    else:
         causes += [errors.invalid_value("metadata.name", name, m) for m in names.problems(name, rule)]
     for field in _CHECKED:
         if meta.get(field):
             causes += _RULES[field](meta[field])
-    return causes
+    return causes + _check_bare(meta, {}) if builtin else causes
 
 
-def check_update(new: Obj, old: Obj) -> list[Cause]:
+def check_update(new: Obj, old: Obj, *, builtin: bool) -> list[Cause]:
     """Everything wrong with changed metadata. Call after `carry_over`."""
     causes: list[Cause] = []
     for field in _CHECKED:
@@ -75,7 +79,7 @@ def check_update(new: Obj, old: Obj) -> list[Cause]:
     for field in ("name", "namespace", "uid", "deletionTimestamp", "deletionGracePeriodSeconds"):
         if new.get(field) != old.get(field):
             causes.append(errors.invalid_value(f"metadata.{field}", new.get(field), "field is immutable"))
-    return causes
+    return causes + _check_bare(new, old) if builtin else causes
 
 
 def _check_labels(labels: dict[str, str]) -> list[Cause]:
@@ -125,4 +129,18 @@ def _check_finalizers(finalizers: list[str]) -> list[Cause]:
     return causes
 
 
-_RULES = {"labels": _check_labels, "annotations": _check_annotations, "ownerReferences": _check_owners, "finalizers": _check_finalizers}
+def _check_bare(meta: Obj, old: Obj) -> list[Cause]:
+    """Built-in kinds know the few finalizers that need no domain."""
+    if not meta.get("finalizers") or meta["finalizers"] == old.get("finalizers"):
+        return []
+    why = "name is neither a standard finalizer name nor is it fully qualified"
+    bare = ((i, f) for i, f in enumerate(meta["finalizers"]) if "/" not in f and f not in _BARE_FINALIZERS)
+    return [errors.invalid_value(f"metadata.finalizers[{i}]", finalizer, why) for i, finalizer in bare]
+
+
+_RULES: dict[str, Callable[[Any], list[Cause]]] = {
+    "labels": _check_labels,
+    "annotations": _check_annotations,
+    "ownerReferences": _check_owners,
+    "finalizers": _check_finalizers,
+}

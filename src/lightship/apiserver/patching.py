@@ -8,11 +8,11 @@ Contract: RFC 6902, RFC 7386, Kubernetes strategic merge patch; apiserver pkg/en
 from typing import Any, cast
 
 from lightship.apiserver.requests import Answer, Request
-from lightship.apiserver.served import Served
+from lightship.apiserver.served import CannotDecode, Served
 from lightship.apiserver.writing import Writer, check_identity, check_options
 from lightship.meta import errors, patch
 from lightship.meta.objects import Obj
-from lightship.meta.rest import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, WriteOptions
+from lightship.meta.rest import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, WriteOptions
 
 MAX_OPERATIONS = 10_000
 
@@ -20,6 +20,9 @@ MAX_OPERATIONS = 10_000
 async def patch_object(writer: Writer, served: Served, request: Request, document: Any, type: str, options: WriteOptions) -> Answer:
     """200 with the patched object. Raises 400, 415 and 422 for patches that cannot be applied."""
     check_options(options, "PatchOptions")
+    if type == APPLY_PATCH and not options.field_manager:
+        causes = [errors.required("fieldManager", "is required for apply patch")]
+        raise errors.invalid("PatchOptions", "", causes, "meta.k8s.io")
     check_patch(served, document, type)
 
     def build(old: Obj) -> Obj:
@@ -27,7 +30,11 @@ async def patch_object(writer: Writer, served: Served, request: Request, documen
         check_identity(served, request, new)
         return cast(Obj, new)
 
-    return await writer.replace(served, request, build, options, pinned=_names_version(document, type))
+    try:
+        return await writer.replace(served, request, build, options, pinned=_names_version(document, type))
+    except CannotDecode as error:
+        shown = f"{served.resource.kind} {request.name}"
+        raise errors.invalid("", "", [errors.invalid_value("patch", shown, error.why)]) from error
 
 
 def check_patch(served: Served, document: Any, type: str) -> None:
@@ -40,6 +47,8 @@ def check_patch(served: Served, document: Any, type: str) -> None:
         return
     accepted = [JSON_PATCH, MERGE_PATCH] if served.resource.custom else [JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH]
     if type not in accepted:
+        if type == APPLY_PATCH:
+            raise errors.unsupported_media_type(f"this server does not do server-side apply yet: send one of {', '.join(accepted)}")
         raise errors.unsupported_media_type(
             f"the body of the request was in an unknown format ({type}) - accepted media types include: {', '.join(accepted)}"
         )
@@ -54,9 +63,10 @@ def _apply(served: Served, old: Obj, document: Any, type: str) -> Any:
         if type == MERGE_PATCH:
             return patch.merge_patch(old, document)
         return patch.strategic_merge(old, document, served.merge_schema())
-    except patch.PatchFailed as error:
-        raise errors.StatusError(422, "Invalid", f"the server rejected our request due to an error in our request: {error}") from error
     except ValueError as error:
+        if type == JSON_PATCH:
+            why = f"the server rejected our request due to an error in our request: {error}"
+            raise errors.StatusError(422, "Invalid", why, {}) from error
         raise errors.bad_request(f"error decoding patch: {error}") from error
 
 

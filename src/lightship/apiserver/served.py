@@ -19,6 +19,14 @@ OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _TYPE_INVALID = "FieldValueTypeInvalid"
 
 
+class CannotDecode(errors.StatusError):
+    """400: a body that is not an object of the kind that was asked for; `why` without the kind around it."""
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(400, "BadRequest", message)
+        self.why = why
+
+
 class Served:
     """`mutating` and `validating` are the admission functions that want to see this resource, in order."""
 
@@ -28,6 +36,8 @@ class Served:
         self.prefix = resource.bucket + "/"
         self.mutating: list[Admit] = []
         self.validating: list[Admit] = []
+        self.shared = resource.storage is not None
+        """Is the bucket served under several groups or versions?"""
         self.has_generation = traits.has_generation(resource)
         self.creates_on_update = traits.creates_on_update(resource)
         self.returns_deleted = traits.returns_deleted(resource)
@@ -53,12 +63,16 @@ class Served:
 
     def read(self, record: Record) -> Record:
         """The record as this resource serves it; the very same one nearly always."""
-        resource = self.resource
-        if resource.custom:
+        if self.resource.custom:
             return self._read_custom(record)
-        if resource.storage is None or record.obj.get("apiVersion") == resource.api_version:
+        if not self.shared or record.obj.get("apiVersion") == self.resource.api_version:
             return record
-        return _derived(record, convert(record.obj, resource))
+        return _derived(record, convert(record.obj, self.resource))
+
+    @property
+    def as_stored(self) -> bool:
+        """True when every record is served just as it is stored."""
+        return not self.shared and not self.resource.custom
 
     def not_found(self, name: str) -> errors.StatusError:
         return errors.not_found(self.resource.plural, name, self.resource.group)
@@ -75,10 +89,10 @@ class Served:
         shown = f'{qualified} "{name}"' if name else qualified
         return errors.forbidden(f"{shown} is forbidden: {why}", resource.plural, name, resource.group)
 
-    def cannot_decode(self, why: str) -> errors.StatusError:
+    def cannot_decode(self, why: str) -> "CannotDecode":
         """400: the body is not an object of this kind."""
         kind = self.resource.kind
-        return errors.bad_request(f'{kind} in version "{self.resource.version}" cannot be handled as a {kind}: {why}')
+        return CannotDecode(f'{kind} in version "{self.resource.version}" cannot be handled as a {kind}: {why}', why)
 
     def compiled(self) -> schema.Compiled | None:
         """The schema as functions; None for kinds without one."""
@@ -103,18 +117,15 @@ class Served:
         compiled = self.compiled()
         if compiled is None:
             return []
+        causes = [] if self.resource.custom else compiled.check(obj)
+        if causes and causes[0].reason == _TYPE_INVALID:
+            raise self.cannot_decode(causes[0].text())
         unknown = compiled.unknown(obj)
         if unknown:
             self._complain(unknown, validation, warnings)
             compiled.prune(obj)
-        if self.resource.custom:
-            compiled.default(obj)
-            return compiled.check(obj)
-        causes = compiled.check(obj)
-        wrong = [c.text() for c in causes if c.reason == _TYPE_INVALID]
-        if wrong:
-            raise self.cannot_decode("; ".join(wrong))
-        return causes
+        compiled.default(obj)
+        return compiled.check(obj) if self.resource.custom else causes
 
     def check(self, obj: Obj) -> list[Cause]:
         """What the schema says against an object."""

@@ -8,6 +8,9 @@ Contract: Kubernetes API conventions, spec and status; apiextensions status stra
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 
+_KEPT_BY_STATUS = {"core/pods": ("ownerReferences",), "apps/deployments": ("labels",)}
+"""Metadata that a write to /status cannot change, of kinds that let it change the rest."""
+
 
 def merge_subresource(resource: Resource, subresource: str, new: Obj, old: Obj) -> Obj:
     """The object to store when `new` was sent to a subresource (or to the object itself) of `old`. May change `new` in place."""
@@ -25,12 +28,13 @@ def merge_subresource(resource: Resource, subresource: str, new: Obj, old: Obj) 
 
 
 def _with_status(resource: Resource, new: Obj, old: Obj) -> Obj:
-    metadata = dict(old["metadata"])
+    metadata = {**old["metadata"]}
     if not resource.custom:
-        # Built-in kinds let /status change labels, annotations and finalizers, never owners.
-        for field in ("labels", "annotations", "finalizers"):
-            if field in new["metadata"]:
-                metadata[field] = new["metadata"][field]
+        metadata = {**new["metadata"]}
+        for field in _KEPT_BY_STATUS.get(resource.bucket, ()):
+            metadata.pop(field, None)
+            if field in old["metadata"]:
+                metadata[field] = old["metadata"][field]
     result = {**old, "metadata": metadata}
     if "status" in new:
         result["status"] = new["status"]

@@ -39,6 +39,8 @@ class Subresources:
     async def bind(self, served: Served, request: Request, body: Obj, options: WriteOptions) -> Answer:
         """Give a pod its node. 409 when it has one already."""
         node = get_path(body, "target", "name") or ""
+        if get_path(body, "metadata", "name") != request.name:
+            raise errors.bad_request("name in URL does not match name in Binding object")
         if not node:
             raise errors.invalid("Binding", request.name, [errors.required("target.name")])
         if get_path(body, "target", "kind") not in (None, "", "Node"):
@@ -47,7 +49,7 @@ class Subresources:
         now = self._core.clock.now()
 
         def build(old: Obj) -> Obj:
-            return _bound(served, request.name, old, body, node, now)
+            return _bound(request.name, old, body, node, now)
 
         await self._writer.replace_raw(served, request, build, options)
         return Answer(201, obj=_SUCCESS)
@@ -76,13 +78,18 @@ class Subresources:
         seconds = spec.get("expirationSeconds") or TOKEN_SECONDS
         if seconds < TOKEN_MIN_SECONDS:
             cause = errors.invalid_value("spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
-            raise errors.invalid("TokenRequest", request.name, [cause], "authentication.k8s.io")
+            raise errors.invalid("TokenRequest", "", [cause], "authentication.k8s.io")
         subject = self._subject(request, record.obj, spec.get("boundObjectRef") or {})
         token, expires = self._core.tokens.issue(subject, spec.get("audiences") or (), seconds)
         answer = {
             "kind": "TokenRequest",
             "apiVersion": "authentication.k8s.io/v1",
-            "metadata": {"name": request.name, "namespace": request.namespace, "creationTimestamp": times.rfc3339(self._core.clock.now())},
+            "metadata": {
+                "name": request.name,
+                "namespace": request.namespace,
+                "uid": record.obj["metadata"]["uid"],
+                "creationTimestamp": times.rfc3339(self._core.clock.now()),
+            },
             "spec": {**spec, "expirationSeconds": seconds},
             "status": {"token": token, "expirationTimestamp": times.rfc3339(expires)},
         }
@@ -150,18 +157,18 @@ class Subresources:
         return connection.logs(request.namespace, request.name, pod["metadata"]["uid"], chosen)
 
 
-def _bound(served: Served, name: str, old: Obj, body: Obj, node: str, now: float) -> Obj:
+def _bound(name: str, old: Obj, body: Obj, node: str, now: float) -> Obj:
     if old["metadata"].get("deletionTimestamp"):
-        raise served.conflict(name, f"pod {name} is being deleted, cannot be assigned to a host")
+        raise _unbindable(name, f"pod {name} is being deleted, cannot be assigned to a host")
     present = get_path(old, "spec", "nodeName")
     if present:
-        raise served.conflict(name, f"pod {name} is already assigned to node {present!r}".replace("'", '"'))
+        raise _unbindable(name, f'pod {name} is already assigned to node "{present}"')
     uid = get_path(body, "metadata", "uid")
     if uid and uid != old["metadata"]["uid"]:
         stored = old["metadata"]["uid"]
-        raise served.conflict(name, f"Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}")
+        raise _unbindable(name, f"Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}")
     if old["spec"].get("schedulingGates"):
-        raise served.conflict(name, f"pod {name} has non-empty .spec.schedulingGates")
+        raise _unbindable(name, f"pod {name} has non-empty .spec.schedulingGates")
     new = {**old, "metadata": {**old["metadata"]}, "spec": {**old["spec"], "nodeName": node}, "status": {**(old.get("status") or {})}}
     for field in ("annotations", "labels"):
         given = get_path(body, "metadata", field)
@@ -174,6 +181,10 @@ def _bound(served: Served, name: str, old: Obj, body: Obj, node: str, now: float
             for field in ("reason", "message"):
                 condition.pop(field, None)
     return new
+
+
+def _unbindable(name: str, why: str) -> errors.StatusError:
+    return errors.conflict("pods/binding", name, why)
 
 
 def scale_of(scale: Scale, obj: Obj) -> Obj:
@@ -223,10 +234,7 @@ def _log_container(pod: Obj, asked: str) -> str:
         return asked
     if len(regular) == 1:
         return str(regular[0])
-    choices = f"choose one of: [{' '.join(regular)}]"
-    if inits:
-        choices += f" or one of the init containers: [{' '.join(inits)}]"
-    raise errors.bad_request(f"a container name must be specified for pod {name}, {choices}")
+    raise errors.bad_request(f"a container name must be specified for pod {name}, choose one of: [{' '.join([*inits, *regular])}]")
 
 
 def _with_container(options: LogOptions, container: str) -> LogOptions:

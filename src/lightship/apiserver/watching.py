@@ -39,7 +39,7 @@ async def stream(core: Core, served: Served, request: Request, options: WatchOpt
     try:
         if initial:
             yield initial
-        if options.send_initial_events and options.allow_bookmarks:
+        if options.allow_bookmarks and (options.send_initial_events or not options.resource_version):
             yield [Bookmark(served.resource, since, initial_events_end=True)]
         timeout = options.timeout or core.random.uniform(MIN_TIMEOUT, 2 * MIN_TIMEOUT)
         async for batch in _follow(core, served, watch, selection, timeout, bookmarks=options.allow_bookmarks):
@@ -67,7 +67,7 @@ async def _follow(
     end = clock.monotonic() + timeout
     last_bookmark = max(end - LAST_BOOKMARK, clock.monotonic())
     next_bookmark = min(clock.monotonic() + BOOKMARK_EVERY, last_bookmark) if bookmarks else end
-    untouched = selection.everything and not served.resource.custom and served.resource.storage is None
+    untouched = selection.everything and served.as_stored
     while (now := clock.monotonic()) < end and not watch.closed:
         try:
             events = await watch.ready(max(min(next_bookmark, end) - now, 0))

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from lightship.apiserver import objectmeta
 from lightship.apiserver.core import Core
 from lightship.apiserver.requests import Answer, Request
-from lightship.apiserver.served import Served
+from lightship.apiserver.served import CannotDecode, Served
 from lightship.apiserver.subobjects import merge_subresource
 from lightship.meta import codec, errors, names, times
 from lightship.meta.admission import AdmissionRequest, Admit
@@ -131,7 +131,11 @@ class Writer:
             # Defaults may have supplied what was missing.
             causes = served.check(obj)
         meta = obj["metadata"]
-        found = objectmeta.check_update(meta, old["metadata"]) if old else objectmeta.check_new(meta, served.name_rule)
+        builtin = not resource.custom
+        if old:
+            found = objectmeta.check_update(meta, old["metadata"], builtin=builtin)
+        else:
+            found = objectmeta.check_new(meta, served.name_rule, builtin=builtin)
         found += causes
         if resource.validate and (resource.custom or not request.subresource):
             found += resource.validate(obj, old)
@@ -219,11 +223,9 @@ def check_identity(served: Served, request: Request, obj: Obj) -> None:
         raise errors.bad_request(f"the object provided is unrecognized (must be of type {resource.kind}): it is no JSON object")
     kind = obj.setdefault("kind", resource.kind) or resource.kind
     api_version = obj.setdefault("apiVersion", resource.api_version) or resource.api_version
-    if api_version != resource.api_version:
-        expected = resource.api_version
-        raise errors.bad_request(f"the API version in the data ({api_version}) does not match the expected API version ({expected})")
-    if kind != resource.kind:
-        raise errors.bad_request(f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}: wrong kind')
+    if kind != resource.kind or api_version != resource.api_version:
+        why = f"expected {resource.kind} of {resource.api_version}, found {kind} of {api_version}"
+        raise CannotDecode(f'{kind} in version "{api_version}" cannot be handled as a {resource.kind}: {why}', why)
     meta = obj.setdefault("metadata", {})
     if meta is None:
         meta = obj["metadata"] = {}
@@ -231,7 +233,7 @@ def check_identity(served: Served, request: Request, obj: Obj) -> None:
         raise served.cannot_decode("metadata must be an object")
     _check_namespace(request, meta, namespaced=resource.namespaced)
     if request.name and not meta.get("name"):
-        meta["name"] = request.name
+        raise errors.bad_request(f"the name of the object ({request.name} based on URL) was undeterminable: name must be provided")
     if request.name and meta["name"] != request.name:
         raise errors.bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({request.name})")
 
@@ -239,8 +241,6 @@ def check_identity(served: Served, request: Request, obj: Obj) -> None:
 def _check_namespace(request: Request, meta: Obj, *, namespaced: bool) -> None:
     found = meta.get("namespace")
     if not namespaced:
-        if found:
-            raise errors.bad_request("namespace may not be set on cluster-scoped objects: the object provided has one")
         meta.pop("namespace", None)
     elif not found:
         meta["namespace"] = request.namespace
