@@ -3,7 +3,8 @@
     python tools/make_jobset_schema.py CRD.json [src/lightship/builtin/data/jobset.json]
 
 Reads a CustomResourceDefinition, or an object with a list of them under `crds`. Takes out prose and CEL rules (`builtin.jobset.rules` has
-the rules), and refers to the schemas of the built-in kinds for the parts that a CRD must repeat (job templates, volume claims).
+the rules), and refers to the schemas of the built-in kinds for job templates, which a CRD must repeat. Volume claims are refused by the
+rules, so their shape is left open.
 """
 
 import json
@@ -12,8 +13,14 @@ from pathlib import Path
 from typing import Any
 
 TARGET = Path(__file__).parent.parent / "src/lightship/builtin/data/jobset.json"
-JOB_TEMPLATE = {"$ref": "#/components/schemas/io.k8s.api.batch.v1.JobTemplateSpec"}
-VOLUME_CLAIM = {"$ref": "#/components/schemas/io.k8s.api.core.v1.PersistentVolumeClaim"}
+JOB_TEMPLATE = {
+    "type": "object",
+    "properties": {
+        "metadata": {"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+        "spec": {"$ref": "#/components/schemas/io.k8s.api.batch.v1.JobSpec"},
+    },
+}
+VOLUME_CLAIM = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 DROPPED = ("description", "x-kubernetes-validations")
 
 

@@ -1,4 +1,7 @@
-"""Keeps EndpointSlices and Endpoints of Services as their pods come, get ready and go. Woken by Services, pods and the objects it writes."""
+"""Keeps EndpointSlices and Endpoints of Services as their pods come, get ready and go.
+
+Woken by Services, by pods that a Service selects or did select, and by the objects that it writes.
+"""
 
 from collections.abc import Iterable
 

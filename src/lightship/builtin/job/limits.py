@@ -36,14 +36,15 @@ def seconds_to_wait(pods: Iterable[Obj], now: float) -> float:
 
 
 def ended_at(pod: Obj, now: float) -> float:
-    """When the last container of a pod ended; what the pod's own records say, otherwise now."""
+    """When the last container of a pod ended, as far as its records tell; never a time that moves along with `now`."""
     stamps = [
         objects.get_path(status, "state", "terminated", "finishedAt") for status in objects.status(pod).get("containerStatuses") or ()
     ]
     if found := [stamp for stamp in stamps if stamp]:
         return max(map(times.parse, found))
     ready: Obj = next((c for c in objects.status(pod).get("conditions") or () if c.get("type") == "Ready"), {})
-    stamp = ready.get("lastTransitionTime") or objects.meta(pod).get("deletionTimestamp")
+    meta = objects.meta(pod)
+    stamp = ready.get("lastTransitionTime") or meta.get("deletionTimestamp") or meta.get("creationTimestamp")
     return times.parse(stamp) if stamp else now
 
 

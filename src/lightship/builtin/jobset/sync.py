@@ -219,9 +219,9 @@ def _begun(entry: Obj) -> int:
 
 
 def _is_in_order(jobset: Obj) -> bool:
-    return objects.get_path(jobset, "spec", "startupPolicy", "startupPolicyOrder") == "InOrder"
+    return bool(objects.get_path(jobset, "spec", "startupPolicy", "startupPolicyOrder") == "InOrder")
 
 
 def _blocks_on_restart(jobset: Obj) -> bool:
     """With BlockingRecreate nothing is created while Jobs of the last attempt are still there."""
-    return objects.get_path(jobset, "spec", "failurePolicy", "restartStrategy") == "BlockingRecreate"
+    return bool(objects.get_path(jobset, "spec", "failurePolicy", "restartStrategy") == "BlockingRecreate")

@@ -1,0 +1,38 @@
+"""Objects for these tests, small and whole."""
+
+from typing import Any
+
+from lightship.meta.objects import Obj
+
+
+def pod_spec(**fields: Any) -> Obj:
+    return {"containers": [{"name": "main", "image": "python"}], "restartPolicy": "Never", **fields}
+
+
+def job(name: str = "job", *, pod: Obj | None = None, **spec: Any) -> Obj:
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {**spec, "template": {"spec": pod or pod_spec()}},
+    }
+
+
+def replicated(name: str = "node", *, replicas: int = 1, pods: int = 1, depends_on: list[Obj] | None = None, **spec: Any) -> Obj:
+    found: Obj = {
+        "name": name,
+        "replicas": replicas,
+        "template": {"spec": {"parallelism": pods, "completions": pods, "backoffLimit": 0, "template": {"spec": pod_spec()}, **spec}},
+    }
+    if depends_on:
+        found["dependsOn"] = depends_on
+    return found
+
+
+def jobset(name: str = "js", *jobs: Obj, **spec: Any) -> Obj:
+    return {
+        "apiVersion": "jobset.x-k8s.io/v1alpha2",
+        "kind": "JobSet",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"replicatedJobs": list(jobs) or [replicated(pods=2)], **spec},
+    }

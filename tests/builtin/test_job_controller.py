@@ -1,0 +1,139 @@
+"""The Job controller on our API server, in virtual time; the tests play the node."""
+
+from lightship.kinds import JOBS, PODS
+from lightship.meta import conditions, objects
+from tests.builtin import make
+from tests.builtin.site import Site, run
+
+
+def test_an_indexed_job_runs_its_indexes_and_completes() -> None:
+    async def work(here: Site) -> None:
+        await here.client.create(JOBS, make.job(completionMode="Indexed", completions=3, parallelism=2))
+        first = await here.until_pods(2)
+        assert [objects.annotations(p)["batch.kubernetes.io/job-completion-index"] for p in first] == ["0", "1"]
+        await here.move(first[0], "Running", ready=True)
+        await here.until_status(JOBS, "job", active=2, ready=1)
+        for pod in first:
+            await here.move(pod, "Succeeded")
+        await here.until_status(JOBS, "job", completedIndexes="0,1", active=1)
+        (last,) = [p for p in await here.pods() if objects.status(p).get("phase") != "Succeeded"]
+        await here.move(last, "Succeeded")
+        job = await here.until_condition(JOBS, "job", "Complete")
+        status = objects.status(job)
+        assert (status["succeeded"], status["completedIndexes"], status["ready"], status["terminating"]) == (3, "0-2", 0, 0)
+        assert status.get("active") is None
+        assert status["uncountedTerminatedPods"] == {}
+        assert (conditions.get(job, "SuccessCriteriaMet") or {})["reason"] == "CompletionsReached"
+        assert status["completionTime"]
+        assert all(not objects.meta(p).get("finalizers") for p in await here.pods())
+        said = [reason for reason, _ in await here.events("job")]
+        assert said.count("SuccessfulCreate") == 3
+        assert said[-1] == "Completed"
+
+    run(work)
+
+
+def test_no_pod_is_created_twice() -> None:
+    async def work(here: Site) -> None:
+        await here.client.create(JOBS, make.job(parallelism=20, completions=20))
+        await here.until_pods(20)
+        await here.settle()
+        assert len(await here.pods()) == 20
+        for pod in await here.pods():
+            await here.move(pod, "Succeeded")
+        job = await here.until_condition(JOBS, "job", "Complete")
+        assert objects.status(job)["succeeded"] == 20
+        assert len(await here.pods()) == 20
+
+    run(work)
+
+
+def test_failures_back_off_until_the_limit() -> None:
+    async def work(here: Site) -> None:
+        loop_time = here.manager.clock.monotonic
+        await here.client.create(JOBS, make.job(backoffLimit=2))
+        started, waits = loop_time(), []
+        for _ in range(3):
+            (pod,) = await here.until_pods_alive(1)
+            waits.append(round(loop_time() - started))
+            await here.move(pod, "Failed")
+            started = loop_time()
+        job = await here.until_condition(JOBS, "job", "Failed")
+        assert (conditions.get(job, "Failed") or {})["reason"] == "BackoffLimitExceeded"
+        assert (conditions.get(job, "FailureTarget") or {})["reason"] == "BackoffLimitExceeded"
+        assert objects.status(job)["failed"] == 3
+        assert waits == [0, 10, 20]
+
+    run(work)
+
+
+def test_suspending_deletes_the_pods_and_resuming_brings_new_ones() -> None:
+    async def work(here: Site) -> None:
+        await here.client.create(JOBS, make.job(parallelism=2, completions=2, activeDeadlineSeconds=60))
+        await here.until_pods(2)
+        await here.client.patch(JOBS, "job", {"spec": {"suspend": True}}, "default")
+        job = await here.until_condition(JOBS, "job", "Suspended")
+        await here.until_pods(0)
+        assert "startTime" not in objects.status(job)
+        await here.manager.clock.sleep(300)
+        job = await here.job("job")
+        assert not conditions.is_true(job, "Failed"), "the deadline does not count a pause"
+        assert objects.status(job).get("failed") is None
+        await here.client.patch(JOBS, "job", {"spec": {"suspend": False}}, "default")
+        await here.until_pods(2)
+        await here.until_condition(JOBS, "job", "Suspended", "False")
+
+    run(work)
+
+
+def test_the_deadline_fails_the_job() -> None:
+    async def work(here: Site) -> None:
+        await here.client.create(JOBS, make.job(activeDeadlineSeconds=60))
+        await here.until_pods(1)
+        job = await here.until_condition(JOBS, "job", "Failed")
+        assert (conditions.get(job, "Failed") or {})["reason"] == "DeadlineExceeded"
+        assert round(here.manager.clock.monotonic()) == 60
+        await here.until_pods(0)
+        assert ("DeadlineExceeded", "Job was active longer than specified deadline") in await here.events("job")
+
+    run(work)
+
+
+def test_a_pod_that_is_deleted_is_replaced() -> None:
+    async def work(here: Site) -> None:
+        await here.client.create(JOBS, make.job(completionMode="Indexed", completions=1))
+        (first,) = await here.until_pods(1)
+        await here.client.delete(PODS, objects.name(first), "default")
+
+        async def replaced() -> bool:
+            return [p for p in await here.pods() if objects.uid(p) != objects.uid(first)] != []
+
+        await here.until(replaced)
+
+    run(work)
+
+
+def test_deleting_the_job_deletes_its_pods() -> None:
+    async def work(here: Site) -> None:
+        await here.client.create(JOBS, make.job(parallelism=3, completions=3))
+        await here.until_pods(3)
+        await here.client.delete(JOBS, "job", "default")
+        await here.until_pods(0)
+        await here.until_gone(JOBS, "job")
+        assert await here.pods() == []
+
+    run(work)
+
+
+def test_time_to_live() -> None:
+    async def work(here: Site) -> None:
+        await here.client.create(JOBS, make.job(ttlSecondsAfterFinished=100))
+        (pod,) = await here.until_pods(1)
+        await here.move(pod, "Succeeded")
+        await here.until_condition(JOBS, "job", "Complete")
+        before = here.manager.clock.monotonic()
+        await here.until_gone(JOBS, "job")
+        assert 99 <= here.manager.clock.monotonic() - before <= 102
+        assert await here.pods() == []
+
+    run(work)
