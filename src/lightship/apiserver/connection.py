@@ -1,0 +1,287 @@
+"""One client connection: bytes to requests, replies to bytes, in order, for as long as the client likes.
+
+`http.Listener` makes one per accepted connection. The parser (llhttp) runs as bytes arrive; complete requests wait in a short queue for
+the connection's single worker task, so pipelined requests are answered in order and a new request costs no new task. Streams stop
+producing while the client does not read. Knows nothing of Kubernetes: everything it cannot parse or must refuse goes to `refuse`.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias, cast
+
+import httptools
+
+from lightship.apiserver.exchange import HttpRequest, Refused, Reply, Stream, head
+from lightship.apiserver.streaming import Outflow
+
+log = logging.getLogger(__name__)
+
+BODY_LIMIT = 3 * 1024 * 1024
+"""Bytes of a request body, as the real server's."""
+HEADER_LIMIT = 64 * 1024
+_LINGER_SECONDS = 2.0
+_PIPELINED = 16
+"""Requests that may wait for the worker before we stop reading."""
+_ONE_WRITE = 256 * 1024
+"""Bodies up to this size are copied behind their head into a single write; larger ones are not worth copying."""
+
+Handler: TypeAlias = Callable[[HttpRequest], Awaitable[Reply | Stream]]
+"""Answers one request; never raises but when cancelled."""
+Refusal: TypeAlias = Callable[[int, str], Reply]
+"""The reply for what is no acceptable HTTP request."""
+
+
+class Owner(Protocol):
+    """What a connection needs of its listener."""
+
+    handler: Handler
+    refuse: Refusal
+    closing: bool
+
+    def opened(self, connection: "Connection") -> None: ...
+
+    def started(self, worker: asyncio.Task[None]) -> None: ...
+
+    def closed(self, connection: "Connection") -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """`quiet_since` and `stuck_since` (loop time, None when not so) are what the listener's sweep looks at."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._request = HttpRequest()
+        self._url = b""
+        self._body: list[bytes] = []
+        self._body_size = 0
+        self._header_size = 0
+        self._waiting: deque[HttpRequest | Reply] = deque()
+        self._wake: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._lost = False
+        self._reading = True
+        self._deaf = False  # after a refusal or an upgrade: what still comes is not a request
+        self._streaming: asyncio.Task[None] | None = None
+        self.quiet_since: float | None = self._loop.time()
+        self.stuck_since: float | None = None
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._owner.opened(self)
+        self._owner.started(self._loop.create_task(self._work()))
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._deaf = True  # we offer no other protocol: the request is answered, then the connection ends
+        except httptools.HttpParserError as error:
+            # Errors that our own callbacks raised to stop the parser have enqueued their refusal already.
+            if not self._deaf:
+                self._enqueue_refusal(400, f"malformed HTTP request: {error}")
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        self._drained = self._loop.create_future()
+        self.stuck_since = self._loop.time()
+
+    def resume_writing(self) -> None:
+        self.stuck_since = None
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lost = True
+        self._owner.closed(self)
+        self.resume_writing()
+        if self._streaming is not None:
+            self._streaming.cancel()
+        self._rouse()
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        self._request = HttpRequest()
+        self._url = b""
+        self._body = []
+        self._body_size = self._header_size = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._count_header(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._request.headers[name.lower()] = value
+        self._count_header(len(name) + len(value))
+
+    def on_headers_complete(self) -> None:
+        request = self._request
+        request.method = self._parser.get_method().decode("latin-1")
+        request.version = self._parser.get_http_version()
+        request.keep_alive = self._parser.should_keep_alive()
+        request.set_url(self._url)
+        length = request.headers.get(b"content-length")
+        if length is not None and int(length) > BODY_LIMIT:
+            self._too_large()
+        # Only when nothing else is being answered: an interim response must not come between the bytes of another.
+        elif request.headers.get(b"expect", b"").lower() == b"100-continue" and self.quiet_since is not None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, chunk: bytes) -> None:
+        self._body_size += len(chunk)
+        if self._body_size > BODY_LIMIT:
+            self._too_large()
+        self._body.append(chunk)
+
+    def on_message_complete(self) -> None:
+        if not self._deaf:
+            self._request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._enqueue(self._request)
+
+    # For the listener
+
+    def stop(self) -> None:
+        """End after the reply that is being made, or now when there is none; streams end in good order."""
+        if self._streaming is not None:
+            self._streaming.cancel()
+        self._rouse()
+
+    def hang_up(self) -> None:
+        """End a connection on which nothing is being answered."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def peer(self) -> str:
+        """The client's address, for the log."""
+        return str(self._transport.get_extra_info("peername"))
+
+    # The worker
+
+    async def _work(self) -> None:
+        while not self._lost:
+            if not self._waiting:
+                if self._owner.closing:
+                    break
+                self.quiet_since = self._loop.time()
+                await self._sleep()
+                continue
+            self.quiet_since = None
+            request = self._waiting.popleft()
+            self._resume_reading()
+            if not await self._answer(request):
+                break
+            await self._drain()
+        self._transport.close()
+
+    async def _answer(self, request: HttpRequest | Reply) -> bool:
+        """Answer one request; False when the connection is to end."""
+        if isinstance(request, Reply):
+            self._send(request, keep_alive=False, bodiless=False)
+            await self._linger()
+            return False
+        answer = await self._owner.handler(request)
+        keep_alive = request.keep_alive and not self._owner.closing and not self._deaf
+        if isinstance(answer, Stream):
+            return await self._stream(request, answer) and keep_alive
+        self._send(answer, keep_alive=keep_alive, bodiless=request.method == "HEAD")
+        return keep_alive
+
+    def _send(self, reply: Reply, *, keep_alive: bool, bodiless: bool) -> None:
+        if self._lost:
+            return
+        body = reply.body
+        framing = f"Content-Length: {len(body)}\r\n" if reply.code != 304 else ""
+        start = head(reply.code, reply.content_type, framing, reply.headers, keep_alive=keep_alive)
+        if bodiless:
+            self._transport.write(start)
+        elif len(body) <= _ONE_WRITE:
+            self._transport.write(start + body)
+        else:
+            self._transport.write(start)
+            self._transport.write(body)
+
+    async def _stream(self, request: HttpRequest, stream: Stream) -> bool:
+        """Send a stream to its end; False when the connection cannot be used after it."""
+        outflow = Outflow(self._transport, stream, chunked=request.version == "1.1", bodiless=request.method == "HEAD", drain=self._drain)
+        self._streaming = self._loop.create_task(outflow.run())
+        try:
+            await self._streaming
+        except asyncio.CancelledError:
+            # The client left or the listener closes: that is how streams end. Anything else is meant for this task.
+            if not (self._lost or self._owner.closing):
+                raise
+        except Refused as refusal:
+            self._send(refusal.reply, keep_alive=request.keep_alive, bodiless=request.method == "HEAD")
+            return True
+        except Exception:
+            # The head is out, so the client can only be told by an end that is visibly none.
+            log.exception("%s %s broke off", request.method, request.path)
+            self._transport.abort()
+            return False
+        finally:
+            self._streaming = None
+        return not self._lost and outflow.finish()
+
+    async def _drain(self) -> None:
+        if self._drained is not None:
+            await self._drained
+
+    async def _linger(self) -> None:
+        """Let the client finish talking: closing on unread bytes would reset the connection, and our refusal with it."""
+        try:
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while not self._lost:
+                    await self._sleep()
+        except TimeoutError:
+            pass
+
+    def _enqueue(self, request: HttpRequest | Reply) -> None:
+        self._waiting.append(request)
+        if len(self._waiting) > _PIPELINED and self._reading:
+            self._reading = False
+            self._transport.pause_reading()
+        self._rouse()
+
+    def _resume_reading(self) -> None:
+        if not self._reading and len(self._waiting) < _PIPELINED and not self._lost:
+            self._reading = True
+            self._transport.resume_reading()
+
+    def _too_large(self) -> None:
+        self._enqueue_refusal(413, f"Request entity too large: limit is {BODY_LIMIT}")
+        raise ValueError("request body over the limit")  # stops the parser
+
+    def _count_header(self, size: int) -> None:
+        self._header_size += size
+        if self._header_size > HEADER_LIMIT:
+            self._enqueue_refusal(431, f"request headers too large: limit is {HEADER_LIMIT} bytes")
+            raise ValueError("request headers over the limit")  # stops the parser
+
+    def _enqueue_refusal(self, code: int, message: str) -> None:
+        if not self._deaf:
+            self._deaf = True
+            self._enqueue(self._owner.refuse(code, message))
+
+    async def _sleep(self) -> None:
+        self._wake = self._loop.create_future()
+        try:
+            await self._wake
+        finally:
+            self._wake = None
+
+    def _rouse(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)

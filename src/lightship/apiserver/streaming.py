@@ -1,0 +1,54 @@
+"""One streamed response on its way out: head when it is time, items as they come, chunked, never faster than the client reads.
+
+`connection` runs one for each watch and each log. Knows bytes only.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from lightship.aio.streams import closing
+from lightship.apiserver.exchange import Stream, head
+
+
+class Outflow:
+    """Runs once. `drain` waits until the transport takes more."""
+
+    def __init__(
+        self, transport: asyncio.Transport, stream: Stream, *, chunked: bool, bodiless: bool, drain: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._transport = transport
+        self._stream = stream
+        self._chunked = chunked
+        self._bodiless = bodiless
+        self._drain = drain
+        self._begun = False
+
+    async def run(self) -> None:
+        """Send everything. Raises `exchange.Refused` if the stream does, which it may only before its first item."""
+        # The timer fires only once the stream waits for something, so whatever it refuses at once is refused with a proper code.
+        timer = asyncio.get_running_loop().call_later(self._stream.patience, self._begin)
+        try:
+            async with closing(self._stream.items) as items:
+                async for data in items:
+                    self._begin()
+                    if self._bodiless:
+                        break
+                    if data:
+                        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+                        await self._drain()
+            self._begin()
+        finally:
+            timer.cancel()
+
+    def finish(self) -> bool:
+        """End the response; False when only the end of the connection can tell the client."""
+        self._begin()
+        if self._chunked and not self._bodiless:
+            self._transport.write(b"0\r\n\r\n")
+        return self._chunked
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            framing = "Transfer-Encoding: chunked\r\n" if self._chunked else ""
+            self._transport.write(head(200, self._stream.content_type, framing, (), keep_alive=self._chunked))
