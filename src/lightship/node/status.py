@@ -52,8 +52,8 @@ def pod_phase(pod: Obj, state: PodState, inits: list[Obj], mains: list[Obj]) -> 
     if old in ("Succeeded", "Failed"):
         return str(old)
     stopping = sync.must_stop(pod, state)
-    if state.failure is not None:
-        return str(old) if state.any_running else "Failed"
+    if state.failure is not None and not state.any_running:
+        return "Failed"
     phase = _phase(pod, inits, mains, stopping)
     if phase in ("Succeeded", "Failed") and state.any_running:
         return "Running"
@@ -207,8 +207,9 @@ def _conditions(pod: Obj, state: PodState, phase: str, inits: list[Obj], mains: 
     for type, (is_true, reason, message) in wanted:
         if type == "PodScheduled" and conditions.get(pod, type) is not None:
             continue
-        found = conditions.set_condition(found, type, "True" if is_true else "False", reason, message, now)
-    return found
+        found = conditions.set_condition(found, type, is_true, reason, message, now)
+    # Unlike metav1.Condition, a pod's leaves out what it has nothing to say about.
+    return [{k: v for k, v in c.items() if v != "" or k not in ("reason", "message")} for c in found]
 
 
 def _initialized(pod: Obj, state: PodState, phase: str, inits: list[Obj]) -> tuple[bool, str, str]:
