@@ -148,9 +148,8 @@ class _Server:
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, group: asyncio.TaskGroup) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            packet, asker = await _receive(loop, self._sock)
+            packet, asker = await _receive(self._sock)
             try:
                 reply = respond(packet, self._resolve)
             except ValueError:
@@ -177,10 +176,19 @@ class _Server:
             pass  # the asker is gone, or asks again
 
 
-async def _receive(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> tuple[bytes, tuple[str, int]]:
+async def _receive(sock: socket.socket) -> tuple[bytes, tuple[str, int]]:
+    # By readiness, since not every event loop has `sock_recvfrom`.
+    loop = asyncio.get_running_loop()
     while True:
         try:
-            packet, asker = await loop.sock_recvfrom(sock, 65_535)
+            return sock.recvfrom(65_535)
+        except BlockingIOError:
+            pass
         except ConnectionRefusedError:
             continue  # an earlier asker's port was closed: not the next one's fault
-        return packet, asker
+        ready = asyncio.Event()
+        loop.add_reader(sock.fileno(), ready.set)
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(sock.fileno())

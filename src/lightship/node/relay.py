@@ -105,6 +105,8 @@ async def _carry(inside: socket.socket, rules: Rules, dial: Dial, places: asynci
                 _reset(inside)
                 return
             with outside:
+                for end in (inside, outside):  # a pod that vanishes says no goodbye
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 await _splice(inside, outside)
     except OSError:
         pass  # one end broke: both are closed

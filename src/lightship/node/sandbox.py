@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from .runtime import ContainerError, ContainerSpec, Exit, RuntimeUnavailableErro
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from launch import launcher; launcher.main(int(sys.argv[2]))"
 _INHERITED = ("LD_LIBRARY_PATH",)  # an interpreter may need it to find its own library
 _START_SECONDS = 20.0
+_LOST = "the pod network is gone, since its helper process was killed: restart the node"
 
 
 @dataclass(slots=True, eq=False)
@@ -131,7 +132,7 @@ class SandboxRuntime:
         near.setblocking(False)
         try:
             with far:
-                wire.send(self._require_launcher(), {"op": "sandbox", "sandbox": request}, [far.fileno()])
+                self._ask_launcher({"op": "sandbox", "sandbox": request}, [far.fileno()])
             ready = _expect(await _packet(near), "ready")
             return _Sandbox(spec, address, near, os.pidfd_open(ready.pid), asyncio.get_running_loop().create_future())
         except BaseException:
@@ -186,20 +187,23 @@ class SandboxRuntime:
 
     async def listen(self, address: str, port: int, *, datagram: bool = False) -> socket.socket:
         async with self._asking:
-            launcher = self._require_launcher()
-            wire.send(launcher, {"op": "listen", "address": address, "port": port, "datagram": datagram})
+            launcher = self._ask_launcher({"op": "listen", "address": address, "port": port, "datagram": datagram})
             packet = await _packet(launcher)
         if packet is None:
-            raise RuntimeUnavailableError("the pod network is gone: its helper process has ended")
+            raise RuntimeUnavailableError(_LOST)
         if not packet.fds:
             raise OSError(packet.message["errno"], f"{packet.message['message']}: {address}:{port}")
         made = socket.socket(fileno=packet.fds[0])
         made.setblocking(False)
         return made
 
-    def _require_launcher(self) -> socket.socket:
+    def _ask_launcher(self, request: dict[str, Any], fds: Sequence[int] = ()) -> socket.socket:
         if self._launcher is None:
             raise RuntimeUnavailableError("the runtime is not started or already closed")
+        try:
+            wire.send(self._launcher, request, fds)
+        except OSError as error:
+            raise RuntimeUnavailableError(_LOST) from error
         return self._launcher
 
     def _sandbox_speaks(self, sandbox: _Sandbox) -> None:

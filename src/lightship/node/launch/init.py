@@ -49,7 +49,8 @@ def _set_up(spec: dict[str, Any]) -> None:
 class _Container(NamedTuple):
     id: str
     view: int
-    """Its mount namespace, by which its descendants are known after it has ended."""
+    """Descriptor of its mount namespace, by which its descendants are known after it has ended. Open, so that the kernel gives the
+    namespace's number to no other."""
 
 
 class Init:
@@ -98,16 +99,20 @@ class Init:
         os.close(stderr)
 
     def _fork(self, spec: dict[str, Any], stdout: int, stderr: int, report: socket.socket) -> tuple[int, int]:
-        """The child's process id and mount namespace. We enter the new namespace ourselves for a moment, to learn its name."""
+        """The child's process id and a descriptor of its mount namespace, which we enter ourselves for a moment to get hold of it."""
         linux.unshare(linux.NEW_NS)
+        view = os.open("/proc/self/ns/mnt", os.O_RDONLY)
         try:
-            view = os.stat("/proc/self/ns/mnt").st_ino
             pid = os.fork()
-            if pid == 0:
-                signal.set_wakeup_fd(-1)
-                container.run(spec, stdout, stderr, report)
+        except OSError:
+            os.close(view)
+            raise
         finally:
-            linux.setns(self._own_view, linux.NEW_NS)
+            if os.getpid() == 1:  # the child stays where it is
+                linux.setns(self._own_view, linux.NEW_NS)
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            container.run(spec, stdout, stderr, report)
         return pid, view
 
     def _signal(self, container_id: str, signum: int) -> None:
@@ -128,11 +133,13 @@ class Init:
             ended = self._containers.pop(pid, None)
             if ended is not None:
                 _kill_view(ended.view)
+                os.close(ended.view)
                 wire.send(self._control, {"event": "exit", "id": ended.id, "status": status})
 
 
-def _kill_view(view: int) -> None:
+def _kill_view(descriptor: int) -> None:
     """Kill all that sees the files of one container, until nothing does: its descendants, whatever sessions they moved to."""
+    view = os.fstat(descriptor).st_ino
     for _ in range(400):
         found = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _view_of(pid) == view]
         for pid in found:
