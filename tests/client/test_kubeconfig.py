@@ -93,7 +93,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "config", current=None)
     with pytest.raises(KubeconfigError, match="has no current-context: choose one with --context"):
         kubeconfig.load(path)
-    with pytest.raises(KubeconfigError, match='context "x" is not in kubeconfig .*: it has c'):
+    with pytest.raises(KubeconfigError, match=r'context "x" is not in kubeconfig .*: it has c'):
         kubeconfig.load(path, context="x")
     with pytest.raises(KubeconfigError, match="names no server"):
         kubeconfig.load(write(path, cluster={"insecure-skip-tls-verify": True}))
