@@ -79,7 +79,7 @@ class TrainJobs:
                 failure = status.Failure(RUNTIME_NOT_SUPPORTED, str(unsupported))
             except (StatusError, TrainError) as caught:
                 error = caught
-                self._report(job, caught)
+                self._recorder.event(job, "Warning", RESOURCES_CREATION_FAILED, failure_message(caught))
         return await self._conclude(job, jobset, failure, error)
 
     async def _conclude(self, job: Obj, jobset: Obj | None, failure: status.Failure | None, error: Exception | None) -> Outcome:
@@ -148,11 +148,13 @@ class TrainJobs:
         key = Key(namespace if resource.namespaced else "", ref["name"])
         return self._runtimes[resource].get(key) or await self._client.get_or_none(resource, key.name, key.namespace)
 
-    def _report(self, job: Obj, error: Exception) -> None:
-        text = str(error)
-        if len(text) > _EVENT_LIMIT:
-            text = text[:_EVENT_LIMIT] + " ..."
-        self._recorder.event(job, "Warning", RESOURCES_CREATION_FAILED, f"TrainJob resources reconciliation failed: {text}")
+
+def failure_message(error: Exception) -> str:
+    """What the event says of an error, cut to what an event holds."""
+    text = str(error)
+    if len(text) > _EVENT_LIMIT:
+        text = text[:_EVENT_LIMIT] + " ..."
+    return f"TrainJob resources reconciliation failed: {text}"
 
 
 def _runtime_of(job: Obj) -> Iterable[str]:

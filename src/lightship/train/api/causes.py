@@ -6,8 +6,9 @@ Contract: apiextensions-apiserver CEL validation of Kubernetes 1.33 and later (s
 
 from typing import Any
 
-from lightship.meta import codec
+from lightship.meta import codec, objects
 from lightship.meta.errors import Cause, invalid_value
+from lightship.meta.objects import Obj
 
 IMMUTABLE = "field is immutable"
 
@@ -33,6 +34,18 @@ def unchanged(field: str, new: Any, old: Any, message: str = IMMUTABLE) -> list[
     return [refused(field, new, message)]
 
 
-def by_key(items: Any, key: str) -> dict[str, Any]:
+def part(obj: Any, *path: str) -> Obj:
+    """A nested object, empty where there is none; of a wrong type too, which is the schema's to complain about."""
+    found = objects.get_path(obj, *path)
+    return found if isinstance(found, dict) else {}
+
+
+def items(obj: Any, *path: str) -> list[Obj]:
+    """The objects in a nested list, with empty ones in the place of anything else, so that positions stay."""
+    found = objects.get_path(obj, *path)
+    return [item if isinstance(item, dict) else {} for item in found] if isinstance(found, list) else []
+
+
+def by_key(listed: list[Obj], key: str) -> dict[Any, Obj]:
     """A list of type map as the map it is: two of them are equal whatever their order."""
-    return {item.get(key, ""): item for item in items or () if isinstance(item, dict)}
+    return {str(item.get(key, "")): item for item in listed}

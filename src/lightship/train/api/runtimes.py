@@ -11,7 +11,7 @@ from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 
 from . import names
-from .causes import by_key, refused, unchanged
+from .causes import by_key, items, part, refused, unchanged
 
 POLICIES = ("torch", "mpi", "jax", "xgboost", "flux")
 _NO_NODE = "containerNames must not include the main node container because PET_* envs are always injected into it"
@@ -21,12 +21,10 @@ _JOBSET_IMMUTABLE = "Value is immutable"
 
 def validate(runtime: Obj, old: Obj | None) -> list[Cause]:
     """Everything wrong with a runtime (and with its change, if `old` is given)."""
-    spec = runtime.get("spec") or {}
-    template = (spec.get("template") or {}).get("spec") or {}
-    causes = [*_check_policy(spec.get("mlPolicy") or {}), *_check_jobset(template)]
+    template = part(runtime, "spec", "template", "spec")
+    causes = [*_check_policy(part(runtime, "spec", "mlPolicy")), *_check_jobset(template)]
     if old is not None:
-        before = ((old.get("spec") or {}).get("template") or {}).get("spec") or {}
-        causes.extend(_check_change(template, before))
+        causes.extend(_check_change(template, part(old, "spec", "template", "spec")))
     return causes
 
 
@@ -34,22 +32,21 @@ def _check_policy(policy: Obj) -> Iterator[Cause]:
     path = "spec.mlPolicy"
     if sum(source in policy for source in POLICIES) > 1:
         yield refused(path, policy, "Only one of the policy can be configured")
-    processes = (policy.get("flux") or {}).get("numProcPerNode")
-    if processes is not None and processes < 1:
+    processes = part(policy, "flux").get("numProcPerNode")
+    if isinstance(processes, int) and processes < 1:
         yield refused(f"{path}.flux.numProcPerNode", processes, "NumProcPerNode in fluxPolicy must be >= 1")
-    targets = ((policy.get("torch") or {}).get("envInjection") or {}).get("targets") or ()
-    for i, target in enumerate(targets):
+    for i, target in enumerate(items(policy, "torch", "envInjection", "targets")):
         if names.NODE in (target.get("containerNames") or ()):
             yield refused(f"{path}.torch.envInjection.targets[{i}].containerNames", target["containerNames"], _NO_NODE)
 
 
 def _check_jobset(spec: Obj) -> Iterator[Cause]:
     path = "spec.template.spec"
-    in_order = (spec.get("startupPolicy") or {}).get("startupPolicyOrder") == "InOrder"
-    if in_order and any("dependsOn" in job for job in spec.get("replicatedJobs") or ()):
+    in_order = part(spec, "startupPolicy").get("startupPolicyOrder") == "InOrder"
+    if in_order and any("dependsOn" in job for job in items(spec, "replicatedJobs")):
         yield refused(path, spec, "StartupPolicy and DependsOn APIs are mutually exclusive")
-    for i, policy in enumerate(spec.get("volumeClaimPolicies") or ()):
-        if any((t.get("metadata") or {}).get("namespace") for t in policy.get("templates") or ()):
+    for i, policy in enumerate(items(spec, "volumeClaimPolicies")):
+        if any(part(t, "metadata").get("namespace") for t in items(policy, "templates")):
             yield refused(f"{path}.volumeClaimPolicies[{i}]", policy, "namespace cannot be set for VolumeClaimPolicies templates")
 
 
@@ -57,7 +54,7 @@ def _check_change(spec: Obj, old: Obj) -> Iterator[Cause]:
     path = "spec.template.spec"
     for field in _IMMUTABLE_JOBSET_FIELDS:
         yield from unchanged(f"{path}.{field}", spec.get(field), old.get(field), _JOBSET_IMMUTABLE)
-    before = by_key(old.get("replicatedJobs"), "name")
-    for i, job in enumerate(spec.get("replicatedJobs") or ()):
-        was = (before.get(job.get("name", "")) or {}).get("dependsOn")
+    before = by_key(items(old, "replicatedJobs"), "name")
+    for i, job in enumerate(items(spec, "replicatedJobs")):
+        was = before.get(str(job.get("name", "")), {}).get("dependsOn")
         yield from unchanged(f"{path}.replicatedJobs[{i}].dependsOn", job.get("dependsOn"), was, _JOBSET_IMMUTABLE)

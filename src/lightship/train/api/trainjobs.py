@@ -7,13 +7,12 @@ Contract: the CEL rules and markers of trainjobs.trainer.kubeflow.org, Trainer 2
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from lightship.meta.errors import Cause, invalid_value
 from lightship.meta.objects import Obj
 
 from . import names
-from .causes import IMMUTABLE, by_key, refused, unchanged
+from .causes import IMMUTABLE, by_key, items, part, refused, unchanged
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+")
@@ -48,7 +47,7 @@ def validate(job: Obj, old: Obj | None) -> list[Cause]:
     spec = job.get("spec")
     if not isinstance(spec, dict):
         return [Cause("spec", "Required value", "FieldValueRequired")]
-    causes = [*_check_name(job["metadata"].get("name") or ""), *_check_spec(spec), *_check_status(job.get("status") or {})]
+    causes = [*_check_name(job["metadata"].get("name") or ""), *_check_spec(spec), *_check_status(part(job, "status"))]
     if old is not None:
         causes.extend(_check_change(spec, old.get("spec") or {}))
     return causes
@@ -67,15 +66,15 @@ def _check_spec(spec: Obj) -> Iterator[Cause]:
     managed_by = spec.get("managedBy")
     if managed_by is not None and managed_by not in (names.CONTROLLER_NAME, names.MULTIKUEUE):
         yield refused("spec.managedBy", managed_by, f"ManagedBy must be {names.CONTROLLER_NAME} or {names.MULTIKUEUE} if set")
-    for part in ("dataset", "model"):
-        uri = ((spec.get("initializer") or {}).get(part) or {}).get("storageUri")
-        if uri and not _URI.fullmatch(uri):
-            yield refused(f"spec.initializer.{part}.storageUri", uri, "storageUri may be empty, or it must be a valid URI (scheme://...)")
-    trainer = spec.get("trainer") or {}
+    for step in ("dataset", "model"):
+        uri = part(spec, "initializer", step).get("storageUri")
+        if isinstance(uri, str) and uri and not _URI.fullmatch(uri):
+            yield refused(f"spec.initializer.{step}.storageUri", uri, "storageUri may be empty, or it must be a valid URI (scheme://...)")
+    trainer = part(spec, "trainer")
     nodes, processes = trainer.get("numNodes"), trainer.get("numProcPerNode")
-    if nodes is not None and nodes < 0:
+    if isinstance(nodes, int) and nodes < 0:
         yield invalid_value("spec.trainer.numNodes", nodes, "spec.trainer.numNodes in body should be greater than or equal to 0")
-    if processes is not None and processes < 1:
+    if isinstance(processes, int) and processes < 1:
         yield refused("spec.trainer.numProcPerNode", processes, "numProcPerNode must be greater than or equal to 1")
 
 
@@ -88,35 +87,26 @@ def _check_status(status: Obj) -> Iterator[Cause]:
 def _check_change(spec: Obj, old: Obj) -> Iterator[Cause]:
     for field in _IMMUTABLE_FIELDS:
         yield from unchanged(f"spec.{field}", spec.get(field), old.get(field))
-    before = by_key(old.get("runtimePatches"), "manager")
-    for i, patch in enumerate(spec.get("runtimePatches") or ()):
-        was = {path: pod for path, _, pod in _pod_patches(before.get(patch.get("manager", "")) or {})}
-        for path, position, pod in _pod_patches(patch):
-            if path in was:
-                yield from _check_pod_patch(f"spec.runtimePatches[{i}].{position}", pod, was[path])
+    before = by_key(items(old, "runtimePatches"), "manager")
+    for i, patch in enumerate(items(spec, "runtimePatches")):
+        was = {name: pod for name, _, pod in _pod_patches(before.get(str(patch.get("manager", "")), {}))}
+        for name, path, pod in _pod_patches(patch):
+            if name in was:
+                yield from _check_pod_patch(f"spec.runtimePatches[{i}].{path}", pod, was[name])
 
 
 def _pod_patches(patch: Obj) -> Iterator[tuple[str, str, Obj]]:
     """(name of the replicated job, path for messages, its PodSpecPatch) for each replicated job that a patch names."""
-    template = (patch.get("trainingRuntimeSpec") or {}).get("template") or {}
-    for i, job in enumerate((template.get("spec") or {}).get("replicatedJobs") or ()):
-        pod = _dig(job, "template", "spec", "template", "spec")
-        if pod is not None:
-            path = f"trainingRuntimeSpec.template.spec.replicatedJobs[{i}].template.spec.template.spec"
-            yield job.get("name", ""), path, pod
+    for i, job in enumerate(items(patch, "trainingRuntimeSpec", "template", "spec", "replicatedJobs")):
+        path = f"trainingRuntimeSpec.template.spec.replicatedJobs[{i}].template.spec.template.spec"
+        yield str(job.get("name", "")), path, part(job, "template", "spec", "template", "spec")
 
 
 def _check_pod_patch(path: str, new: Obj, old: Obj) -> Iterator[Cause]:
     for field, key in _IMMUTABLE_POD_FIELDS.items():
         after, before = new.get(field), old.get(field)
         if key and after is not None and before is not None:
-            if by_key(after, key) != by_key(before, key):
+            if by_key(items(new, field), key) != by_key(items(old, field), key):
                 yield refused(f"{path}.{field}", after, IMMUTABLE)
         else:
             yield from unchanged(f"{path}.{field}", after, before)
-
-
-def _dig(obj: Any, *fields: str) -> Obj | None:
-    for field in fields:
-        obj = obj.get(field) if isinstance(obj, dict) else None
-    return obj if isinstance(obj, dict) else None

@@ -24,7 +24,7 @@ def train_digits(epochs: int = 20, batch_size: int = 64, learning_rate: float = 
     from torch import nn
     from torch.nn.parallel import DistributedDataParallel
 
-    started = time.monotonic()
+    started = time.perf_counter()
     torch.set_num_threads(1)  # two processes on two cores get in each other's way with more
     distributed = "WORLD_SIZE" in os.environ
     if distributed:
@@ -86,7 +86,7 @@ def train_digits(epochs: int = 20, batch_size: int = 64, learning_rate: float = 
             print(f"epoch {epoch}/{epochs} loss {mean:.4f} accuracy {accuracy:.1%}", flush=True)
 
     if first:
-        seconds = time.monotonic() - started
+        seconds = time.perf_counter() - started
         target = Path(output or os.environ.get("LIGHTSHIP_OUTPUT") or "/tmp/digits")
         target.mkdir(parents=True, exist_ok=True)
         torch.save(network.state_dict(), target / "model.pt")
