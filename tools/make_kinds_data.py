@@ -21,6 +21,8 @@ SERVED = (
     "v1/secrets",
     "v1/services",
     "v1/endpoints",
+    "v1/persistentvolumes",
+    "v1/persistentvolumeclaims",
     "v1/pods",
     "v1/nodes",
     "v1/events",
@@ -29,6 +31,7 @@ SERVED = (
     "coordination.k8s.io/v1/leases",
     "discovery.k8s.io/v1/endpointslices",
     "scheduling.k8s.io/v1/priorityclasses",
+    "storage.k8s.io/v1/storageclasses",
     "apiextensions.k8s.io/v1/customresourcedefinitions",
 )
 """What the server offers now, in the order in which discovery lists it."""
@@ -50,6 +53,18 @@ ALSO = (
 """Schemas of request bodies and answers that are no stored kinds."""
 
 SERVER_SCOPE_KEYS = "x-kubernetes-group-version-kind"
+ENUMS: dict[tuple[str, str], list[str]] = {
+    ("PodSpec", "restartPolicy"): ["Always", "OnFailure", "Never"],
+    ("PodSpec", "dnsPolicy"): ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
+    ("Container", "terminationMessagePolicy"): ["File", "FallbackToLogsOnError"],
+    ("EphemeralContainer", "terminationMessagePolicy"): ["File", "FallbackToLogsOnError"],
+    ("Toleration", "effect"): ["NoSchedule", "PreferNoSchedule", "NoExecute"],
+    ("Taint", "effect"): ["NoSchedule", "PreferNoSchedule", "NoExecute"],
+    # Judged by hand, in other words or with other values than the schema says.
+    ("Toleration", "operator"): [],
+    ("NodeSelectorRequirement", "operator"): [],
+}
+"""The order in which the real server names the choices when it refuses one, which is not the schemas' alphabetical one."""
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 TARGET = pathlib.Path(__file__).resolve().parent.parent / "src" / "lightship" / "kinds" / "data"
@@ -91,7 +106,18 @@ def read_components(server: Server) -> dict[str, Any]:
     prefixes = {group_path(s) for s in SERVED} | {"apis/authentication.k8s.io/v1", "apis/authorization.k8s.io/v1", "apis/policy/v1"}
     for prefix in sorted(prefixes):
         found.update(server.get(f"/openapi/v3/{prefix}")["components"]["schemas"])
-    return {name: without_prose(schema) for name, schema in found.items()}
+    components = {name: without_prose(schema) for name, schema in found.items()}
+    for (kind, field), choices in ENUMS.items():
+        put_enum(components[f"io.k8s.api.core.v1.{kind}"]["properties"][field], choices)
+    return components
+
+
+def put_enum(schema: dict[str, Any], choices: list[str]) -> None:
+    if choices and sorted(choices) != sorted(schema["enum"]):
+        raise SystemExit(f"the server's choices are {schema['enum']}, ours {choices}: update ENUMS")
+    del schema["enum"]
+    if choices:
+        schema["enum"] = choices
 
 
 def read_resources(server: Server, components: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ capabilities (which reuse pod templates: `kinds.pods`). This file is the table o
 data in `kinds/data`. Refuses to know servers, clients and controllers.
 """
 
-from lightship.kinds import facts, pods
+from lightship.kinds import facts, pod_rules, pods
 from lightship.kinds.facts import definitions, schema_ref
 from lightship.kinds.pods import is_ready as pod_ready
 from lightship.kinds.pods import phase as pod_phase
@@ -28,7 +28,9 @@ CONFIG_MAPS = facts.resource("v1/configmaps")
 SECRETS = facts.resource("v1/secrets", selectable={"type": ("type",)})
 SERVICES = facts.resource("v1/services")
 ENDPOINTS = facts.resource("v1/endpoints")
-PODS = facts.resource("v1/pods", selectable=_POD_FIELDS, graceful=True)
+PODS = facts.resource(
+    "v1/pods", selectable=_POD_FIELDS, graceful=True, prepare=pod_rules.prepare, default=pod_rules.default, validate=pod_rules.validate
+)
 NODES = facts.resource("v1/nodes", selectable={"spec.unschedulable": ("spec", "unschedulable")})
 EVENTS = facts.resource("v1/events")
 EVENTS_V1 = facts.resource("events.k8s.io/v1/events", storage=("", "events"))
@@ -36,6 +38,9 @@ JOBS = facts.resource("batch/v1/jobs", selectable={"status.successful": ("status
 LEASES = facts.resource("coordination.k8s.io/v1/leases", unconditional_update=False)
 ENDPOINT_SLICES = facts.resource("discovery.k8s.io/v1/endpointslices")
 PRIORITY_CLASSES = facts.resource("scheduling.k8s.io/v1/priorityclasses")
+PERSISTENT_VOLUMES = facts.resource("v1/persistentvolumes")
+PERSISTENT_VOLUME_CLAIMS = facts.resource("v1/persistentvolumeclaims")
+STORAGE_CLASSES = facts.resource("storage.k8s.io/v1/storageclasses")
 CUSTOM_RESOURCE_DEFINITIONS = facts.resource("apiextensions.k8s.io/v1/customresourcedefinitions")
 
 BUILTIN: tuple[Resource, ...] = (
@@ -45,6 +50,8 @@ BUILTIN: tuple[Resource, ...] = (
     SECRETS,
     SERVICES,
     ENDPOINTS,
+    PERSISTENT_VOLUMES,
+    PERSISTENT_VOLUME_CLAIMS,
     PODS,
     NODES,
     EVENTS,
@@ -53,6 +60,7 @@ BUILTIN: tuple[Resource, ...] = (
     LEASES,
     ENDPOINT_SLICES,
     PRIORITY_CLASSES,
+    STORAGE_CLASSES,
     CUSTOM_RESOURCE_DEFINITIONS,
 )
 
@@ -68,11 +76,14 @@ __all__ = [
     "LEASES",
     "NAMESPACES",
     "NODES",
+    "PERSISTENT_VOLUMES",
+    "PERSISTENT_VOLUME_CLAIMS",
     "PODS",
     "PRIORITY_CLASSES",
     "SECRETS",
     "SERVICES",
     "SERVICE_ACCOUNTS",
+    "STORAGE_CLASSES",
     "definitions",
     "pod_phase",
     "pod_ready",

@@ -7,8 +7,23 @@ Contract: core/v1 Pod; resource sums as component-helpers resource.PodRequests; 
 
 from collections.abc import Iterable, Mapping
 
+from lightship.kinds.pod_checks import check_pod_spec
+from lightship.kinds.pod_defaults import default_pod_spec
 from lightship.meta import conditions, quantity
 from lightship.meta.objects import Obj
+
+__all__ = [
+    "check_pod_spec",
+    "containers",
+    "default_pod_spec",
+    "is_ready",
+    "is_sidecar",
+    "is_terminal",
+    "node_name",
+    "phase",
+    "qos_class",
+    "total_requests",
+]
 
 _TERMINAL = ("Succeeded", "Failed")
 
@@ -69,9 +84,10 @@ def _requests(container: Obj) -> dict[str, str]:
 
 
 def qos_class(pod: Obj) -> str:
-    """`Guaranteed`, `Burstable` or `BestEffort`, by the CPU and memory of all containers."""
+    """`Guaranteed`, `Burstable` or `BestEffort`, by the CPU and memory of the pod as a whole or else of all containers."""
     guaranteed, best_effort = True, True
-    for container in containers(pod):
+    spec = pod.get("spec") or {}
+    for container in [spec] if spec.get("resources") else containers(pod):
         resources = container.get("resources") or {}
         requests, limits = (_counted(resources.get(k)) for k in ("requests", "limits"))
         best_effort = best_effort and not requests and not limits

@@ -12,6 +12,7 @@ Contract: apimachinery pkg/api/errors, metav1.StatusReason.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from . import codec
 from .objects import Obj
 
 
@@ -56,11 +57,8 @@ def type_invalid(field: str, value: object, message: str) -> Cause:
 
 
 def _show(value: object) -> str:
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "null" if value is None else str(value)
+    """Values as JSON: what people typed is what they see."""
+    return codec.encode(value).decode()
 
 
 class StatusError(Exception):

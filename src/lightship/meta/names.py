@@ -83,10 +83,7 @@ _QUALIFIED_NAME = (
     f"alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{_QUALIFIED}') "
     "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
 )
-_ENV_NAME = (
-    "a valid environment variable name must consist only of printable ASCII characters other than '=' "
-    "(e.g. 'my.env-name' or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is '[ -<>-~]+')"
-)
+_ENV_NAME = "a valid environment variable name must consist only of printable ASCII characters other than '='"
 _check_subdomain = _by_pattern(
     _subdomain,
     NAME_LIMIT,

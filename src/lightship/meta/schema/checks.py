@@ -20,8 +20,8 @@ from lightship.meta.schema.nodes import Node, time_layout
 _CLASSES = {"string": str, "boolean": bool, "object": dict, "array": list}
 _SCALARS = (str, int, float, bool)
 _INT_BOUNDS = {"int32": 2**31, "int64": 2**63}
-_NOT_REQUIRED = frozenset({"value"})
-"""String fields that Go types call required and validation lets be empty (HTTP headers, sysctls)."""
+_NOT_REQUIRED = frozenset({"value", "topologyKey", "whenUnsatisfiable"})
+"""String fields that Go types call required and that validation lets be empty (HTTP headers, sysctls) or judges in words of its own."""
 
 
 def check(node: Node) -> Check:

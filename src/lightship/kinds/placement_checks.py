@@ -1,0 +1,134 @@
+"""What can be wrong with where a pod wants to run: tolerations, affinity, spread, gates.
+
+Called by `pod_checks`. Contract: kube 1.36 pkg/apis/core/validation; texts compared with kube-apiserver.
+"""
+
+from collections import Counter
+
+from lightship.kinds import checking
+from lightship.meta import errors
+from lightship.meta.errors import Cause
+from lightship.meta.objects import Obj
+
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+_TOLERATION_OPERATORS = ("Equal", "Exists")
+_UNSATISFIABLE = ("DoNotSchedule", "ScheduleAnyway")
+
+
+def check_placement(path: str, spec: Obj) -> list[Cause]:
+    causes: list[Cause] = checking.labels(f"{path}.nodeSelector", spec.get("nodeSelector"))
+    for i, toleration in enumerate(spec.get("tolerations") or ()):
+        causes += check_toleration(f"{path}.tolerations[{i}]", toleration)
+    affinity = spec.get("affinity") or {}
+    if affinity.get("nodeAffinity"):
+        causes += _check_node_affinity(f"{path}.affinity.nodeAffinity", affinity["nodeAffinity"])
+    for kind in ("podAffinity", "podAntiAffinity"):
+        if affinity.get(kind):
+            causes += _check_pod_affinity(f"{path}.affinity.{kind}", affinity[kind])
+    causes += _check_spread(f"{path}.topologySpreadConstraints", spec.get("topologySpreadConstraints") or [])
+    if spec.get("schedulingGates") and spec.get("nodeName"):
+        causes.append(errors.forbidden_field(f"{path}.nodeName", "cannot be set until all schedulingGates have been cleared"))
+    causes += checking.duplicates(f"{path}.schedulingGates", spec.get("schedulingGates") or ())
+    return causes
+
+
+def check_toleration(path: str, toleration: Obj) -> list[Cause]:
+    causes: list[Cause] = []
+    key, operator, effect = (toleration.get(f) or "" for f in ("key", "operator", "effect"))
+    if key:
+        causes += checking.check_name(f"{path}.key", key, "qualified")
+    elif operator != "Exists":
+        why = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+        causes.append(errors.invalid_value(f"{path}.operator", operator, why))
+    if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
+        causes.append(errors.invalid_value(f"{path}.effect", effect, "effect must be 'NoExecute' when `tolerationSeconds` is set"))
+    value = toleration.get("value") or ""
+    if operator in ("Equal", ""):
+        causes += checking.check_name(f"{path}.operator", value, "label-value")
+    elif operator == "Exists" and value:
+        causes.append(errors.invalid_value(f"{path}.operator", value, "value must be empty when `operator` is 'Exists'"))
+    elif operator not in _TOLERATION_OPERATORS:
+        causes.append(errors.not_supported(f"{path}.operator", operator, _TOLERATION_OPERATORS))
+    return causes
+
+
+def _check_node_affinity(path: str, affinity: Obj) -> list[Cause]:
+    causes: list[Cause] = []
+    required = affinity.get(_REQUIRED)
+    if required is not None:
+        causes += check_node_selector(f"{path}.{_REQUIRED}", required)
+    for i, preferred in enumerate(affinity.get(_PREFERRED) or ()):
+        at = f"{path}.{_PREFERRED}[{i}]"
+        causes += _check_weight(f"{at}.weight", preferred.get("weight") or 0)
+        causes += _check_term(f"{at}.preference", preferred.get("preference") or {})
+    return causes
+
+
+def check_node_selector(path: str, selector: Obj) -> list[Cause]:
+    terms = selector.get("nodeSelectorTerms") or []
+    if not terms:
+        return [errors.required(f"{path}.nodeSelectorTerms", "must have at least one node selector term")]
+    return [c for i, term in enumerate(terms) for c in _check_term(f"{path}.nodeSelectorTerms[{i}]", term)]
+
+
+def _check_term(path: str, term: Obj) -> list[Cause]:
+    causes: list[Cause] = []
+    for i, expression in enumerate(term.get("matchExpressions") or ()):
+        causes += checking.requirement(f"{path}.matchExpressions[{i}]", expression, extra_operators=("Gt", "Lt"))
+    for i, expression in enumerate(term.get("matchFields") or ()):
+        at = f"{path}.matchFields[{i}]"
+        if expression.get("operator") not in ("In", "NotIn"):
+            causes.append(errors.invalid_value(f"{at}.operator", expression.get("operator") or "", "not a valid selector operator"))
+        elif len(expression.get("values") or ()) != 1:
+            why = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"
+            causes.append(errors.required(f"{at}.values", why))
+        if expression.get("key") != "metadata.name":
+            causes.append(errors.invalid_value(f"{at}.key", expression.get("key") or "", "not a valid field selector key"))
+    return causes
+
+
+def _check_weight(path: str, weight: int) -> list[Cause]:
+    return [] if 1 <= weight <= 100 else [errors.invalid_value(path, weight, "must be in the range 1-100")]
+
+
+def _check_pod_affinity(path: str, affinity: Obj) -> list[Cause]:
+    causes: list[Cause] = []
+    for i, term in enumerate(affinity.get(_REQUIRED) or ()):
+        causes += _check_pod_term(f"{path}.{_REQUIRED}[{i}]", term)
+    for i, weighted in enumerate(affinity.get(_PREFERRED) or ()):
+        at = f"{path}.{_PREFERRED}[{i}]"
+        causes += _check_weight(f"{at}.weight", weighted.get("weight") or 0)
+        causes += _check_pod_term(f"{at}.podAffinityTerm", weighted.get("podAffinityTerm") or {})
+    return causes
+
+
+def _check_pod_term(path: str, term: Obj) -> list[Cause]:
+    causes = checking.label_selector(f"{path}.labelSelector", term.get("labelSelector"))
+    causes += checking.label_selector(f"{path}.namespaceSelector", term.get("namespaceSelector"))
+    for i, namespace in enumerate(term.get("namespaces") or ()):
+        causes += checking.check_name(f"{path}.namespaces[{i}]", namespace, "label")
+    key = term.get("topologyKey") or ""
+    if not key:
+        causes.append(errors.required(f"{path}.topologyKey", "can not be empty"))
+    return causes + checking.check_name(f"{path}.topologyKey", key, "qualified")
+
+
+def _check_spread(path: str, constraints: list[Obj]) -> list[Cause]:
+    causes: list[Cause] = []
+    pairs = Counter((c.get("topologyKey"), c.get("whenUnsatisfiable")) for c in constraints)
+    for i, constraint in enumerate(constraints):
+        at = f"{path}[{i}]"
+        skew = constraint.get("maxSkew") or 0
+        if skew <= 0:
+            causes.append(errors.invalid_value(f"{at}.maxSkew", skew, "must be greater than zero"))
+        key, action = constraint.get("topologyKey") or "", constraint.get("whenUnsatisfiable") or ""
+        if not key:
+            causes.append(errors.required(f"{at}.topologyKey", "can not be empty"))
+        if action not in _UNSATISFIABLE:
+            causes.append(errors.not_supported(f"{at}.whenUnsatisfiable", action, _UNSATISFIABLE))
+        if pairs[(constraint.get("topologyKey"), constraint.get("whenUnsatisfiable"))] > 1:
+            causes.append(errors.duplicate(f"{at}.{{topologyKey, whenUnsatisfiable}}", f"{{{key}, {action}}}"))
+            pairs.clear()
+        causes += checking.label_selector(f"{at}.labelSelector", constraint.get("labelSelector"))
+    return causes

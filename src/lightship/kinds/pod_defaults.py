@@ -1,0 +1,174 @@
+"""Defaults of pods and pod templates, filled in place.
+
+Called through `pods.default_pod_spec` by every kind that holds a pod template, and by the Pod resource, which has a few defaults that
+templates do not have. Runs on objects of the right types, of which anything may be missing. Refuses to judge.
+Contract: kube 1.36 pkg/apis/core/v1/defaults.go; compared with what kube-apiserver returns for the same pods.
+"""
+
+from decimal import ROUND_CEILING, Decimal
+from typing import Any
+
+from lightship.meta import quantity
+from lightship.meta.objects import Obj
+
+_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+_HOOKS = ("postStart", "preStop")
+_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+_SPEC = {
+    "restartPolicy": "Always",
+    "terminationGracePeriodSeconds": 30,
+    "dnsPolicy": "ClusterFirst",
+    "schedulerName": "default-scheduler",
+}
+_CONTAINER = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
+_FILE_MODE = 0o644
+_TOKEN_SECONDS = 3600
+_MILLI = Decimal("0.001")
+_TOLERATION_SECONDS = 300
+_TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
+
+def default_pod_spec(spec: Obj) -> None:
+    """What a pod template leaves out, as the API server fills it in."""
+    for field, value in _SPEC.items():
+        if not spec.get(field):
+            spec[field] = value
+    spec.setdefault("securityContext", {})
+    _mirror_account(spec)
+    for volume in spec.get("volumes") or ():
+        _default_volume(volume)
+    for container in _containers(spec):
+        _default_container(container)
+    for amounts in _amounts(spec):
+        _canonical_amounts(amounts)
+
+
+def default_pod(pod: Obj) -> None:
+    """A pod proper: besides what templates have, requests taken from limits, and the links to services."""
+    spec = pod.setdefault("spec", {})
+    default_pod_spec(spec)
+    spec.setdefault("enableServiceLinks", True)
+    for holder in [*_containers(spec), spec]:
+        resources = holder.get("resources") or {}
+        if resources.get("limits"):
+            resources["requests"] = {**resources["limits"], **(resources.get("requests") or {})}
+    if spec.get("hostNetwork"):
+        for container in _containers(spec):
+            for port in container.get("ports") or ():
+                if not port.get("hostPort") and port.get("containerPort"):
+                    port["hostPort"] = port["containerPort"]
+
+
+def tolerate_lost_nodes(spec: Obj) -> None:
+    """What the DefaultTolerationSeconds plugin adds to a new pod: five minutes for a node to come back."""
+    tolerations = spec.get("tolerations") or []
+    missing = [key for key in _TOLERATED if not any(_tolerates(t, key) for t in tolerations)]
+    added = [{"key": k, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _TOLERATION_SECONDS} for k in missing]
+    if added:
+        spec["tolerations"] = [*tolerations, *added]
+
+
+def _tolerates(toleration: Obj, key: str) -> bool:
+    return toleration.get("key") in (key, None, "") and toleration.get("effect") in ("NoExecute", None, "")
+
+
+def _containers(spec: Obj) -> list[Obj]:
+    return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ()), *(spec.get("ephemeralContainers") or ())]
+
+
+def _mirror_account(spec: Obj) -> None:
+    """`serviceAccount` is the old name of `serviceAccountName`, and both are always shown."""
+    name = spec.get("serviceAccountName") or spec.get("serviceAccount")
+    if name:
+        spec["serviceAccountName"] = spec["serviceAccount"] = name
+
+
+def _default_container(container: Obj) -> None:
+    for field, value in _CONTAINER.items():
+        if not container.get(field):
+            container[field] = value
+    if not container.get("imagePullPolicy"):
+        container["imagePullPolicy"] = pull_policy(container.get("image") or "")
+    container.setdefault("resources", {})
+    for port in container.get("ports") or ():
+        if not port.get("protocol"):
+            port["protocol"] = "TCP"
+    for variable in container.get("env") or ():
+        _default_field_ref(variable.get("valueFrom") or {})
+    for name in _PROBES:
+        if container.get(name) is not None:
+            _default_probe(container[name])
+    for name in _HOOKS:
+        _default_http((container.get("lifecycle") or {}).get(name) or {})
+
+
+def pull_policy(image: str) -> str:
+    """`Always` for `latest` or no tag at all, otherwise `IfNotPresent`."""
+    name, digest, _ = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    return "Always" if tag == "latest" or (not tag and not digest) else "IfNotPresent"
+
+
+def _default_probe(probe: Obj) -> None:
+    for field, value in _PROBE.items():
+        if not probe.get(field):
+            probe[field] = value
+    _default_http(probe)
+    if probe.get("grpc") is not None:
+        probe["grpc"].setdefault("service", "")
+
+
+def _default_http(handler: Obj) -> None:
+    action = handler.get("httpGet")
+    if action is not None:
+        action["path"] = action.get("path") or "/"
+        action["scheme"] = action.get("scheme") or "HTTP"
+
+
+def _default_field_ref(source: Obj) -> None:
+    reference = source.get("fieldRef")
+    if reference is not None:
+        reference["apiVersion"] = reference.get("apiVersion") or "v1"
+    resource = source.get("resourceFieldRef")
+    if resource is not None:
+        resource["divisor"] = quantity.canonical(resource.get("divisor") or "0")
+
+
+def _default_volume(volume: Obj) -> None:
+    if len(volume) == 1 and "name" in volume:
+        volume["emptyDir"] = {}
+    for kind in ("secret", "configMap", "downwardAPI", "projected"):
+        source = volume.get(kind)
+        if source is not None:
+            source.setdefault("defaultMode", _FILE_MODE)
+            for item in source.get("items") or ():
+                _default_field_ref(item)
+    for source in (volume.get("projected") or {}).get("sources") or ():
+        _default_projection(source)
+    if volume.get("hostPath") is not None:
+        volume["hostPath"].setdefault("type", "")
+    claim = ((volume.get("ephemeral") or {}).get("volumeClaimTemplate") or {}).get("spec")
+    if claim is not None:
+        claim.setdefault("volumeMode", "Filesystem")
+
+
+def _default_projection(source: Obj) -> None:
+    token = source.get("serviceAccountToken")
+    if token is not None:
+        token.setdefault("expirationSeconds", _TOKEN_SECONDS)
+    for item in (source.get("downwardAPI") or {}).get("items") or ():
+        _default_field_ref(item)
+
+
+def _amounts(spec: Obj) -> list[dict[str, Any]]:
+    """All resource lists of a pod."""
+    found = [(c.get("resources") or {}).get(k) for c in [*_containers(spec), spec] for k in ("limits", "requests")]
+    return [amounts for amounts in [*found, spec.get("overhead")] if amounts]
+
+
+def _canonical_amounts(amounts: dict[str, Any]) -> None:
+    """Quantities as the API server writes them: strings in canonical form, nothing finer than a thousandth."""
+    for name, value in amounts.items():
+        exact = quantity.parse(value)
+        milli = exact.quantize(_MILLI, ROUND_CEILING)
+        amounts[name] = quantity.canonical(value) if milli == exact else quantity.canonical(f"{milli}")

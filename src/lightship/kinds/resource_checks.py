@@ -1,0 +1,74 @@
+"""Resource requirements of containers and pods: names, signs, whole numbers, requests against limits.
+
+Called by `container_checks` and `pod_checks`. Contract: kube 1.36 ValidateResourceRequirements.
+"""
+
+from collections.abc import Collection
+
+from lightship.kinds import checking
+from lightship.meta import errors, quantity
+from lightship.meta.errors import Cause
+from lightship.meta.objects import Obj
+
+_STANDARD = frozenset({"cpu", "memory", "ephemeral-storage"})
+_HUGE_PAGES = "hugepages-"
+
+
+def check_resources(path: str, resources: Obj, claims: Collection[str] = ()) -> list[Cause]:
+    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+    causes: list[Cause] = []
+    for name, amount in limits.items():
+        causes += _check_name(f"{path}.limits[{name}]", name) + _check_amount(f"{path}.limits[{name}]", name, amount)
+    for name, amount in requests.items():
+        causes += _check_name(f"{path}.requests[{name}]", name) + _check_amount(f"{path}.requests[{name}]", name, amount)
+        causes += _check_against_limit(path, name, amount, limits)
+    if any(n.startswith(_HUGE_PAGES) for n in [*limits, *requests]) and not ({"cpu", "memory"} & {*limits, *requests}):
+        causes.append(errors.forbidden_field(path, "HugePages require cpu or memory"))
+    for i, claim in enumerate(resources.get("claims") or ()):
+        name = claim.get("name") or ""
+        if name and name not in claims:
+            why = "must be one of the names in pod.spec.resourceClaims" + ("" if claims else " which is empty")
+            causes.append(checking.not_found(f"{path}.claims[{i}]", name, why))
+    return causes
+
+
+def is_standard(name: str) -> bool:
+    return name in _STANDARD or name.startswith(_HUGE_PAGES)
+
+
+def _overcommits(name: str) -> bool:
+    """May more be asked of a node than it has? Only what the kernel can share out."""
+    return name in _STANDARD
+
+
+def _check_name(path: str, name: str) -> list[Cause]:
+    causes = checking.check_name(path, name, "qualified")
+    if "/" in name or is_standard(name):
+        return causes
+    if not causes:
+        causes.append(errors.invalid_value(path, name, "must be a standard resource type or fully qualified"))
+    return [*causes, errors.invalid_value(path, name, "must be a standard resource for containers")]
+
+
+def _check_amount(path: str, name: str, amount: quantity.Number) -> list[Cause]:
+    value = quantity.parse(amount)
+    if value < 0:
+        return [errors.invalid_value(path, str(amount), "must be greater than or equal to 0")]
+    if not is_standard(name) and value != value.to_integral_value():
+        return [errors.invalid_value(path, str(amount), "must be an integer")]
+    return []
+
+
+def _check_against_limit(path: str, name: str, amount: quantity.Number, limits: Obj) -> list[Cause]:
+    limit = limits.get(name)
+    if limit is None:
+        if _overcommits(name) or ("/" not in name and not name.startswith(_HUGE_PAGES)):
+            return []
+        return [errors.required(f"{path}.limits", "Limit must be set for non overcommitable resources")]
+    asked, most = quantity.parse(amount), quantity.parse(limit)
+    at = f"{path}.requests"
+    if not _overcommits(name):
+        why = f"must be equal to {name} limit of {quantity.canonical(limit)}"
+        return [errors.invalid_value(at, quantity.canonical(amount), why)] if asked != most else []
+    why = f"must be less than or equal to {name} limit of {quantity.canonical(limit)}"
+    return [errors.invalid_value(at, quantity.canonical(amount), why)] if asked > most else []

@@ -1,0 +1,168 @@
+"""What can be wrong with a pod's volumes.
+
+Called by `pod_checks`. Sources that a process node never mounts (cloud disks and their like) are judged by the schema alone.
+Contract: kube 1.36 validateVolumeSource; texts compared with kube-apiserver.
+"""
+
+from collections.abc import Callable
+
+from lightship.kinds import checking
+from lightship.kinds.downward_checks import field_ref, resource_field_ref
+from lightship.meta import errors, quantity
+from lightship.meta.errors import Cause
+from lightship.meta.objects import Obj
+
+_MODE = "must be a number between 0 and 0777 (octal), both inclusive"
+_HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
+_VOLUME_FIELDS = ("metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid")
+_MIN_TOKEN_SECONDS, _MAX_TOKEN_SECONDS = 600, 2**32
+
+
+def check_volumes(path: str, spec: Obj) -> list[Cause]:
+    volumes = spec.get("volumes") or []
+    has_account = bool(spec.get("serviceAccountName"))
+    causes = checking.duplicates(path, volumes)
+    for i, volume in enumerate(volumes):
+        at = f"{path}[{i}]"
+        if volume.get("name"):
+            causes += checking.check_name(f"{at}.name", volume["name"], "label")
+        causes += _check_source(at, volume, has_account=has_account)
+    return causes
+
+
+def _check_source(path: str, volume: Obj, *, has_account: bool) -> list[Cause]:
+    given = [kind for kind, value in volume.items() if kind != "name" and value is not None]
+    if not given:
+        return [errors.required(path, "must specify a volume type")]
+    if len(given) > 1:
+        ordered = sorted(given, key=lambda k: _ORDER.index(k) if k in _ORDER else len(_ORDER))
+        return [errors.forbidden_field(f"{path}.{kind}", "may not specify more than 1 volume type") for kind in ordered[1:]]
+    kind, at = given[0], f"{path}.{given[0]}"
+    if kind == "projected":
+        return _check_projected(at, volume[kind], has_account=has_account)
+    check = _CHECKS.get(kind)
+    return check(at, volume[kind]) if check else []
+
+
+def _check_empty_dir(path: str, source: Obj) -> list[Cause]:
+    limit = source.get("sizeLimit")
+    if limit is not None and quantity.parse(limit) < 0:
+        return [errors.forbidden_field(f"{path}.sizeLimit", "SizeLimit field must be a valid resource quantity")]
+    return []
+
+
+def _check_secret(path: str, source: Obj) -> list[Cause]:
+    causes = [] if source.get("secretName") else [errors.required(f"{path}.secretName")]
+    return causes + _check_files(path, source)
+
+
+def _check_config_map(path: str, source: Obj) -> list[Cause]:
+    causes = [] if source.get("name") else [errors.required(f"{path}.name")]
+    return causes + _check_files(path, source)
+
+
+def _check_files(path: str, source: Obj) -> list[Cause]:
+    causes = _check_mode(f"{path}.defaultMode", source.get("defaultMode"))
+    for i, item in enumerate(source.get("items") or ()):
+        at = f"{path}.items[{i}]"
+        if item.get("path"):
+            causes += checking.relative_path(f"{at}.path", item["path"])
+        causes += _check_mode(f"{at}.mode", item.get("mode"))
+    return causes
+
+
+def _check_mode(path: str, mode: int | None) -> list[Cause]:
+    return [errors.invalid_value(path, mode, _MODE)] if mode is not None and not 0 <= mode <= 0o777 else []
+
+
+def _check_host_path(path: str, source: Obj) -> list[Cause]:
+    causes = checking.no_backsteps(f"{path}.path", source["path"]) if source.get("path") else []
+    if (source.get("type") or "") not in _HOST_PATH_TYPES:
+        causes.append(errors.not_supported(f"{path}.type", source["type"], _HOST_PATH_TYPES))
+    return causes
+
+
+def _check_downward(path: str, source: Obj) -> list[Cause]:
+    causes = _check_mode(f"{path}.defaultMode", source.get("defaultMode"))
+    for item in source.get("items") or ():
+        causes += _check_downward_file(path, item)
+    return causes
+
+
+def _check_downward_file(path: str, item: Obj) -> list[Cause]:
+    causes: list[Cause] = []
+    if item.get("path"):
+        causes += checking.relative_path(f"{path}.path", item["path"])
+    field, resource = item.get("fieldRef"), item.get("resourceFieldRef")
+    if field is not None:
+        causes += field_ref(f"{path}.fieldRef", field, _VOLUME_FIELDS)
+        if resource is not None:
+            causes.append(errors.invalid_value(path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously"))
+    elif resource is not None:
+        if not resource.get("containerName"):
+            causes.append(errors.required(f"{path}.resourceFieldRef.containerName"))
+        causes += resource_field_ref(f"{path}.resourceFieldRef", resource)
+    else:
+        causes.append(errors.required(path, "one of fieldRef and resourceFieldRef is required"))
+    return causes + _check_mode(f"{path}.mode", item.get("mode"))
+
+
+def _check_projected(path: str, source: Obj, *, has_account: bool) -> list[Cause]:
+    causes = _check_mode(f"{path}.defaultMode", source.get("defaultMode"))
+    for i, projection in enumerate(source.get("sources") or ()):
+        at = f"{path}.sources[{i}]"
+        given = [kind for kind, value in projection.items() if value is not None]
+        for kind in given[1:]:
+            causes.append(errors.forbidden_field(f"{at}.{kind}", "may not specify more than 1 volume type"))
+        if given and given[0] == "serviceAccountToken":
+            causes += _check_token(f"{at}.serviceAccountToken", projection["serviceAccountToken"], has_account=has_account)
+        elif given and given[0] in _PROJECTIONS:
+            causes += _PROJECTIONS[given[0]](f"{at}.{given[0]}", projection[given[0]])
+    return causes
+
+
+def _check_token(path: str, token: Obj, *, has_account: bool) -> list[Cause]:
+    causes: list[Cause] = []
+    seconds, at = token.get("expirationSeconds"), f"{path}.expirationSeconds"
+    if seconds is not None and seconds < _MIN_TOKEN_SECONDS:
+        causes.append(errors.invalid_value(at, seconds, "may not specify a duration less than 10 minutes"))
+    if seconds is not None and seconds > _MAX_TOKEN_SECONDS:
+        causes.append(errors.invalid_value(at, seconds, "may not specify a duration larger than 2^32 seconds"))
+    if token.get("path"):
+        causes += checking.relative_path(f"{path}.path", token["path"])
+    if not has_account:
+        causes.append(errors.forbidden_field(path, "must not be specified when serviceAccountName is not set"))
+    return causes
+
+
+def _check_projected_source(path: str, source: Obj) -> list[Cause]:
+    causes = [] if source.get("name") else [errors.required(f"{path}.name")]
+    return causes + _check_files(path, source)
+
+
+_ORDER = (
+    "emptyDir",
+    "hostPath",
+    "gitRepo",
+    "secret",
+    "nfs",
+    "persistentVolumeClaim",
+    "configMap",
+    "downwardAPI",
+    "projected",
+    "csi",
+    "ephemeral",
+    "image",
+)
+_CHECKS: dict[str, Callable[[str, Obj], list[Cause]]] = {
+    "emptyDir": _check_empty_dir,
+    "secret": _check_secret,
+    "configMap": _check_config_map,
+    "hostPath": _check_host_path,
+    "downwardAPI": _check_downward,
+}
+_PROJECTIONS: dict[str, Callable[[str, Obj], list[Cause]]] = {
+    "secret": _check_projected_source,
+    "configMap": _check_projected_source,
+    "downwardAPI": _check_downward,
+}
