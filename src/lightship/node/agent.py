@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from lightship import kinds
+from lightship.aio.streams import closing
 from lightship.control import Manager
 from lightship.control.events import Recorder
 from lightship.meta import objects
@@ -128,8 +129,9 @@ class Agent:
 
     async def logs(self, namespace: str, pod: str, uid: str, options: LogOptions) -> AsyncIterator[bytes]:
         """See `meta.rest.NodeConnection`."""
-        async for chunk in self._logs.logs(namespace, pod, uid, options):
-            yield chunk
+        async with closing(self._logs.logs(namespace, pod, uid, options)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     # changes --------------------------------------------------------------------------------------------------------------------------
 

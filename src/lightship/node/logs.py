@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from lightship.aio.clock import Clock
+from lightship.aio.streams import closing
 from lightship.meta import errors, times
 from lightship.meta.rest import LogOptions
 
@@ -73,18 +74,20 @@ class Logs:
             raise errors.not_found("pods", pod)
         name = choose_container(source, pod, options.container)
         run = choose_run(source.position(name), name, pod, previous=options.previous)
-        async for chunk in self._limited(source, run, options):
-            yield chunk
+        async with closing(self._limited(source, run, options)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def _limited(self, source: Source, run: Run, options: LogOptions) -> AsyncIterator[bytes]:
         left = options.limit_bytes
-        async for chunk in self._chunks(source, run, options):
-            if left is not None and len(chunk) >= left:
-                yield chunk[:left]
-                return
-            if left is not None:
-                left -= len(chunk)
-            yield chunk
+        async with closing(self._chunks(source, run, options)) as chunks:
+            async for chunk in chunks:
+                if left is not None and len(chunk) >= left:
+                    yield chunk[:left]
+                    return
+                if left is not None:
+                    left -= len(chunk)
+                yield chunk
 
     async def _chunks(self, source: Source, run: Run, options: LogOptions) -> AsyncIterator[bytes]:
         lines = Cutter(since=since_stamp(options, self._clock.now()), timestamps=options.timestamps)
