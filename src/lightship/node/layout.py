@@ -114,7 +114,7 @@ def plan(spec: ContainerSpec, where: Places, host: Host) -> dict[str, Any]:
     """What `launch.rootfs.enter` carries out. Raises `ValueError` for a mount that no tree can hold."""
     mounts = [*_own_mounts(spec, where), *_shown(spec.read_only_paths, host.directories), *spec.mounts]
     for mount in mounts:
-        if not mount.target.startswith("/") or os.path.normpath(mount.target) == "/":
+        if not mount.target.startswith("/") or _clean(mount.target) == "/":
             raise ValueError(f'mount target "{mount.target}": must be an absolute path below /')
         if mount.source and not mount.source.startswith("/"):
             raise ValueError(f'mount source "{mount.source}": must be an absolute path')
@@ -125,8 +125,8 @@ def plan(spec: ContainerSpec, where: Places, host: Host) -> dict[str, Any]:
         "links": {**host.links, **_LINKS},
         "system": list(host.directories),
         "mounts": [
-            {"source": m.source, "target": os.path.normpath(m.target), "read_only": m.read_only, "size": m.size}
-            for m in sorted(mounts, key=lambda m: len(Path(m.target).parts))
+            {"source": m.source, "target": _clean(m.target), "read_only": m.read_only, "size": m.size}
+            for m in sorted(mounts, key=lambda m: len(Path(_clean(m.target)).parts))
         ],
     }
 
@@ -154,6 +154,11 @@ def _shown(paths: Iterable[str], system: Iterable[str]) -> list[Mount]:
     return [Mount(source=p, target=p, read_only=True) for p in needed if not _covered(p, [q for q in needed if q != p])]
 
 
+def _clean(path: str) -> str:
+    """Without dots and doubled slashes; also not the two at the start that POSIX allows to mean something."""
+    return os.path.normpath("/" + path.lstrip("/"))
+
+
 def _covered(path: str, tops: Iterable[str]) -> bool:
     return any(path == top or path.startswith(top + "/") for top in tops)
 
@@ -163,6 +168,9 @@ def remove_tree(path: Path) -> None:
     try:
         shutil.rmtree(path)
     except PermissionError:
-        for directory, _, _ in os.walk(path):
-            os.chmod(directory, 0o700)
+        os.chmod(path, 0o700)
+        for directory, names, _ in os.walk(path):
+            for name in names:
+                if not os.path.islink(f"{directory}/{name}"):  # chmod would follow it, out of the tree
+                    os.chmod(f"{directory}/{name}", 0o700)
         shutil.rmtree(path)
