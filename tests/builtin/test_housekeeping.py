@@ -26,7 +26,9 @@ def pod(name: str, **metadata: Any) -> Obj:
 
 
 async def add_namespace(here: Site, name: str) -> None:
-    await here.client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    await here.client.create(
+        NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {"finalizers": ["kubernetes"]}}
+    )
 
 
 def test_a_new_namespace_gets_its_account_and_the_ca() -> None:
@@ -99,7 +101,7 @@ def test_endpoints_follow_the_pods() -> None:
         await here.client.delete(PODS, "b", "default", DeleteOptions(grace_period_seconds=0))
         await here.until(lambda: listed(("10.0.0.1", True, "")))
         await here.client.patch(PODS, "a", {"metadata": {"labels": {"app": "moved"}}}, "default")
-        await here.until(lambda: listed())
+        await here.until(listed)
         await here.client.delete(SERVICES, "web", "default")
         await here.until_gone(ENDPOINTS, "web")
 

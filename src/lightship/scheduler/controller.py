@@ -42,11 +42,14 @@ class Scheduler:
         self._pods.add_index(WAITING, _waiting)
         self._assumed: dict[str, PodInfo] = {}
         """Pods that we bound and whose node the cache does not show yet, by uid."""
+        self._uncertain: dict[str, PodInfo] = {}
+        """Pods whose binding failed, or whose answer was lost: asked for before the next plan."""
         self._parsed: dict[str, tuple[Obj, PodInfo]] = {}
         """What was read from each pod, by uid, with the object it was read from."""
 
     async def reconcile(self, key: Key) -> Outcome:
         """One cycle: plan for all that wait, then carry the plan out."""
+        await self._make_certain()
         waiting = self._waiting()
         if not waiting:
             return Done()
@@ -98,23 +101,21 @@ class Scheduler:
             "metadata": {"namespace": namespace, "name": name, "uid": objects.uid(pod)},
             "target": {"apiVersion": "v1", "kind": "Node", "name": decision.node},
         }
-        try:
-            await self._client.create_subresource(PODS, name, namespace, "binding", binding)
-        except errors.StatusError as error:
-            if not errors.is_conflict(error) or not await self._is_bound(pod):
-                raise
-            # The answer to an earlier attempt was lost, or somebody else bound it: the cache will say where to.
-            return
-        self._assume(decision)
+        self._uncertain[decision.pod.uid] = decision.pod
+        await self._client.create_subresource(PODS, name, namespace, "binding", binding)
+        self._assume(self._uncertain.pop(decision.pod.uid), decision.node)
         self._recorder.event(pod, "Normal", "Scheduled", f"Successfully assigned {namespace}/{name} to {decision.node}")
 
-    def _assume(self, decision: Bind) -> None:
-        pod = decision.pod
-        self._assumed[pod.uid] = snapshot.on_node(pod, decision.node)
+    async def _make_certain(self) -> None:
+        """Ask where the pods are of whose binding we do not know. Nothing can be planned before: they may take up room."""
+        for uid, pod in list(self._uncertain.items()):
+            live = await self._client.get_or_none(PODS, pod.key.name, pod.key.namespace)
+            if live is not None and objects.uid(live) == uid and (node := objects.spec(live).get("nodeName")):
+                self._assume(pod, node)
+            del self._uncertain[uid]
 
-    async def _is_bound(self, pod: Obj) -> bool:
-        live = await self._client.get_or_none(PODS, objects.name(pod), objects.namespace(pod))
-        return live is None or objects.uid(live) != objects.uid(pod) or bool(objects.spec(live).get("nodeName"))
+    def _assume(self, pod: PodInfo, node: str) -> None:
+        self._assumed[pod.uid] = snapshot.on_node(pod, node)
 
     async def _explain(self, pod: Obj, reason: str, message: str, cause: str) -> None:
         """Say on the pod why it waits, and tell an event; nothing when that was said before with the same cause."""

@@ -28,7 +28,8 @@ class Unschedulable(msgspec.Struct, frozen=True):
 
     @property
     def message(self) -> str:
-        return f"{self.cause} {self.missing}".rstrip()
+        cause = self.cause if self.cause.endswith(".") or not self.missing else f"{self.cause}."
+        return f"{cause} {self.missing}".rstrip()
 
 
 class Gated(msgspec.Struct, frozen=True):

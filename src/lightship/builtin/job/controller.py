@@ -90,7 +90,11 @@ class JobReconciler:
         await children.every((pod for pod in pods if podset.is_tracked(pod)), self._release)
 
     async def _release(self, pod: Obj) -> None:
-        """Take our finalizer away, of this very pod, without disturbing those of others."""
+        """Take our finalizer away, of this very pod, without disturbing those of others.
+
+        A patch that fails is tried again on what the cache shows then, even if the pod turns out to be released or gone: only when the
+        cache shows it too may the books be settled, otherwise the pod could be entered a second time.
+        """
         finalizers = objects.meta(pod).get("finalizers") or []
         if podset.TRACKING not in finalizers:
             return
@@ -100,17 +104,7 @@ class JobReconciler:
             {"op": "test", "path": path, "value": podset.TRACKING},
             {"op": "remove", "path": path},
         ]
-        try:
-            await self._client.patch(PODS, objects.name(pod), patch, objects.namespace(pod), type=JSON_PATCH)
-        except errors.StatusError as error:
-            if errors.is_not_found(error) or await self._is_released(pod):
-                return
-            raise
-
-    async def _is_released(self, pod: Obj) -> bool:
-        """Did an earlier patch, whose answer was lost, do it already?"""
-        live = await self._client.get_or_none(PODS, objects.name(pod), objects.namespace(pod))
-        return live is None or objects.uid(live) != objects.uid(pod) or not podset.is_tracked(live)
+        await self._client.patch(PODS, objects.name(pod), patch, objects.namespace(pod), type=JSON_PATCH)
 
 
 def _uncount(plan: Plan, missing: int) -> None:

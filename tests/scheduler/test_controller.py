@@ -1,0 +1,189 @@
+"""The bind loop on our API server, in virtual time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from random import Random
+from typing import Any
+
+import pytest
+
+from lightship import kinds
+from lightship.aio import virtual
+from lightship.aio.clock import LoopClock
+from lightship.apiserver.server import Server
+from lightship.client import Client
+from lightship.control import Manager
+from lightship.kinds import EVENTS, NODES, PODS
+from lightship.meta import conditions, objects
+from lightship.meta.objects import Obj
+from lightship.meta.rest import DeleteOptions, User
+from lightship.scheduler import controller
+from lightship.store import memory
+from tests.client.faults import Faults, FaultyTransport
+from tests.scheduler import make
+
+
+class Site:
+    def __init__(self, client: Client, manager: Manager) -> None:
+        self.client = client
+        self.manager = manager
+
+    async def add(self, *names: str, **spec: Any) -> None:
+        for name in names:
+            pod = make.pod(name, **spec)
+            await self.client.create(PODS, pod)
+
+    async def add_node(self, name: str, **fields: Any) -> None:
+        node = make.node(name, **fields)
+        created = await self.client.create(NODES, node)
+        await self.client.update_status(NODES, {**created, "status": node["status"]})
+
+    async def until(self, holds: Callable[[], Awaitable[object]]) -> None:
+        for _ in range(20_000):
+            if await holds():
+                return
+            await self.manager.clock.sleep(0.01)
+        raise AssertionError(f"it never happened: {holds}")
+
+    async def until_placed(self, *names: str) -> dict[str, str]:
+        """Where the pods are, once all of them have a node."""
+
+        async def placed() -> bool:
+            return all([await self.node_of(name) for name in names])
+
+        await self.until(placed)
+        return {name: await self.node_of(name) for name in names}
+
+    async def until_waiting(self, name: str) -> Obj:
+        async def waits() -> bool:
+            pod = await self.client.get(PODS, name, "default")
+            return conditions.is_false(pod, "PodScheduled")
+
+        await self.until(waits)
+        return conditions.get(await self.client.get(PODS, name, "default"), "PodScheduled") or {}
+
+    async def node_of(self, name: str) -> str:
+        pod = await self.client.get(PODS, name, "default")
+        return str(objects.spec(pod).get("nodeName") or "")
+
+    async def events(self, reason: str) -> list[str]:
+        await self.manager.clock.sleep(1)
+        await self.manager.recorder.flush()
+        found = sorted((await self.client.list(EVENTS, "default")).items, key=objects.revision)
+        return [e["message"] for e in found if e["reason"] == reason]
+
+
+def run(work: Callable[[Site], Coroutine[Any, Any, None]], faults: Faults | None = None) -> None:
+    async def whole() -> None:
+        clock, random = LoopClock(), Random(5)
+        server = Server(memory(), kinds.BUILTIN, clock=clock, random=random)
+        await server.start()
+        user = User("system:admin", ("system:masters",))
+        transport = server.local(user)
+        client = Client(FaultyTransport(transport, faults) if faults else transport)
+        manager = Manager(client, clock=clock, random=random, component="default-scheduler")
+        manager.add(controller.controller(manager))
+        async with manager.running(), asyncio.timeout(100_000):
+            await work(Site(Client(server.local(user)), manager))
+
+    virtual.run(whole())
+
+
+def test_a_pod_gets_a_node_and_an_event() -> None:
+    async def work(here: Site) -> None:
+        await here.add_node("n1")
+        await here.add("p")
+        assert await here.until_placed("p") == {"p": "n1"}
+        pod = await here.client.get(PODS, "p", "default")
+        assert conditions.is_true(pod, "PodScheduled")
+        assert await here.events("Scheduled") == ["Successfully assigned default/p to n1"]
+
+    run(work)
+
+
+def test_a_pod_that_asks_for_too_much_says_what_is_missing_once() -> None:
+    async def work(here: Site) -> None:
+        await here.add_node("n1", cpu="2")
+        await here.add("big", requests={"cpu": "64"})
+        found = await here.until_waiting("big")
+        want = "0/1 nodes are available: 1 Insufficient cpu. The pod asks for 64 cpu; node n1 has 2 in all."
+        assert (found["reason"], found["message"]) == ("Unschedulable", want)
+        for number in range(5):
+            await here.add(f"small{number}")
+        await here.until_placed(*(f"small{n}" for n in range(5)))
+        assert await here.events("FailedScheduling") == [want]
+        assert await here.node_of("big") == ""
+        await here.add_node("n2", cpu="1")
+        assert len(await here.events("FailedScheduling")) == 2, "the cause has changed: there are two nodes now"
+
+    run(work)
+
+
+def test_it_is_placed_when_a_node_comes_or_a_pod_goes() -> None:
+    async def work(here: Site) -> None:
+        await here.add("first", requests={"cpu": "2"})
+        await here.until_waiting("first")
+        await here.add_node("n1", cpu="2")
+        await here.until_placed("first")
+        await here.add("second", requests={"cpu": "2"})
+        await here.until_waiting("second")
+        await here.client.delete(PODS, "first", "default", DeleteOptions(grace_period_seconds=0))
+        await here.until_placed("second")
+        await here.add("third", requests={"cpu": "2"})
+        await here.until_waiting("third")
+        await here.client.patch(PODS, "second", {"status": {"phase": "Succeeded"}}, "default", subresource="status")
+        await here.until_placed("third")
+
+    run(work)
+
+
+def test_many_pods_at_once_never_over_commit() -> None:
+    async def work(here: Site) -> None:
+        await here.add_node("n1", cpu="4")
+        await here.add_node("n2", cpu="4")
+        names = [f"p{i}" for i in range(12)]
+        await here.add(*names, requests={"cpu": "1"})
+
+        async def eight() -> bool:
+            return len([name for name in names if await here.node_of(name)]) == 8
+
+        await here.until(eight)
+        nodes = [await here.node_of(name) for name in names]
+        assert (nodes.count("n1"), nodes.count("n2"), nodes.count("")) == (4, 4, 4)
+
+    run(work)
+
+
+def test_other_schedulers_pods_are_left_alone_and_gates_hold() -> None:
+    async def work(here: Site) -> None:
+        await here.add_node("n1")
+        await here.add("theirs", schedulerName="kueue")
+        await here.add("gated", schedulingGates=[{"name": "wait"}])
+        found = await here.until_waiting("gated")
+        assert found["reason"] == "SchedulingGated"
+        await here.add("ours")
+        await here.until_placed("ours")
+        assert await here.node_of("theirs") == ""
+        assert await here.node_of("gated") == ""
+        await here.client.patch(PODS, "gated", {"spec": {"schedulingGates": []}}, "default")
+        await here.until_placed("gated")
+
+    run(work)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_on_a_bad_day_every_pod_is_bound_once(seed: int) -> None:
+    """Refused writes, lost answers, broken watches: in the end every pod that fits has a node and none is over-committed."""
+    faults = Faults(Random(seed), refuse=0.2, lose_answer=0.2, read=0.1, drop_watch=0.1, expire_watch=0.05, repeat_event=0.1)
+
+    async def work(here: Site) -> None:
+        await here.add_node("n1", cpu="5")
+        await here.add_node("n2", cpu="5")
+        names = [f"p{i}" for i in range(10)]
+        await here.add(*names, requests={"cpu": "1"})
+        await here.until_placed(*names)
+        nodes = [await here.node_of(name) for name in names]
+        assert (nodes.count("n1"), nodes.count("n2")) == (5, 5)
+        assert faults.happened > 0
+
+    run(work, faults)
