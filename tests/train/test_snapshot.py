@@ -51,7 +51,8 @@ def another(kept: Obj) -> None:
             another,
             (
                 'expecting a runtime with name, api group and kind of "torch-distributed", "trainer.kubeflow.org", '
-                '"ClusterTrainingRuntime" but found runtime with name, api group and kind of "other", "trainer.kubeflow.org", "ClusterTrainingRuntime"'
+                '"ClusterTrainingRuntime" but found runtime with name, api group and kind of '
+                '"other", "trainer.kubeflow.org", "ClusterTrainingRuntime"'
             ),
         ),
     ],

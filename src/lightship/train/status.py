@@ -40,6 +40,17 @@ def is_suspended(obj: Obj | None) -> bool:
     return bool(obj and objects.spec(obj).get("suspend"))
 
 
+def state(job: Obj) -> str:
+    """One word for people: Complete, Failed, Suspended, Running when any of its jobs has ready pods, else Pending."""
+    for end in (COMPLETE, FAILED):
+        if conditions.is_true(job, end):
+            return end
+    if is_suspended(job):
+        return SUSPENDED
+    jobs = objects.status(job).get("jobsStatus") or ()
+    return "Running" if any(j.get("ready") for j in jobs) else "Pending"
+
+
 def decide(job: Obj, jobset: Obj | None, now: float, failure: Failure | None = None) -> Decision:
     """(TrainJob, its JobSet if there is one, seconds since the epoch) → the status that follows."""
     listed = _end(job, jobset, now, failure)
