@@ -48,7 +48,7 @@ def test_success() -> None:
             await here.move(pod, "Running", ready=True)
 
         async def ready() -> bool:
-            return (await status_of(here))["node"]["ready"] == 1
+            return bool((await status_of(here))["node"]["ready"] == 1)
 
         await here.until(ready)
         assert (await status_of(here))["node"] == {"name": "node", "ready": 1, "succeeded": 0, "failed": 0, "active": 1, "suspended": 0}
