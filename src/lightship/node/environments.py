@@ -189,7 +189,7 @@ def find_uv() -> str | None:
 
 def _create(draft: Path, python: Interpreter) -> None:
     """A virtual environment of the base interpreter that also sees the packages and scripts of `python`."""
-    venv.EnvBuilder(system_site_packages=True, symlinks=True, with_pip=False).create(draft)
+    venv.EnvBuilder(system_site_packages=True, symlinks=True, with_pip=False, prompt="lightship").create(draft)
     own = _site_packages(draft)
     if python.prefix != python.base:
         lines = [f"import site; site.addsitedir({str(place)!r})" for place in python.packages]

@@ -12,17 +12,12 @@ from lightship.aio.clock import Clock
 from lightship.client import Client
 from lightship.meta import errors, objects, times
 from lightship.meta.objects import Obj
-from lightship.meta.resources import Resource
 
-from . import content, volumes
+from . import content, provisioner, volumes
 from .content import TokenRequest
 from .sources import Found, Ref
 from .volumes import Claims, VolumeError
 
-CLAIMS = Resource(group="", version="v1", kind="PersistentVolumeClaim", plural="persistentvolumeclaims")
-VOLUMES = Resource(group="", version="v1", kind="PersistentVolume", plural="persistentvolumes", namespaced=False)
-LOCAL_PROVISIONER = "lightship.dev/local"
-PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 RENEW_AFTER = 0.8
 """Fraction of a token's life after which a new one is asked for. Contract: kubelet token manager."""
 
@@ -89,16 +84,16 @@ async def claims(client: Client, pod: Obj, *, allow_host_path: bool) -> Claims:
 
 async def _claim_path(client: Client, namespace: str, name: str, *, allow_host_path: bool) -> Path | str:
     """The directory of a claim's volume, or why there is none."""
-    claim = await client.get_or_none(CLAIMS, name, namespace)
+    claim = await client.get_or_none(kinds.PERSISTENT_VOLUME_CLAIMS, name, namespace)
     if claim is None:
         return f'persistentvolumeclaim "{name}" not found'
     volume_name = objects.spec(claim).get("volumeName")
     if objects.status(claim).get("phase") != "Bound" or not volume_name:
         return f'persistentvolumeclaim "{name}" is not bound to a volume yet'
-    volume = await client.get_or_none(VOLUMES, volume_name)
+    volume = await client.get_or_none(kinds.PERSISTENT_VOLUMES, volume_name)
     if volume is None:
         return f'persistentvolume "{volume_name}" not found'
-    ours = objects.annotations(volume).get(PROVISIONED_BY) == LOCAL_PROVISIONER
+    ours = objects.annotations(volume).get(provisioner.PROVISIONED_BY) == provisioner.PROVISIONER
     source = objects.spec(volume).get("hostPath") or objects.spec(volume).get("local") or {}
     if not source.get("path") or not (ours or allow_host_path):
         return f'persistentvolume "{volume_name}" is of a type that this node does not mount'

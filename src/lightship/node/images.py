@@ -131,10 +131,22 @@ def read_mappings(file: Path) -> list[Entry]:
 
 def write_mapping(file: Path, entry: Entry) -> None:
     """Add an entry in front of the others; one with the same pattern is replaced. Raises `MappingsError`, `OSError`."""
-    kept = [e for e in read_mappings(file) if e.pattern != entry.pattern]
+    _write(file, [entry, *(e for e in read_mappings(file) if e.pattern != entry.pattern)])
+
+
+def remove_mapping(file: Path, pattern: str) -> bool:
+    """Forget an entry; False when there is none of that pattern. Raises `MappingsError`, `OSError`."""
+    found = read_mappings(file)
+    kept = [e for e in found if e.pattern != pattern]
+    if len(kept) < len(found):
+        _write(file, kept)
+    return len(kept) < len(found)
+
+
+def _write(file: Path, entries: list[Entry]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix(".tmp")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode([entry, *kept])) + b"\n")
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(entries)) + b"\n")
     draft.replace(file)
 
 

@@ -41,7 +41,7 @@ class Names:
         self._suffix = "." + domain
 
     def addresses(self, name: str) -> list[str] | None:
-        """IPv4 addresses of a full name (with or without the last dot); None when it is not ours, empty when it does not exist (now)."""
+        """IPv4 addresses of a full name (with or without the last dot): empty when it has none now, None when there is no such name."""
         wanted = name.rstrip(".").lower()
         if not wanted.endswith(self._suffix):
             return None
@@ -50,22 +50,23 @@ class Names:
             return self._service(labels[-3], labels[-2], labels[0] if len(labels) == 4 else "")
         if labels[-1] == "pod" and len(labels) == 3:
             return _dashed(labels[0])
-        return []
+        return None
 
-    def _service(self, name: str, namespace: str, hostname: str) -> list[str]:
+    def _service(self, name: str, namespace: str, hostname: str) -> list[str] | None:
         if (namespace, name, hostname) == ("default", "kubernetes", ""):
             return [network.API_ADDRESS]
         service = self._services.get(Key(namespace, name))
         if service is None:
-            return []
+            return None
         address = objects.spec(service).get("clusterIP") or ""
         if address not in ("", "None"):
-            return [] if hostname else [address]
-        return sorted(
+            return None if hostname else [address]
+        found = sorted(
             pod_ip(pod)
             for pod in endpoints(service, self._pods.list(namespace))
             if not hostname or (hostname, name) == (pod_hostname(pod), objects.spec(pod).get("subdomain"))
         )
+        return found or (None if hostname else [])
 
     def backends(self, address: str, port: int, protocol: str = "TCP") -> list[Backend] | None:
         """Where a connection to a service address may go; None when no service has it, empty when nothing is ready behind it."""
@@ -123,9 +124,9 @@ def target_port(entry: Obj, pod: Obj) -> int:
     return 0
 
 
-def _dashed(label: str) -> list[str]:
+def _dashed(label: str) -> list[str] | None:
     """`10-244-0-7` → its address."""
     try:
         return [str(ipaddress.IPv4Address(label.replace("-", ".")))]
     except ValueError:
-        return []
+        return None

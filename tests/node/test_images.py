@@ -1,0 +1,266 @@
+"""Image names to environments: the catalogue, the interpreters of this machine, building, the command."""
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from lightship.aio.clock import SystemClock
+from lightship.cli.errors import CliError
+from lightship.node import cli, environments, images, interpreter, passthrough
+from lightship.node.environments import BuildError, Environment, Environments, Progress
+from lightship.node.images import Catalogue, Entry, ImageError
+
+
+@pytest.mark.parametrize(
+    ("image", "want"),
+    [
+        ("python", ("python", "latest")),
+        ("python:3.12-slim", ("python", "3.12-slim")),
+        ("docker.io/library/python:3.12", ("python", "3.12")),
+        ("library/busybox", ("busybox", "latest")),
+        ("localhost:5000/team/x", ("localhost:5000/team/x", "latest")),
+        ("localhost:5000/team/x:v1", ("localhost:5000/team/x", "v1")),
+        ("x:v1@sha256:abc", ("x", "v1")),
+        ("x@sha256:abc", ("x", "latest")),
+    ],
+)
+def test_image_names(image: str, want: tuple[str, str]) -> None:
+    assert images.split_image(image) == want
+
+
+@pytest.mark.parametrize(
+    ("pattern", "image", "want"),
+    [
+        ("python", "python:3.12", True),
+        ("python:3.12", "python:3.12", True),
+        ("python:3.11", "python:3.12", False),
+        ("python:3.*", "docker.io/library/python:3.12-slim", True),
+        ("docker.io/library/python", "python:3", True),
+        ("*/pause", "registry.k8s.io/pause:3.10", True),
+        ("pause", "my/pause:1", False),
+        ("pytorch/pytorch:[0-9]*", "pytorch/pytorch:2.13.0-cuda13.0-cudnn9-runtime", True),
+        ("pytorch/pytorch:[0-9]*", "pytorch/pytorch:latest", False),
+        ("localhost:5000/x", "localhost:5000/x:v1", True),
+        ("team/*", "team/a/b:v1", True),
+    ],
+)
+def test_patterns(pattern: str, image: str, want: bool) -> None:
+    assert images.matches(pattern, image) is want
+
+
+class Builder:
+    """Makes nothing; remembers what was wanted."""
+
+    def __init__(self, error: str = "") -> None:
+        self.wanted: list[Sequence[str]] = []
+        self._error = error
+
+    async def ensure(self, requirements: Sequence[str], progress: Progress) -> Environment:
+        self.wanted.append(list(requirements))
+        if self._error:
+            raise BuildError(self._error)
+        return Environment(name="made", path=["/made/bin"], packages=list(requirements))
+
+
+def resolve(image: str, file: Path = Path("/nonexistent/images.json"), builder: Builder | None = None) -> Environment:
+    return asyncio.run(Catalogue(file, builder or Builder()).resolve(image, lambda line: None))
+
+
+def test_a_torch_image_means_its_torch() -> None:
+    builder = Builder()
+    found = resolve("pytorch/pytorch:2.13.0-cuda13.0-cudnn9-runtime", builder=builder)
+    assert builder.wanted == [["torch==2.13.0", "numpy", "scikit-learn"]]
+    assert found.command == ["bash"]
+
+
+def test_an_unknown_image_says_how_to_map_it() -> None:
+    want = 'no environment is mapped to image "acme/x:1"; map it: lightship images map "acme/x:1" --packages ...'
+    with pytest.raises(ImageError, match=f"^{want}$"):
+        resolve("acme/x:1")
+
+
+def test_own_mappings_come_first(tmp_path: Path) -> None:
+    file, builder = tmp_path / "deep" / "images.json", Builder()
+    images.write_mapping(file, Entry("acme/*", ["six"]))
+    images.write_mapping(file, Entry("python", ["toml"]))
+    images.write_mapping(file, Entry("python", ["rich"]))
+    resolve("python:3.12", file, builder)
+    resolve("acme/x:1", file, builder)
+    assert builder.wanted == [["rich"], ["six"]]
+    assert images.remove_mapping(file, "python")
+    assert not images.remove_mapping(file, "python")
+    assert [e.pattern for e in images.read_mappings(file)] == ["acme/*"]
+
+
+def test_a_broken_table_is_an_image_error(tmp_path: Path) -> None:
+    (tmp_path / "images.json").write_text("[{]")
+    with pytest.raises(ImageError, match="is not a table of images"):
+        resolve("python", tmp_path / "images.json")
+
+
+def test_a_failed_build_is_an_image_error() -> None:
+    with pytest.raises(ImageError, match='the environment for image "python" could not be made: no network'):
+        resolve("python", builder=Builder("no network"))
+
+
+def test_an_interpreter_of_the_users_own(tmp_path: Path) -> None:
+    file = tmp_path / "images.json"
+    images.write_mapping(file, Entry("mine", python=sys.executable))
+    found = resolve("mine", file)
+    assert found.path == [str(Path(sys.executable).parent)]
+    assert {sys.prefix, sys.base_prefix} <= set(found.read_only_paths)
+    images.write_mapping(file, Entry("mine", python="/nowhere/python"))
+    with pytest.raises(ImageError, match="mapped to /nowhere/python, which is not there"):
+        resolve("mine", file)
+
+
+# what is on this machine ------------------------------------------------------------------------------------------------------------
+
+
+def test_coarse_version_checks() -> None:
+    here = interpreter.running()
+    version = ".".join(msgspec.__version__.split(".")[:2])
+    assert here.satisfies([])
+    assert here.satisfies(["msgspec"])
+    assert here.satisfies([f"msgspec=={version}.999"])
+    assert here.satisfies(["msgspec>=0.1"])
+    assert not here.satisfies(["msgspec==99.0"])
+    assert not here.satisfies(["msgspec>=99"])
+    assert not here.satisfies(["no-such-distribution"])
+    assert not here.satisfies(["msgspec; python_version > '3'"]), "what is not understood is not assumed"
+
+
+def test_host_settings_pass_into_pods(tmp_path: Path) -> None:
+    (tmp_path / ".config/pip").mkdir(parents=True)
+    (tmp_path / ".config/pip/pip.conf").write_text("[global]\n")
+    environ = {
+        "PIP_INDEX_URL": "https://mirror/simple",
+        "PIP_TARGET": "/x",
+        "UV_INDEX_URL": "https://mirror",
+        "HTTPS_PROXY": "http://proxy:3128",
+        "SSL_CERT_FILE": str(tmp_path),
+        "AWS_SECRET_ACCESS_KEY": "no",
+        "HOME": "/root",
+    }
+    found = passthrough.settings(environ, tmp_path)
+    assert set(found.variables) == {"PIP_INDEX_URL", "UV_INDEX_URL", "HTTPS_PROXY", "SSL_CERT_FILE", "PIP_CONFIG_FILE"}
+    assert found.paths == sorted([str(tmp_path), str(tmp_path / ".config/pip/pip.conf")])
+
+
+# environments -----------------------------------------------------------------------------------------------------------------------
+
+
+def ensure(directory: Path, *requirements: str, told: list[str] | None = None) -> Environment:
+    told = told if told is not None else []
+    return asyncio.run(Environments(directory, SystemClock()).ensure(requirements, told.append))
+
+
+def python(environment: Environment, code: str, **env: str) -> str:
+    command = [f"{environment.path[0]}/python", "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env={"PATH": os.environ["PATH"], **env}).stdout.strip()
+
+
+@pytest.mark.slow
+def test_an_environment_over_the_running_interpreter(tmp_path: Path) -> None:
+    told: list[str] = []
+    made = ensure(tmp_path, "msgspec", told=told)
+    assert told == [], "nothing was built that is worth telling"
+    assert python(made, "import msgspec, pip, lightship, site; print(site.ENABLE_USER_SITE)", HOME=str(tmp_path)) == "True"
+    bin_directory = Path(made.path[0])
+    assert {"python", "python3", "pip"} <= {p.name for p in bin_directory.iterdir()}
+    assert not [p for p in bin_directory.iterdir() if p.is_file() and b".building" in p.read_bytes()[:4096] and not p.is_symlink()]
+    again = ensure(tmp_path, "msgspec")
+    assert again == made
+
+
+@pytest.mark.slow
+def test_what_a_dead_builder_left_is_replaced(tmp_path: Path) -> None:
+    made = ensure(tmp_path)
+    path = Path(made.path[0]).parent
+    path.rename(path.with_name(path.name + ".building"))
+    assert ensure(tmp_path) == made
+    assert sorted(p.name for p in path.parent.iterdir()) == [path.name, f"{path.name}.lock"]
+
+
+@pytest.mark.slow
+def test_two_builders_make_one_environment(tmp_path: Path) -> None:
+    async def both() -> list[Environment]:
+        builders = [Environments(tmp_path, SystemClock()) for _ in range(2)]
+        return list(await asyncio.gather(*(b.ensure([], lambda line: None) for b in builders)))
+
+    first, second = asyncio.run(both())
+    assert first == second
+    assert len([p for p in (tmp_path / "environments").iterdir() if p.is_dir()]) == 1
+
+
+@pytest.mark.slow
+def test_packages_are_installed_into_an_environment_of_their_own(tmp_path: Path) -> None:
+    """Builds a wheel from a folder, so that no network is needed."""
+    source = tmp_path / "source"
+    source.mkdir()
+    wheel = _tiny_wheel(tmp_path)
+    made = ensure(tmp_path, str(wheel))
+    assert python(made, "import tiny; print(tiny.ANSWER)") == "42"
+    assert subprocess.run([f"{made.path[0]}/tiny"], check=True, capture_output=True, text=True).stdout == "42\n"
+
+
+@pytest.mark.slow
+def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="ended with"):
+        ensure(tmp_path, str(tmp_path / "missing-1.0-py3-none-any.whl"))
+    assert [p for p in (tmp_path / "environments").iterdir() if p.is_dir()] == []
+
+
+def _tiny_wheel(directory: Path) -> Path:
+    import zipfile
+
+    path = directory / "tiny-1.0-py3-none-any.whl"
+    info = "tiny-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("tiny.py", "ANSWER = 42\n\ndef main():\n    print(ANSWER)\n")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/entry_points.txt", "[console_scripts]\ntiny = tiny:main\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def test_the_cache_directory_can_be_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LIGHTSHIP_CACHE", str(tmp_path))
+    assert environments.cache_directory() == tmp_path
+
+
+# the command ------------------------------------------------------------------------------------------------------------------------
+
+
+def command(*argv: str) -> int:
+    parser = argparse.ArgumentParser()
+    cli.arguments(parser)
+    return cli.run(parser.parse_args(argv))
+
+
+def test_map_list_unmap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ["--data-dir", str(tmp_path)]
+    assert command("map", "acme/*", "--packages", "torch, numpy", *data) == 0
+    assert capsys.readouterr().out == "acme/* means torch, numpy\n"
+    assert command("list", *data) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["acme/*", "torch,", "numpy", "own"]
+    assert command("list", "-o", "json", *data) == 0
+    first = msgspec.json.decode(capsys.readouterr().out)[0]
+    assert first == {"pattern": "acme/*", "packages": ["torch", "numpy"], "python": "", "source": "own"}
+    assert command("unmap", "acme/*", *data) == 0
+    with pytest.raises(CliError, match="is not in"):
+        command("unmap", "acme/*", *data)
+
+
+@pytest.mark.parametrize("argv", [["--packages", " , "], ["--python", "/nowhere/python"]])
+def test_mappings_that_mean_nothing_are_refused(tmp_path: Path, argv: list[str]) -> None:
+    with pytest.raises(CliError):
+        command("map", "x", *argv, "--data-dir", str(tmp_path))
