@@ -19,9 +19,10 @@ NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease", "kubef
 
 async def bootstrap(core: Core, definitions: Definitions) -> None:
     """Serve the stored definitions, then create or refresh what every server has."""
+    definitions.take_given()
     definitions.serve_stored()
     ops: list[Op] = [op for obj in (*_namespaces(), *_accounts(), *_priorities()) if (op := _creation(core, obj))]
-    for crd in definitions.take_given():
+    for crd in definitions.given_objects():
         op = _refresh(core, crd)
         if op:
             ops.append(op)

@@ -6,7 +6,7 @@ not the object, says what is served. x-kubernetes-validations are kept but not e
 Contract: apiextensions.k8s.io/v1; apiextensions-apiserver status, finalizer and naming controllers.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from lightship.apiserver.core import Core
 from lightship.apiserver.crd_objects import custom_resources, definition_name, definition_of
@@ -44,13 +44,16 @@ class Definitions:
             return []
         return [Admission(name="CustomResourceDefinition", resources=(resource,), mutate=self._complete, validate=self._judge)]
 
-    def take_given(self) -> Iterable[Obj]:
-        """The CRD objects of all kinds that were handed in as Resources."""
+    def take_given(self) -> None:
+        """Note the custom kinds that were handed in as Resources; call before `serve_stored`."""
         for resource in self._core.catalogue:
             if resource.custom and not any(resource in made for made in self._made.values()):
                 versions = self.given.setdefault(definition_name(resource), [])
                 if resource not in versions:
                     versions.append(resource)
+
+    def given_objects(self) -> list[Obj]:
+        """The CRD objects of the kinds that were handed in."""
         return [self.completed(definition_of(versions)) for versions in self.given.values()]
 
     def serve_stored(self) -> None:

@@ -129,9 +129,7 @@ class Subresources:
 
         def build(old: Obj) -> Obj:
             new: Obj = copy(old)
-            if not version:
-                new["metadata"].pop("resourceVersion", None)
-            else:
+            if version:
                 new["metadata"]["resourceVersion"] = version
             _set_path(new, _steps(scale.spec_path), replicas)
             return new

@@ -69,8 +69,9 @@ async def _follow(
     next_bookmark = min(clock.monotonic() + BOOKMARK_EVERY, last_bookmark) if bookmarks else end
     untouched = selection.everything and served.as_stored
     while (now := clock.monotonic()) < end and not watch.closed:
+        gone = core.catalogue.served(served.resource) is None
         try:
-            events = await watch.ready(max(min(next_bookmark, end) - now, 0))
+            events = await watch.ready(0 if gone else max(min(next_bookmark, end) - now, 0))
         except Overflow:
             return
         # Read together with the batch: nothing up to here is still unsent.
@@ -78,6 +79,8 @@ async def _follow(
         shown = events if untouched else [e for event in events if (e := _seen(served, selection, event))]
         if shown:
             yield shown
+        if gone and not events:
+            return
         if clock.monotonic() >= next_bookmark < end:
             yield [Bookmark(served.resource, revision)]
             now = clock.monotonic()

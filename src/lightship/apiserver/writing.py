@@ -74,6 +74,8 @@ class Writer:
             old = served.read(head)
             new = build(old.obj)
             exact = bool(new["metadata"].get("resourceVersion")) if pinned is None else pinned
+            if pinned is None:
+                check_uid(served, request, new, old.obj)
             check_version(served, request, new, old.obj)
             new = merge_subresource(served.resource, request.subresource, new, old.obj)
             await self._prepare_update(served, request, new, old.obj, options)
@@ -248,18 +250,21 @@ def _check_namespace(request: Request, meta: Obj, *, namespaced: bool) -> None:
         raise errors.bad_request("the namespace of the provided object does not match the namespace sent on the request")
 
 
+def check_uid(served: Served, request: Request, new: Obj, old: Obj) -> None:
+    """Does a PUT mean the very object that is stored, and not one that had its name before? Raises 409."""
+    uid, stored = new["metadata"].get("uid"), old["metadata"]["uid"]
+    if uid and uid != stored:
+        raise served.conflict(request.name, f"Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}")
+
+
 def check_version(served: Served, request: Request, new: Obj, old: Obj) -> None:
-    """Does the client speak of the object that is stored? Raises 409 when not, 422 where it must say."""
-    meta, stored = new["metadata"], old["metadata"]
-    uid = meta.get("uid")
-    if uid and uid != stored["uid"]:
-        raise served.conflict(request.name, f"Precondition failed: UID in precondition: {uid}, UID in object meta: {stored['uid']}")
-    version = meta.get("resourceVersion")
+    """Does the client speak of the version that is stored? Raises 409 when not, 422 where it must say."""
+    version = new["metadata"].get("resourceVersion")
     if not version:
-        if not served.resource.unconditional_update:
+        if served.resource.custom or not served.resource.unconditional_update:
             cause = errors.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
             raise errors.invalid(served.resource.plural, request.name, [cause], served.resource.group)
-    elif version != stored["resourceVersion"]:
+    elif version != old["metadata"]["resourceVersion"]:
         if not str(version).isdecimal():
             raise errors.bad_request(f'metadata.resourceVersion: Invalid value: "{version}": must be a decimal number')
         raise served.conflict(request.name)
