@@ -11,6 +11,7 @@ import logging
 from collections import OrderedDict
 from typing import Literal, NamedTuple, TypeAlias
 
+from lightship.aio.backoff import exponential
 from lightship.aio.clock import Clock
 from lightship.client.client import Client
 from lightship.kinds import EVENTS
@@ -29,6 +30,10 @@ QUEUE = 1000
 """Events that may wait to be written; beyond it new ones are dropped and counted."""
 MESSAGE_BYTES = 1024
 """The API's limit for messages."""
+ATTEMPTS = 8
+FIRST_RETRY = 0.1
+LAST_RETRY = 5.0
+"""How often and at what distances an event is offered to a server that is away: about 20 seconds in all."""
 
 
 class Said(NamedTuple):
@@ -122,6 +127,14 @@ def reference(obj: Obj, field_path: str = "") -> Obj:
     return found
 
 
+def _fit(message: str) -> str:
+    """A message within the limit, cut between characters where it must be."""
+    data = message.encode()
+    if len(data) <= MESSAGE_BYTES:
+        return message
+    return data[: MESSAGE_BYTES - 3].decode(errors="ignore") + "..."
+
+
 class Recorder:
     """Says things about objects in the name of `component`."""
 
@@ -135,10 +148,8 @@ class Recorder:
 
     def event(self, obj: Obj, type: EventKind, reason: str, message: str, *, field_path: str = "") -> None:
         """Tell people what happened to `obj`. Returns at once, never raises."""
-        if len(message) > MESSAGE_BYTES:
-            message = message[: MESSAGE_BYTES - 3] + "..."
         try:
-            self._queue.put_nowait(Said(reference(obj, field_path), type, reason, message, self._clock.now()))
+            self._queue.put_nowait(Said(reference(obj, field_path), type, reason, _fit(message), self._clock.now()))
         except asyncio.QueueFull:
             self.dropped += 1
 
@@ -151,12 +162,23 @@ class Recorder:
         while True:
             said = await self._queue.get()
             try:
-                await self._write(self._correlator.observe(said))
+                await self._deliver(self._correlator.observe(said))
             except Exception as error:  # events are a courtesy: none of them may stop the others
                 self.dropped += 1
                 log.warning("event lost reason=%s error=%s", said.reason, error)
             finally:
                 self._queue.task_done()
+
+    async def _deliver(self, write: Write) -> None:
+        """Write, and try again for a while when the server is away."""
+        for attempt in range(ATTEMPTS):
+            try:
+                await self._write(write)
+                return
+            except errors.StatusError as error:
+                if error.code < 500 or attempt == ATTEMPTS - 1:
+                    raise
+            await self._clock.sleep(exponential(attempt, FIRST_RETRY, LAST_RETRY))
 
     async def _write(self, write: Write) -> None:
         if write.patch is not None:

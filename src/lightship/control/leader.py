@@ -99,7 +99,6 @@ class Election:
         self._random = random
         self._terms = terms or Terms()
         self._seen: Seen | None = None
-        self._lease: Obj | None = None
 
     async def acquire(self) -> None:
         """Return when we lead, however long that takes."""
@@ -120,12 +119,15 @@ class Election:
 
     async def release(self) -> None:
         """Give the Lease back, so that the next leader need not wait for it to run out. Never raises `StatusError`."""
-        if not self.leading or self._lease is None:
+        if not self.leading:
             return
         self.leading = False
-        spec = objects.spec(self._lease) | {"holderIdentity": "", "leaseDurationSeconds": 1}
         try:
-            await self._client.update(LEASES, {**self._lease, "spec": spec})
+            # Read again: a renewal that was cancelled on its way may have taken effect.
+            lease = await self._client.get(LEASES, self._name, self._namespace)
+            spec = objects.spec(lease)
+            if spec.get("holderIdentity") == self.identity:
+                await self._client.update(LEASES, {**lease, "spec": {**spec, "holderIdentity": "", "leaseDurationSeconds": 1}})
         except StatusError as error:
             log.info("lease not released lease=%s/%s error=%s", self._namespace, self._name, error)
 
@@ -139,7 +141,7 @@ class Election:
             if step.spec is None:
                 self.leading = False
                 return False
-            self._lease = await self._write(lease, step.spec)
+            await self._write(lease, step.spec)
         except StatusError as error:
             level = logging.DEBUG if error.code == 409 else logging.WARNING
             log.log(level, "lease not written lease=%s/%s error=%s", self._namespace, self._name, error)
@@ -147,11 +149,10 @@ class Election:
         self.leading = True
         return True
 
-    async def _write(self, lease: Obj | None, spec: Obj) -> Obj:
+    async def _write(self, lease: Obj | None, spec: Obj) -> None:
         if lease is None:
             metadata = {"name": self._name, "namespace": self._namespace}
-            return await self._client.create(
-                LEASES, {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata, "spec": spec}
-            )
-        # With the resourceVersion that we read: of two candidates that saw the same stale Lease only one gets it.
-        return await self._client.update(LEASES, {**lease, "spec": spec})
+            await self._client.create(LEASES, {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata, "spec": spec})
+        else:
+            # With the resourceVersion that we read: of two candidates that saw the same stale Lease only one gets it.
+            await self._client.update(LEASES, {**lease, "spec": spec})
