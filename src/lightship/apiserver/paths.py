@@ -33,10 +33,10 @@ def parse(path: str) -> Target | None:
         group, version, rest = parts[2], parts[3], parts[4:]
     else:
         return None
+    if not all(rest):
+        return None
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and not (len(rest) == 3 and rest[2] in _OF_A_NAMESPACE):
         namespace = rest[1]
         rest = rest[2:]
-    if not all(rest):
-        return None
     return Target(group, version, namespace, *rest[:3], *(("/".join(rest[3:]),) if len(rest) > 3 else ()))
