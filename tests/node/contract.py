@@ -310,6 +310,19 @@ class RuntimeContract:
 
         self.drive(tmp_path, story)
 
+    def test_the_node_reaches_pods(self, tmp_path: Path) -> None:
+        async def story(w: World) -> None:
+            address = await w.pod()
+            serve = f"import socket; s = socket.create_server(({address!r}, 0)); print(s.getsockname()[1]); s.accept()[0].sendall(b'hi')"
+            server = await w.python(serve)
+            await w.line(server, "\n")
+            loop = asyncio.get_running_loop()
+            with await w.runtime.open_socket() as sock:
+                await loop.sock_connect(sock, (address, int(w.log(server))))
+                assert await loop.sock_recv(sock, 10) == b"hi"
+
+        self.drive(tmp_path, story)
+
     def test_nothing_stays_behind(self, tmp_path: Path) -> None:
         async def story(w: World) -> None:
             await w.pod()

@@ -1,6 +1,5 @@
-"""DNS of the cluster: the pure answers as a table, the endpoint and the way upstream over real loopback sockets."""
+"""What the cluster's DNS answers, as a table."""
 
-import asyncio
 import socket
 import struct
 
@@ -64,6 +63,10 @@ def test_an_answer_that_is_too_long_is_marked() -> None:
     assert found == NAMES["many.default.svc.cluster.local"][: len(found)]
     assert 0 < len(found) < 200
     assert len(reply) <= 512
+    assert dns.is_truncated(reply)
+    whole = dns.respond(query("many.default.svc.cluster.local"), NAMES.get, longest=dns.STREAM)
+    assert whole is not None
+    assert read(whole) == (0, NAMES["many.default.svc.cluster.local"], False)
 
 
 @pytest.mark.parametrize(
@@ -87,59 +90,3 @@ def test_only_plain_queries_are_understood() -> None:
     reply = dns.respond(query("db.default.svc.cluster.local", flags=0x2900), NAMES.get)
     assert reply is not None
     assert read(reply)[0] == 4
-
-
-def test_upstream_servers_come_from_resolv_conf() -> None:
-    text = "# comment\nnameserver 1.1.1.1\nnameserver 10.96.0.10\nsearch x\nnameserver\nnameserver ::1\n"
-    assert dns.upstreams(text) == ["1.1.1.1", "::1"]
-
-
-def udp() -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind(("127.0.0.1", 0))
-    sock.setblocking(False)
-    return sock
-
-
-async def answer_once(sock: socket.socket, addresses: list[str]) -> None:
-    loop = asyncio.get_running_loop()
-    packet, asker = await loop.sock_recvfrom(sock, 2048)
-    sock.sendto(b"\0\0 a stranger's answer", asker)
-    sock.sendto(dns.answer(packet, dns.parse(packet), 0, addresses), asker)
-
-
-async def exchange(client: socket.socket, server: socket.socket, packet: bytes) -> bytes:
-    loop = asyncio.get_running_loop()
-    client.sendto(packet, server.getsockname())
-    async with asyncio.timeout(5):
-        return await loop.sock_recv(client, 2048)
-
-
-def test_the_endpoint_answers_and_passes_on() -> None:
-    async def main() -> None:
-        with udp() as endpoint, udp() as client, udp() as upstream:
-            forward = dns.Upstream(["127.0.0.1"], port=upstream.getsockname()[1])
-            server = asyncio.create_task(dns.serve(endpoint, NAMES.get, forward))
-            helper = asyncio.create_task(answer_once(upstream, ["9.8.7.6"]))
-            assert read(await exchange(client, endpoint, query("db.default.svc.cluster.local"))) == (0, ["10.244.0.5", "10.244.0.6"], False)
-            assert read(await exchange(client, endpoint, query("example.org"))) == (0, ["9.8.7.6"], False)
-            garbage = await exchange(client, endpoint, b"\0\7" + b"\xff" * 20)
-            assert garbage[:2] == b"\0\7"
-            assert garbage[3] & 0xF == 1
-            await helper
-            server.cancel()
-            await asyncio.wait([server])
-
-    asyncio.run(main())
-
-
-def test_without_an_upstream_the_asker_is_told() -> None:
-    async def main() -> None:
-        with udp() as endpoint, udp() as client, udp() as silent:
-            forward = dns.Upstream(["127.0.0.1"], port=silent.getsockname()[1], seconds=0.01)
-            server = asyncio.create_task(dns.serve(endpoint, NAMES.get, forward))
-            assert read(await exchange(client, endpoint, query("example.org")))[0] == 2
-            server.cancel()
-            await asyncio.wait([server])
-
-    asyncio.run(main())

@@ -1,13 +1,19 @@
 """The probe's verdicts, and the choice of a runtime that follows from them."""
 
 import asyncio
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from lightship.aio.clock import SystemClock
 from lightship.node import choice, probe
+from lightship.node.process import ProcessRuntime
 from lightship.node.runtime import RuntimeUnavailableError
+
+from .contract import world
 
 
 def test_this_machine_is_examined_without_harm() -> None:
@@ -76,3 +82,31 @@ def test_a_wish_that_cannot_be_met_is_refused(monkeypatch: pytest.MonkeyPatch) -
         kind(monkeypatch, "sandbox")
     with pytest.raises(ValueError, match='LIGHTSHIP_RUNTIME="docker"'):
         kind(monkeypatch, "docker")
+
+
+@pytest.mark.slow
+def test_every_module_can_be_imported_where_linux_is_not() -> None:
+    gone = {
+        "os": "pidfd_open pipe2 memfd_create O_PATH",
+        "socket": "AF_NETLINK SOCK_SEQPACKET MSG_CMSG_CLOEXEC",
+        "signal": "pidfd_send_signal",
+    }
+    script = "import importlib, os, signal, socket, sys\nsys.platform = 'darwin'\n"
+    script += "".join(f"{module}.__dict__.pop({name!r}, None)\n" for module, names in gone.items() for name in names.split())
+    modules = "choice dns farm idmap layout logwriter nameserver network probe process relay runtime sandbox"
+    script += "".join(f"importlib.import_module('lightship.node.{name}')\n" for name in modules.split())
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.slow
+def test_host_mode_runs_without_pidfds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("pidfd_open", "pipe2"):
+        monkeypatch.delattr(os, name, raising=False)
+
+    async def main() -> None:
+        async with world(ProcessRuntime(clock=SystemClock()), tmp_path) as w:
+            await w.pod()
+            end, text = await w.sh("echo hello; exit 3")
+            assert (end.code, text) == (3, "hello\n")
+
+    asyncio.run(main())

@@ -38,13 +38,6 @@ def test_own_addresses_are_known() -> None:
     assert not relay.is_own("192.0.2.1")
 
 
-class Anything(relay.Rules):
-    """On the loopback everything is refused by right; these tests live there."""
-
-    def refusal(self, address: str) -> str:
-        return ""
-
-
 def listening() -> socket.socket:
     sock = socket.create_server(("127.0.0.1", 0))
     sock.setblocking(False)
@@ -52,7 +45,7 @@ def listening() -> socket.socket:
 
 
 @asynccontextmanager
-async def relayed(rules: relay.Rules, dial: relay.Dial) -> AsyncIterator[relay.Address]:
+async def relayed(rules: relay.Rules | None, dial: relay.Dial) -> AsyncIterator[relay.Address]:
     listener = listening()
     server = asyncio.create_task(relay.serve([listener], rules, dial=dial))
     try:
@@ -75,7 +68,7 @@ def test_bytes_and_ends_pass_in_both_directions() -> None:
     async def main() -> None:
         world = await asyncio.start_server(echo, "127.0.0.1", 0)
         target = world.sockets[0].getsockname()
-        async with relayed(Anything(), lambda _: relay.dial(target)) as entry:
+        async with relayed(None, lambda _: relay.dial(target)) as entry:
             reader, writer = await asyncio.open_connection(*entry)
             writer.write(payload)
             writer.write_eof()
@@ -96,7 +89,7 @@ def test_the_original_destination_is_dialled() -> None:
         raise OSError("unreachable")
 
     async def main() -> None:
-        async with relayed(Anything(), dial) as entry:
+        async with relayed(None, dial) as entry:
             with pytest.raises(ConnectionResetError):
                 await hear(entry)
             assert asked == [entry]
@@ -134,7 +127,7 @@ def test_a_slow_reader_holds_the_sender_back() -> None:
         async def dial(_: relay.Address) -> socket.socket:
             return near
 
-        async with relayed(Anything(), dial) as entry:
+        async with relayed(None, dial) as entry:
             with world, socket.create_connection(entry) as pod:
                 sent = 0
                 try:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lightship.aio.clock import SystemClock
-from lightship.node import dns, network, relay
+from lightship.node import dns, nameserver, network, relay
 from lightship.node.probe import Abilities, probe
 from lightship.node.runtime import ContainerError, Mount, RuntimeUnavailableError
 from lightship.node.sandbox import SandboxRuntime
@@ -193,9 +193,8 @@ class TestSandboxRuntime(RuntimeContract):
             with pytest.raises(ContainerError) as caught:
                 await w.start(["/bin/true"])
             assert caught.value.reason == "SandboxGone"
-            await w.runtime.remove_sandbox("uid-a")
             await w.pod("a")
-            assert (await w.sh("exit 4"))[0].code == 4
+            assert (await w.sh("exit 4"))[0].code == 4, "created again, it is a new one"
 
         self.drive(tmp_path, story)
 
@@ -240,6 +239,27 @@ class TestSandboxRuntime(RuntimeContract):
 
         self.drive(tmp_path, story)
 
+    def test_services_have_addresses_that_lead_to_pods(self, tmp_path: Path) -> None:
+        async def story(w: World) -> None:
+            backend = await w.pod("a")
+            await w.pod("b")
+            server = await w.python(SERVE, pod="a")
+            await w.line(server, "up")
+
+            async def dial(target: relay.Address) -> socket.socket:
+                assert target == ("10.96.3.4", 80)
+                sock = await w.runtime.open_socket()
+                await asyncio.get_running_loop().sock_connect(sock, (backend, 29500))
+                return sock
+
+            proxy = asyncio.create_task(relay.serve([await w.runtime.listen("10.96.3.4", 80)], None, dial=dial))
+            client = await ask(w, "b", "10.96.3.4", 80)
+            await w.exit(client)
+            assert w.log(client) == f"hello {network.BRIDGE_ADDRESS}\n"
+            await cancel(proxy)
+
+        self.drive(tmp_path, story)
+
     def test_names_resolve_inside_pods(self, tmp_path: Path) -> None:
         async def forward(packet: bytes) -> bytes:
             return dns.answer(packet, dns.parse(packet), 0, ["9.9.9.9"])
@@ -249,7 +269,7 @@ class TestSandboxRuntime(RuntimeContract):
         async def story(w: World) -> None:
             await w.pod()
             sock = await w.runtime.listen(network.DNS_ADDRESS, network.DNS_PORT, datagram=True)
-            server = asyncio.create_task(dns.serve(sock, names.get, forward))
+            server = asyncio.create_task(nameserver.serve(sock, names.get, forward))
             _, text = await w.sh("getent ahostsv4 db; getent ahostsv4 no-such.default.svc.cluster.local; getent ahostsv4 example.org")
             assert {line.split()[0] for line in text.splitlines()} == {"10.244.7.7", "9.9.9.9"}
             await cancel(server)

@@ -129,6 +129,11 @@ class ProcessRuntime:
             raise
         return made
 
+    async def open_socket(self, *, datagram: bool = False) -> socket.socket:
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM)
+        made.setblocking(False)
+        return made
+
     def _watch(self, container: _Container) -> None:
         loop, pid = asyncio.get_running_loop(), container.process.pid
         self._containers[container.spec.id] = container

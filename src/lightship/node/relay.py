@@ -66,8 +66,11 @@ async def dial(target: Address) -> socket.socket:
     return sock
 
 
-async def serve(listeners: Iterable[socket.socket], rules: Rules, *, dial: Dial = dial) -> None:
-    """Relay connections on non-blocking listening sockets until cancelled; closes them. One connection's failure is its own."""
+async def serve(listeners: Iterable[socket.socket], rules: Rules | None, *, dial: Dial = dial) -> None:
+    """Relay connections on non-blocking listening sockets until cancelled; closes them. One connection's failure is its own.
+
+    `dial` gets the address that the pod meant and may connect elsewhere, or refuse by `OSError`; without `rules` it alone decides.
+    """
     places = asyncio.Semaphore(_AT_ONCE)
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(listener) for listener in listeners]
@@ -76,7 +79,7 @@ async def serve(listeners: Iterable[socket.socket], rules: Rules, *, dial: Dial 
                 group.create_task(_accept(listener, rules, dial, group, places))
 
 
-async def _accept(listener: socket.socket, rules: Rules, dial: Dial, group: asyncio.TaskGroup, places: asyncio.Semaphore) -> None:
+async def _accept(listener: socket.socket, rules: Rules | None, dial: Dial, group: asyncio.TaskGroup, places: asyncio.Semaphore) -> None:
     loop = asyncio.get_running_loop()
     while True:
         await places.acquire()
@@ -92,11 +95,11 @@ async def _accept(listener: socket.socket, rules: Rules, dial: Dial, group: asyn
         group.create_task(_carry(inside, rules, dial, places))
 
 
-async def _carry(inside: socket.socket, rules: Rules, dial: Dial, places: asyncio.Semaphore) -> None:
+async def _carry(inside: socket.socket, rules: Rules | None, dial: Dial, places: asyncio.Semaphore) -> None:
     try:
         with inside:
             target: Address = inside.getsockname()[:2]
-            if rules.refusal(target[0]):
+            if rules is not None and rules.refusal(target[0]):
                 _reset(inside)
                 return
             try:

@@ -131,3 +131,7 @@ class Runtime(Protocol):
     async def listen(self, address: str, port: int, *, datagram: bool = False) -> socket.socket:
         """A non-blocking bound (and, for streams, listening) socket as pods see the network. Raises `OSError`."""
         ...
+
+    async def open_socket(self, *, datagram: bool = False) -> socket.socket:
+        """A non-blocking socket, not yet connected, that reaches pods at their addresses: for probes, forwarding, services."""
+        ...

@@ -104,8 +104,9 @@ class SandboxRuntime:
             await self.remove_sandbox(sandbox_id)
 
     async def create_sandbox(self, spec: SandboxSpec) -> str:
-        if spec.id in self._sandboxes:
-            return self._sandboxes[spec.id].address
+        known = self._sandboxes.get(spec.id)
+        if known is not None and not known.gone.done():
+            return known.address
         try:
             address = self._addresses.allocate(spec.id)
             _furnish(spec, address)
@@ -186,8 +187,14 @@ class SandboxRuntime:
             await asyncio.to_thread(layout.remove_tree, layout.places(sandbox.spec).base)
 
     async def listen(self, address: str, port: int, *, datagram: bool = False) -> socket.socket:
+        return await self._socket(address, port, datagram=datagram)
+
+    async def open_socket(self, *, datagram: bool = False) -> socket.socket:
+        return await self._socket("", 0, datagram=datagram)
+
+    async def _socket(self, address: str, port: int, *, datagram: bool) -> socket.socket:
         async with self._asking:
-            launcher = self._ask_launcher({"op": "listen", "address": address, "port": port, "datagram": datagram})
+            launcher = self._ask_launcher({"op": "socket", "address": address, "port": port, "datagram": datagram})
             packet = await _packet(launcher)
         if packet is None:
             raise RuntimeUnavailableError(_LOST)

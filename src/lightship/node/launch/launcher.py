@@ -2,7 +2,7 @@
 
 Started once by `node.sandbox` in an isolated interpreter. `main` leaves the host's namespaces for new ones, of which its child is then
 process 1: when that child ends for whatever reason the kernel ends every pod with it. It serves requests in order: `sandbox` (fork a
-pod's init, which answers on its own socket), `listen` (a socket inside the pod network, handed back). It ends when the node does.
+pod's init, which answers on its own socket), `socket` (one inside the pod network, handed back). It ends when the node does.
 """
 
 import os
@@ -15,6 +15,8 @@ from . import init, linux, rootfs, wire
 from .netlink import Netlink
 
 _NAMESPACES = linux.NEW_USER | linux.NEW_NS | linux.NEW_NET | linux.NEW_PID | linux.NEW_IPC | linux.NEW_UTS
+
+_IP_FREEBIND = 15
 
 
 def main(fd: int) -> NoReturn:
@@ -63,8 +65,8 @@ class Launcher:
             request = packet.message
             if request["op"] == "sandbox":
                 self._sandbox(request["sandbox"], packet.fds)
-            elif request["op"] == "listen":
-                self._listen(request)
+            elif request["op"] == "socket":
+                self._socket(request)
 
     def _sandbox(self, spec: dict[str, Any], fds: list[int]) -> None:
         spec["bridge"] = self._bridge
@@ -80,18 +82,26 @@ class Launcher:
             finally:
                 linux.setns(self._own_processes, linux.NEW_PID)
 
-    def _listen(self, request: dict[str, Any]) -> None:
+    def _socket(self, request: dict[str, Any]) -> None:
+        """A socket of this network: listening when an address is given, else for the node to connect."""
         kind = socket.SOCK_DGRAM if request["datagram"] else socket.SOCK_STREAM
         try:
             with socket.socket(socket.AF_INET, kind) as made:
-                # One port may be taken at one address and, by the relay, at all the others.
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                made.bind((request["address"], request["port"]))
-                if not request["datagram"]:
-                    made.listen(1024)
-                wire.send(self._control, {"event": "listening"}, [made.fileno()])
+                if request["address"]:
+                    _listen(made, request["address"], request["port"])
+                wire.send(self._control, {"event": "socket"}, [made.fileno()])
         except OSError as error:
             wire.send(self._control, {"event": "refused", "errno": error.errno, "message": error.strerror})
+
+
+def _listen(made: socket.socket, address: str, port: int) -> None:
+    # One port may be taken at one address and, by the relay, at all the others.
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    # Addresses of services are on no interface; the route that accepts everything brings their packets here all the same.
+    made.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+    made.bind((address, port))
+    if made.type == socket.SOCK_STREAM:
+        made.listen(1024)
 
 
 def _raise_network(settings: dict[str, Any]) -> int:
