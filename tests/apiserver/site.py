@@ -2,9 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import pytest
@@ -79,7 +78,8 @@ class Site:
         try:
             await self.get(resource, name, namespace)
         except StatusError as error:
-            assert error.code == 404
+            if error.code != 404:
+                raise
             return True
         return False
 
@@ -129,7 +129,7 @@ class Watching:
 
     async def take(self, count: int) -> list[tuple[str, str]]:
         """The next events as (type, name)."""
-        taken = []
+        taken: list[tuple[str, str]] = []
         while len(taken) < count:
             event = await asyncio.wait_for(anext(self._stream), 3600)
             self.events.append(event)
@@ -205,6 +205,3 @@ def pod(name: str, *, node: str = "", **metadata: Any) -> Obj:
     if node:
         spec["nodeName"] = node
     return {"metadata": {"name": name, **metadata}, "spec": spec}
-
-
-Settle = Callable[[], Awaitable[None]]

@@ -65,6 +65,8 @@ def test_a_definition_waits_for_instances_with_finalizers() -> None:
         await site.delete(CRDS, "foos.stable.example.com", "")
         assert not await site.gone(CRDS, "foos.stable.example.com", "")
         assert await site.names(FOO) == ["f"]
+        with refused(405, "MethodNotAllowed", "create not allowed while custom resource definition is terminating"):
+            await site.create(FOO, {"metadata": {"name": "late"}})
         await site.patch(FOO, "f", {"metadata": {"finalizers": None}})
         assert await site.gone(CRDS, "foos.stable.example.com", "")
 
@@ -182,14 +184,31 @@ def test_definitions_survive_a_restart() -> None:
         await site.create(FOO, {"metadata": {"name": "f"}})
 
     async def after(site: Site) -> None:
-        revision = site.store.revision
         assert await site.names(FOO) == ["f"]
-        assert site.store.revision == revision
+        assert site.server.resources.find("example.com", "v1", "gadgets") is GADGETS
+
+    run(before, backing=backing, extra=[GADGETS])
+    settled = backing.revision
+    run(after, backing=backing, extra=[GADGETS])
+    assert backing.revision == settled, "a second start writes nothing"
+
+
+def test_deletion_of_a_definition_goes_on_after_a_restart() -> None:
+    backing = store.memory()
+
+    async def before(site: Site) -> None:
+        await site.create(CRDS, definition(), "")
+        await site.create(FOO, {"metadata": {"name": "f", "finalizers": ["x/y"]}})
+        await site.delete(CRDS, "foos.stable.example.com", "")
+
+    async def after(site: Site) -> None:
+        with refused(405, "MethodNotAllowed"):
+            await site.create(FOO, {"metadata": {"name": "late"}})
+        await site.patch(FOO, "f", {"metadata": {"finalizers": None}})
+        assert await site.gone(CRDS, "foos.stable.example.com", "")
 
     run(before, backing=backing)
-    settled = backing.revision
     run(after, backing=backing)
-    assert backing.revision == settled, "a second start writes nothing"
 
 
 def test_a_newer_capability_refreshes_its_definition() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lightship import kinds
+from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj, copy
 
 from .site import CONFIG_MAPS, GADGETS, PODS, Site, config_map, pod, refused, run
@@ -202,5 +203,39 @@ def test_dry_run_update_stores_nothing() -> None:
         got = await site.update(CONFIG_MAPS, changed(old, data={"z": "1"}), dry_run=True)
         assert got["data"] == {"z": "1"}
         assert await site.get(CONFIG_MAPS, "a") == old
+
+    run(test)
+
+
+def test_an_unconditional_update_is_tried_again_when_a_write_was_faster() -> None:
+    async def test(site: Site) -> None:
+        await site.create(CONFIG_MAPS, config_map("a"))
+        raced: list[str] = []
+
+        async def race(request: AdmissionRequest) -> None:
+            if not raced:
+                raced.append(request.name)
+                await site.patch(CONFIG_MAPS, "a", {"data": {"faster": "1"}})
+
+        site.server.add_admission(Admission(name="race", resources=(CONFIG_MAPS,), validate=race))
+        got = await site.update(CONFIG_MAPS, {"metadata": {"name": "a"}, "data": {"slower": "1"}})
+        assert got["data"] == {"slower": "1"}
+        raced.clear()
+        with refused(409, "Conflict", "the object has been modified"):
+            await site.update(CONFIG_MAPS, {**copy(got), "data": {"slower": "2"}})
+
+    run(test)
+
+
+def test_nothing_is_acknowledged_before_it_is_durable() -> None:
+    """A write that changes nothing waits for the write in flight that it agrees with."""
+
+    async def test(site: Site) -> None:
+        await site.create(CONFIG_MAPS, config_map("a"))
+        first = asyncio.ensure_future(site.patch(CONFIG_MAPS, "a", {"data": {"a": "2"}}))
+        await asyncio.sleep(0)
+        same = await site.patch(CONFIG_MAPS, "a", {"data": {"a": "2"}})
+        assert int(same["metadata"]["resourceVersion"]) <= site.store.revision
+        assert (await first) == same
 
     run(test)

@@ -28,6 +28,7 @@ async def bootstrap(core: Core, definitions: Definitions) -> None:
             ops.append(op)
     if ops:
         await core.store.commit(*ops)
+    await definitions.resume()
 
 
 def _creation(core: Core, obj: Obj) -> Op | None:

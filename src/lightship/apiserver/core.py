@@ -18,6 +18,8 @@ from lightship.store import Op, Record, Store, StoreError
 Committed: TypeAlias = Callable[[Record, bool], Awaitable[None]]
 """Called after a write to a bucket is durable: (record, was it a deletion)."""
 
+_SETTLE_SECONDS = 1.0
+"""How often a reader that waits for a write asks whether the write has failed."""
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -41,6 +43,17 @@ class Core:
     def suffix(self, length: int) -> str:
         """Random letters for generated names; no vowels, so that no words appear."""
         return "".join(self.random.choices(_SUFFIX_LETTERS, k=length))
+
+    async def settled(self, record: Record) -> None:
+        """Wait until a record that may be in flight is durable, or has failed to become so."""
+        watch = None
+        try:
+            while self.store.revision < record.revision and self.store.head(record.key) is record:
+                watch = watch or self.store.watch(record.key, self.store.revision)
+                await watch.ready(_SETTLE_SECONDS)
+        finally:
+            if watch:
+                watch.close()
 
     async def commit(self, bucket: str, op: Op, *, deleted: bool = False) -> Record:
         """Write one op durably and tell the bucket's observer. Raises `RevisionMismatch`, and 500 when the medium fails."""

@@ -61,6 +61,12 @@ class Definitions:
         for record in self._core.store.list(BUCKET + "/").records:
             self._serve(record.obj)
 
+    async def resume(self) -> None:
+        """Go on with the deletions that a former process has left behind."""
+        for record in self._core.store.list(BUCKET + "/").records:
+            if record.obj["metadata"].get("deletionTimestamp"):
+                await self._clean_up(record.obj)
+
     def completed(self, crd: Obj) -> Obj:
         """A definition with everything in its status that a client waits for."""
         spec = crd["spec"]
@@ -148,15 +154,13 @@ class Definitions:
             if deleted:
                 await self._finish(crd["metadata"]["name"], resource.bucket)
 
+        for version in resources:
+            terminating = self._core.catalogue.served(version)
+            if terminating is not None:
+                terminating.terminating = True
         self._core.committed[resource.bucket] = instance_changed
-        for record in self._core.store.list(served.prefix).records:
-            meta = record.obj["metadata"]
-            request = Request(_SERVER_USER, resource, meta.get("namespace") or "", meta["name"])
-            try:
-                await self._deleter.delete(served, request, DeleteOptions())
-            except errors.StatusError as error:
-                if not errors.is_not_found(error):
-                    raise
+        instances = self._core.store.list(served.prefix).records
+        await self._deleter.delete_all(served, Request(_SERVER_USER, resource), instances, DeleteOptions())
         await self._finish(crd["metadata"]["name"], resource.bucket)
 
     async def _finish(self, name: str, bucket: str) -> None:

@@ -6,6 +6,8 @@ the namespace controller's; neither is known here.
 Contract: apiserver pkg/registry/rest/delete.go, pkg/registry/generic/registry/store.go, pod and namespace strategies.
 """
 
+import asyncio
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from lightship.apiserver.core import Core
@@ -55,6 +57,26 @@ class Deleter:
                 # Somebody was faster: decide again on what there is now, which the preconditions may refuse.
                 continue
             return _answer(served, step, shown.obj, record)
+
+    async def delete_all(self, served: Served, request: Request, records: Iterable[Record], options: DeleteOptions) -> None:
+        """Delete these, side by side, so that they share the store's commits. Raises the first refusal when all are through."""
+        refusals: list[errors.StatusError] = []
+
+        async def one(record: Record) -> None:
+            meta = record.obj["metadata"]
+            asked = Request(request.user, request.resource, meta.get("namespace") or "", meta["name"], warnings=request.warnings)
+            try:
+                await self.delete(served, asked, options)
+            except errors.StatusError as error:
+                # Gone already is what was asked for.
+                if not errors.is_not_found(error):
+                    refusals.append(error)
+
+        async with asyncio.TaskGroup() as group:
+            for record in records:
+                group.create_task(one(record))
+        if refusals:
+            raise refusals[0]
 
     async def _perform(self, served: Served, head: Record, shown: Record, step: Step) -> Record | None:
         if step.gone:

@@ -105,7 +105,8 @@ class Reader:
         store = self._core.store
         if selection.everything:
             page = store.list(prefix, after=after, limit=limit, revision=revision)
-            return [served.read(r) for r in page.records], page.revision, page.next, page.remaining
+            records = page.records if served.as_stored else [served.read(r) for r in page.records]
+            return records, page.revision, page.next, page.remaining
         if selection.name and request.namespace and not revision:
             return self._one(served, request, selection)
         found: list[Record] = []

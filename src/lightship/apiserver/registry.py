@@ -89,15 +89,7 @@ class Registry:
         """Deletes what the selection finds, and returns it."""
         served = self._served(request)
         page = self._reader.list(served, request, selection)
-        for record in page.records:
-            meta = record.obj["metadata"]
-            one = Request(request.user, request.resource, meta.get("namespace") or "", meta["name"], warnings=request.warnings)
-            try:
-                await self._deleter.delete(served, one, options)
-            except errors.StatusError as error:
-                # Somebody else deleted it meanwhile: that is what was asked for.
-                if not errors.is_not_found(error):
-                    raise
+        await self._deleter.delete_all(served, request, page.records, options)
         return page
 
     def logs(self, request: Request, options: LogOptions) -> LogStream:

@@ -38,6 +38,8 @@ class Served:
         self.validating: list[Admit] = []
         self.shared = resource.storage is not None
         """Is the bucket served under several groups or versions?"""
+        self.terminating = False
+        """Is the definition of this custom kind being deleted?"""
         self.has_generation = traits.has_generation(resource)
         self.creates_on_update = traits.creates_on_update(resource)
         self.returns_deleted = traits.returns_deleted(resource)

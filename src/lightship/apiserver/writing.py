@@ -34,6 +34,8 @@ class Writer:
 
     async def create(self, served: Served, request: Request, obj: Obj, options: WriteOptions) -> Answer:
         """201 with the stored object."""
+        if served.terminating:
+            raise errors.method_not_allowed("create not allowed while custom resource definition is terminating")
         check_identity(served, request, obj)
         check_options(options, "CreateOptions")
         causes = served.accept(obj, options.field_validation, request.warnings)
@@ -59,7 +61,15 @@ class Writer:
                 raise served.conflict(request.name, "uid mismatch: the provided object specified a uid, and no existing object was found")
             obj["metadata"].pop("resourceVersion", None)
             return await self.create(served, request, obj, options)
-        return await self.replace(served, request, lambda _: obj, options)
+        pinned = bool(obj["metadata"].get("resourceVersion"))
+
+        def build(_: Obj) -> Obj:
+            if not pinned:
+                # A former attempt has left its version in the object.
+                obj["metadata"].pop("resourceVersion", None)
+            return obj
+
+        return await self.replace(served, request, build, options)
 
     async def replace(self, served: Served, request: Request, build: Build, options: WriteOptions, *, pinned: bool | None = None) -> Answer:
         """Store what `build` makes of the stored object. The one way in which existing objects change.
@@ -185,6 +195,7 @@ class Writer:
                 return Answer(obj=new)
             return Answer(record=await self._core.commit(bucket, Delete(head.key, encoder(new), head.revision, new), deleted=True))
         if new == old.obj:
+            await self._core.settled(head)
             return Answer(record=old)
         if options.dry_run:
             return Answer(obj=new)
