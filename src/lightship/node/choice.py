@@ -27,7 +27,10 @@ class Chosen(NamedTuple):
 
 
 async def open_runtime(clock: Clock, wanted: str = "auto") -> Chosen:
-    """`wanted` is `auto`, `sandbox` or `process`; LIGHTSHIP_RUNTIME decides for `auto`. Raises `RuntimeUnavailableError` when the one that was asked for cannot be had, `ValueError` for an unknown name."""
+    """`wanted` is `auto`, `sandbox` or `process`; LIGHTSHIP_RUNTIME decides for `auto`.
+
+    Raises `RuntimeUnavailableError` when the one that was asked for cannot be had, `ValueError` for an unknown name.
+    """
     asked = wanted if wanted != "auto" else os.environ.get(VARIABLE, "")
     if asked not in ("", "sandbox", "process"):
         raise ValueError(f'{VARIABLE}="{asked}": choose "sandbox" or "process", or leave it unset')

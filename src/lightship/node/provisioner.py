@@ -64,10 +64,10 @@ class Provisioner:
         claim = self._claims.get(key)
         await self._reclaim(key, claim)
         if claim is None or objects.is_deleting(claim) or objects.status(claim).get("phase") == "Bound":
-            return Done
+            return Done()
         storage_class = choose_class(claim, self._classes.list())
         if storage_class is None or storage_class.get("provisioner") != PROVISIONER:
-            return Done
+            return Done()
         name = volume_name(claim)
         if self._volumes.get(Key("", name)) is None:
             path = self._directory / name
@@ -75,7 +75,7 @@ class Provisioner:
             volume = await self._client.apply(kinds.PERSISTENT_VOLUMES, volume_for(claim, storage_class, path))
             await self._client.patch_status(kinds.PERSISTENT_VOLUMES, volume, {"phase": "Bound"})
         await self._bind(claim, storage_class)
-        return Done
+        return Done()
 
     async def _bind(self, claim: Obj, storage_class: Obj) -> None:
         change: Obj = {

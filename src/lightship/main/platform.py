@@ -1,0 +1,193 @@
+"""One running platform: store, API server, controllers, scheduler and node, started in the order in which they need each other.
+
+Called by `up` (in a process of its own) and `lightship.testing` (in a test's). This is the wiring of the house and nothing else; keys
+are in `security`, what pods can reach in `network`. Parts run in task groups: when one fails for good, the platform ends with its error.
+"""
+
+import asyncio
+import os
+import platform
+import random
+import re
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import uvloop
+
+from lightship import kinds, store
+from lightship.aio.clock import SystemClock
+from lightship.apiserver.http import Listener, serve
+from lightship.apiserver.server import Server
+from lightship.builtin import api as builtin_api
+from lightship.builtin import controllers as builtin
+from lightship.cli.errors import CliError
+from lightship.client import Client
+from lightship.control import Manager
+from lightship.control.manager import background
+from lightship.meta.rest import NodeConnection, User
+from lightship.node import choice, provisioner
+from lightship.node import network as pod_network
+from lightship.node.agent import Agent, Settings
+from lightship.node.environments import Environments, cache_directory
+from lightship.node.images import Catalogue
+from lightship.node.runtime import RuntimeUnavailableError
+from lightship.scheduler import controller as scheduler
+from lightship.train import admission as train_admission
+from lightship.train import api as train_api
+from lightship.train import bootstrap as train_bootstrap
+from lightship.train import controller as train
+
+from . import network
+from .instance import Instance, Running, choose_port
+from .security import Security, open_security, write_kubeconfig
+
+RESOURCES = (*kinds.BUILTIN, builtin_api.JOB_SETS, *train_api.RESOURCES)
+"""Every kind that the platform serves; a capability adds its own here."""
+ADMIN = User("kubernetes-admin", ("system:masters",))
+CONTROLLERS = User("system:kube-controller-manager", ("system:masters",))
+
+new_event_loop = uvloop.new_event_loop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What can be chosen about a platform. `port` 0 takes last time's or any free one; `durable=False` keeps objects in memory."""
+
+    instance: Instance
+    port: int = 0
+    node: bool = True
+    runtime: str = "auto"
+    durable: bool = True
+
+
+class Platform:
+    """`async with Platform(config) as platform:` is ready inside the block and has ended after it.
+
+    Raises `CliError` when it cannot start.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._clock = SystemClock()
+        self._random = random.Random()
+        self._stack = AsyncExitStack()
+        self._agent: Agent | None = None
+        self.running: Running
+        """How to reach it."""
+        self.client: Client
+        """The administrator, in-process."""
+        self.manager: Manager
+
+    async def __aenter__(self) -> "Platform":
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool | None:
+        return await self._stack.__aexit__(kind, error, trace)
+
+    async def _start(self) -> None:
+        instance = self._config.instance
+        instance.prepare()
+        opening = asyncio.create_task(self._open_runtime()) if self._config.node else None
+        security = open_security(instance, self._clock, ADMIN)
+        objects = self._open_store()
+        server = Server(objects, RESOURCES, clock=self._clock, random=self._random, nodes=self._node_connection, tokens=security.tokens)
+        controllers = Client(server.local(CONTROLLERS))
+        server.add_admission(train_admission.admission(controllers, self._clock))
+        await server.start()
+        self.client = Client(server.local(ADMIN))
+        listener = await self._listen(server, security)
+        url = f"https://127.0.0.1:{listener.port}"
+        write_kubeconfig(instance, security, url)
+        await self._bootstrap()
+        self.manager = self._controllers(controllers, security)
+        if opening is not None:
+            await self._add_node(await opening, server, security, listener.port)
+        await self._stack.enter_async_context(self.manager.running())
+        if self._agent is not None:
+            await self._run(self._agent.run())
+            await self._agent.wait_ready()
+        self.running = Running(
+            pid=os.getpid(), api=url, kubeconfig=str(instance.kubeconfig), data_dir=str(instance.data_dir), started=self._clock.now()
+        )
+
+    def _open_store(self) -> store.Store:
+        path = self._config.instance.database
+        try:
+            opened = store.sqlite(path, clock=self._clock) if self._config.durable else store.memory(clock=self._clock)
+        except store.StoreError as error:
+            raise CliError(str(error)) from error
+        self._stack.push_async_callback(opened.close)
+        return opened
+
+    async def _listen(self, server: Server, security: Security) -> Listener:
+        instance = self._config.instance
+        port = choose_port(self._config.port, instance.last_port())
+        try:
+            listener = await serve(server, port=port, tls=security.context, authenticator=security.authenticator, clock=self._clock)
+        except OSError as error:
+            hint = "`--port 0` takes any free one"
+            raise CliError(f"port {port} of 127.0.0.1 cannot be had: {error.strerror or error}", hint=hint) from error
+        self._stack.push_async_callback(listener.close)
+        instance.remember_port(listener.port)
+        return listener
+
+    async def _bootstrap(self) -> None:
+        """What a fresh cluster has besides what the server itself makes."""
+        await self.client.apply(kinds.STORAGE_CLASSES, provisioner.STORAGE_CLASS)
+        await train_bootstrap.bootstrap(self.client)
+
+    def _controllers(self, client: Client, security: Security) -> Manager:
+        manager = Manager(client, clock=self._clock, random=self._random)
+        volumes = self._config.instance.data_dir / "volumes"
+        added = [
+            *builtin.controllers(manager, resources=RESOURCES, ca_pem=security.ca_pem),
+            scheduler.controller(manager),
+            provisioner.controller(manager, volumes),
+            *train.controllers(manager),
+        ]
+        for controller in added:
+            manager.add(controller)
+        return manager
+
+    async def _open_runtime(self) -> choice.Chosen:
+        try:
+            chosen = await choice.open_runtime(self._clock, self._config.runtime)
+        except RuntimeUnavailableError as error:
+            raise CliError(f"pods cannot run here: {error}", hint="`--runtime process` needs nothing of the machine") from error
+        self._stack.push_async_callback(chosen.runtime.close)
+        return chosen
+
+    async def _add_node(self, chosen: choice.Chosen, server: Server, security: Security, port: int) -> None:
+        """The node, and the API server's second door, inside the pod network."""
+        runtime, data = chosen.runtime, self._config.instance.data_dir
+        host = "127.0.0.1"
+        if runtime.kind == "sandbox":
+            host, port = pod_network.API_ADDRESS, pod_network.API_PORT
+            inside = await runtime.listen(host, port)
+            door = await serve(server, sock=inside, tls=security.context, authenticator=security.authenticator, clock=self._clock)
+            self._stack.push_async_callback(door.close)
+        settings = Settings(name=node_name(), data=data, api_host=host, api_port=port, runtime_reason=chosen.reason)
+        catalogue = Catalogue(data / "images.json", Environments(cache_directory(), self._clock))
+        self._agent = Agent(self.manager, runtime, catalogue, settings)
+        await self._run(network.serve_names_and_relay(runtime, self._agent.names))
+
+    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a part in the background until the platform ends."""
+        await self._stack.enter_async_context(background(work))
+
+    def _node_connection(self, name: str) -> NodeConnection | None:
+        return self._agent if name == node_name() else None
+
+
+def node_name() -> str:
+    """This machine's name as a node name (RFC 1123), as the kubelet makes it."""
+    cleaned = re.sub(r"[^a-z0-9.-]+", "-", platform.node().lower()).strip("-.")
+    return cleaned or "lightship"
