@@ -53,18 +53,34 @@ ALSO = (
 """Schemas of request bodies and answers that are no stored kinds."""
 
 SERVER_SCOPE_KEYS = "x-kubernetes-group-version-kind"
+CORE, BATCH, SCHEDULING = "io.k8s.api.core.v1.", "io.k8s.api.batch.v1.", "io.k8s.api.scheduling.v1."
 ENUMS: dict[tuple[str, str], list[str]] = {
-    ("PodSpec", "restartPolicy"): ["Always", "OnFailure", "Never"],
-    ("PodSpec", "dnsPolicy"): ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
-    ("Container", "terminationMessagePolicy"): ["File", "FallbackToLogsOnError"],
-    ("EphemeralContainer", "terminationMessagePolicy"): ["File", "FallbackToLogsOnError"],
-    ("Toleration", "effect"): ["NoSchedule", "PreferNoSchedule", "NoExecute"],
-    ("Taint", "effect"): ["NoSchedule", "PreferNoSchedule", "NoExecute"],
-    # Judged by hand, in other words or with other values than the schema says.
-    ("Toleration", "operator"): [],
-    ("NodeSelectorRequirement", "operator"): [],
+    (CORE + "PodSpec", "restartPolicy"): ["Always", "OnFailure", "Never"],
+    (CORE + "PodSpec", "dnsPolicy"): ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
+    (CORE + "Container", "terminationMessagePolicy"): ["File", "FallbackToLogsOnError"],
+    (CORE + "EphemeralContainer", "terminationMessagePolicy"): ["File", "FallbackToLogsOnError"],
+    (CORE + "Toleration", "effect"): ["NoSchedule", "PreferNoSchedule", "NoExecute"],
+    (BATCH + "JobSpec", "completionMode"): ["NonIndexed", "Indexed"],
+    (SCHEDULING + "PriorityClass", "preemptionPolicy"): ["PreemptLowerPriority", "Never"],
 }
 """The order in which the real server names the choices when it refuses one, which is not the schemas' alphabetical one."""
+BY_HAND = (
+    (CORE + "HTTPHeader", "value"),
+    (CORE + "Sysctl", "value"),
+    (CORE + "Taint", "key"),
+    (CORE + "Taint", "effect"),
+    (CORE + "Toleration", "operator"),
+    (CORE + "NodeSelectorRequirement", "operator"),
+    (CORE + "PodAffinityTerm", "topologyKey"),
+    (CORE + "TopologySpreadConstraint", "topologyKey"),
+    (CORE + "TopologySpreadConstraint", "whenUnsatisfiable"),
+    (CORE + "ServiceSpec", "ipFamilies"),
+    (CORE + "PersistentVolumeClaimSpec", "accessModes"),
+    (CORE + "PersistentVolumeSpec", "accessModes"),
+    ("io.k8s.api.storage.v1.StorageClass", "reclaimPolicy"),
+)
+"""Fields that the real server judges in other words than their schema's enum or required list, or not at all."""
+MARK = "x-lightship-by-hand"
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 TARGET = pathlib.Path(__file__).resolve().parent.parent / "src" / "lightship" / "kinds" / "data"
@@ -107,17 +123,15 @@ def read_components(server: Server) -> dict[str, Any]:
     for prefix in sorted(prefixes):
         found.update(server.get(f"/openapi/v3/{prefix}")["components"]["schemas"])
     components = {name: without_prose(schema) for name, schema in found.items()}
-    for (kind, field), choices in ENUMS.items():
-        put_enum(components[f"io.k8s.api.core.v1.{kind}"]["properties"][field], choices)
-    return components
-
-
-def put_enum(schema: dict[str, Any], choices: list[str]) -> None:
-    if choices and sorted(choices) != sorted(schema["enum"]):
-        raise SystemExit(f"the server's choices are {schema['enum']}, ours {choices}: update ENUMS")
-    del schema["enum"]
-    if choices:
+    for (definition, field), choices in ENUMS.items():
+        schema = components[definition]["properties"][field]
+        if sorted(choices) != sorted(schema["enum"]):
+            raise SystemExit(f"{definition} {field}: the server's choices are {schema['enum']}, ENUMS has {choices}")
         schema["enum"] = choices
+    for definition, field in BY_HAND:
+        schema = components[definition]["properties"][field]
+        schema.get("items", schema)[MARK] = True
+    return components
 
 
 def read_resources(server: Server, components: dict[str, Any]) -> dict[str, Any]:

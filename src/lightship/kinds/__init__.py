@@ -5,7 +5,23 @@ capabilities (which reuse pod templates: `kinds.pods`). This file is the table o
 data in `kinds/data`. Refuses to know servers, clients and controllers.
 """
 
-from lightship.kinds import facts, pod_rules, pods
+from lightship.kinds import (
+    cells,
+    cluster,
+    configs,
+    crd,
+    endpoints,
+    events,
+    facts,
+    job_checks,
+    job_rules,
+    namespaces,
+    nodes,
+    pod_rows,
+    pod_rules,
+    pods,
+    services,
+)
 from lightship.kinds.facts import definitions, schema_ref
 from lightship.kinds.pods import is_ready as pod_ready
 from lightship.kinds.pods import phase as pod_phase
@@ -22,26 +38,118 @@ _POD_FIELDS: dict[str, tuple[str, ...]] = {
     "status.nominatedNodeName": ("status", "nominatedNodeName"),
 }
 
-NAMESPACES = facts.resource("v1/namespaces", selectable={"status.phase": ("status", "phase"), "name": ("metadata", "name")})
-SERVICE_ACCOUNTS = facts.resource("v1/serviceaccounts")
-CONFIG_MAPS = facts.resource("v1/configmaps")
-SECRETS = facts.resource("v1/secrets", selectable={"type": ("type",)})
-SERVICES = facts.resource("v1/services")
-ENDPOINTS = facts.resource("v1/endpoints")
-PODS = facts.resource(
-    "v1/pods", selectable=_POD_FIELDS, graceful=True, prepare=pod_rules.prepare, default=pod_rules.default, validate=pod_rules.validate
+_EVENT_FIELDS: dict[str, tuple[str, ...]] = {
+    **{
+        f"involvedObject.{f}": ("involvedObject", f)
+        for f in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+    },
+    "reason": ("reason",),
+    "reportingComponent": ("reportingComponent",),
+    "source": ("source", "component"),
+    "type": ("type",),
+}
+
+NAMESPACES = facts.resource(
+    "v1/namespaces",
+    selectable={"status.phase": ("status", "phase"), "name": ("metadata", "name")},
+    prepare=namespaces.prepare,
+    default=namespaces.default,
+    row=namespaces.row,
 )
-NODES = facts.resource("v1/nodes", selectable={"spec.unschedulable": ("spec", "unschedulable")})
-EVENTS = facts.resource("v1/events")
-EVENTS_V1 = facts.resource("events.k8s.io/v1/events", storage=("", "events"))
-JOBS = facts.resource("batch/v1/jobs", selectable={"status.successful": ("status", "succeeded")})
-LEASES = facts.resource("coordination.k8s.io/v1/leases", unconditional_update=False)
-ENDPOINT_SLICES = facts.resource("discovery.k8s.io/v1/endpointslices")
-PRIORITY_CLASSES = facts.resource("scheduling.k8s.io/v1/priorityclasses")
-PERSISTENT_VOLUMES = facts.resource("v1/persistentvolumes")
-PERSISTENT_VOLUME_CLAIMS = facts.resource("v1/persistentvolumeclaims")
-STORAGE_CLASSES = facts.resource("storage.k8s.io/v1/storageclasses")
-CUSTOM_RESOURCE_DEFINITIONS = facts.resource("apiextensions.k8s.io/v1/customresourcedefinitions")
+SERVICE_ACCOUNTS = facts.resource("v1/serviceaccounts", row=cells.name_and_age)
+CONFIG_MAPS = facts.resource("v1/configmaps", validate=configs.validate_config_map, row=configs.config_map_row)
+SECRETS = facts.resource(
+    "v1/secrets",
+    selectable={"type": ("type",)},
+    default=configs.default_secret,
+    validate=configs.validate_secret,
+    row=configs.secret_row,
+)
+SERVICES = facts.resource(
+    "v1/services",
+    selectable={"spec.clusterIP": ("spec", "clusterIP"), "spec.type": ("spec", "type")},
+    prepare=services.prepare,
+    default=services.default,
+    validate=services.validate,
+    row=services.row,
+)
+ENDPOINTS = facts.resource(
+    "v1/endpoints", default=endpoints.default_endpoints, validate=endpoints.validate_endpoints, row=endpoints.endpoints_row
+)
+PERSISTENT_VOLUMES = facts.resource(
+    "v1/persistentvolumes",
+    prepare=cluster.prepare_volume,
+    default=cluster.default_volume,
+    validate=cluster.validate_volume,
+    row=cluster.volume_row,
+)
+PERSISTENT_VOLUME_CLAIMS = facts.resource(
+    "v1/persistentvolumeclaims",
+    prepare=cluster.prepare_volume,
+    default=cluster.default_volume,
+    validate=cluster.validate_claim,
+    row=cluster.claim_row,
+)
+PODS = facts.resource(
+    "v1/pods",
+    selectable=_POD_FIELDS,
+    graceful=True,
+    prepare=pod_rules.prepare,
+    default=pod_rules.default,
+    validate=pod_rules.validate,
+    row=pod_rows.row,
+)
+NODES = facts.resource(
+    "v1/nodes",
+    selectable={"spec.unschedulable": ("spec", "unschedulable")},
+    prepare=nodes.prepare,
+    default=nodes.default,
+    validate=nodes.validate,
+    row=nodes.row,
+)
+EVENTS = facts.resource("v1/events", selectable=_EVENT_FIELDS, validate=events.validate, row=events.row)
+EVENTS_V1 = facts.resource(
+    "events.k8s.io/v1/events",
+    selectable=_EVENT_FIELDS,
+    validate=events.validate_v1,
+    row=events.row,
+    storage=("", "events"),
+)
+JOBS = facts.resource(
+    "batch/v1/jobs",
+    selectable={"status.successful": ("status", "succeeded")},
+    prepare=job_rules.prepare,
+    default=job_rules.default,
+    validate=job_checks.validate,
+    row=job_rules.row,
+)
+LEASES = facts.resource("coordination.k8s.io/v1/leases", validate=cluster.validate_lease, row=cluster.lease_row, unconditional_update=False)
+ENDPOINT_SLICES = facts.resource(
+    "discovery.k8s.io/v1/endpointslices",
+    default=endpoints.default_slice,
+    validate=endpoints.validate_slice,
+    row=endpoints.slice_row,
+)
+PRIORITY_CLASSES = facts.resource(
+    "scheduling.k8s.io/v1/priorityclasses",
+    default=cluster.default_priority_class,
+    validate=cluster.validate_priority_class,
+    row=cluster.priority_class_row,
+)
+STORAGE_CLASSES = facts.resource(
+    "storage.k8s.io/v1/storageclasses",
+    default=cluster.default_storage_class,
+    validate=cluster.validate_storage_class,
+    row=cluster.storage_class_row,
+)
+CUSTOM_RESOURCE_DEFINITIONS = facts.resource(
+    "apiextensions.k8s.io/v1/customresourcedefinitions",
+    prepare=crd.prepare,
+    default=crd.default,
+    validate=crd.validate,
+    row=crd.row,
+    unconditional_update=False,
+)
 
 BUILTIN: tuple[Resource, ...] = (
     NAMESPACES,

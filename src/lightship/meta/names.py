@@ -78,6 +78,10 @@ _NAME_PART = (
     "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
     f"(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{_QUALIFIED}')"
 )
+_LABEL_NAME = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
+    f"alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{_LABEL}')"
+)
 _QUALIFIED_NAME = (
     "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
     f"alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{_QUALIFIED}') "
@@ -90,6 +94,13 @@ _check_subdomain = _by_pattern(
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "
     rf"alphanumeric character (e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')",
 )
+
+
+def _check_label(text: str) -> list[str]:
+    found = [_too_long(LABEL_LIMIT)] if len(text) > LABEL_LIMIT else []
+    if _label(text):
+        return found
+    return [*found, "must not contain dots" if _subdomain(text) else _LABEL_NAME]
 
 
 def _check_qualified(text: str) -> list[str]:
@@ -147,12 +158,7 @@ def _check_port(text: str) -> list[str]:
 
 
 _RULES: dict[Rule, Callable[[str], list[str]]] = {
-    "label": _by_pattern(
-        _label,
-        LABEL_LIMIT,
-        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
-        f"alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{_LABEL}')",
-    ),
+    "label": _check_label,
     "label1035": _by_pattern(
         _label_1035,
         LABEL_LIMIT,

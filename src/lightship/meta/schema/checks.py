@@ -20,8 +20,6 @@ from lightship.meta.schema.nodes import Node, time_layout
 _CLASSES = {"string": str, "boolean": bool, "object": dict, "array": list}
 _SCALARS = (str, int, float, bool)
 _INT_BOUNDS = {"int32": 2**31, "int64": 2**63}
-_NOT_REQUIRED = frozenset({"value", "topologyKey", "whenUnsatisfiable"})
-"""String fields that Go types call required and that validation lets be empty (HTTP headers, sysctls) or judges in words of its own."""
 
 
 def check(node: Node) -> Check:
@@ -143,7 +141,7 @@ def _is_null_allowed(node: Node, value: Obj, name: str) -> bool:
 
 def _required_strings(node: Node) -> Check | None:
     """Go fills what is missing with zero values; validation then asks for the strings among them."""
-    names = [n for n in node.required if n not in _NOT_REQUIRED and (p := node.field(n)) and p.type == "string" and not p.special]
+    names = [n for n in node.required if (p := node.field(n)) and p.type == "string" and not p.special and not p.by_hand]
     if node.lenient or not names:
         return None
 
@@ -293,7 +291,7 @@ def _check_int_or_string(node: Node) -> Check:
 def _common(node: Node, *, skip_types: bool = False) -> list[Check]:
     """Constraints for any type: enum, and the logical junctors with their value validations."""
     found: list[Check] = []
-    if node.raw.get("enum") and not node.lenient:
+    if node.raw.get("enum") and not node.lenient and not node.by_hand:
         found.append(limits.enum(node))
     if not node.go:
         found += [check(n) for n in node.junctors("allOf")]

@@ -81,6 +81,11 @@ class Node:
     def embedded(self) -> bool:
         return bool(self.raw.get("x-kubernetes-embedded-resource"))
 
+    @property
+    def by_hand(self) -> bool:
+        """Are enum and required judged elsewhere, in words of their own?"""
+        return bool(self.raw.get("x-lightship-by-hand"))
+
     @cached_property
     def properties(self) -> Obj:
         """Raw schemas of the known fields."""

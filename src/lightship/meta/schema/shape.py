@@ -102,7 +102,7 @@ def _strays_list(below: Strays) -> Strays:
 def fill(node: Node) -> Fill:
     """A function that completes a value in place."""
     if node.is_map:
-        return _fill_map(fill(node.additional)) if node.additional else _nothing_to_fill
+        return _fill_map(node.additional) if node.additional else _nothing_to_fill
     if node.items is not None:
         return _fill_list(fill(node.items))
     if node.properties:
@@ -148,16 +148,29 @@ def _drop_empty(value: Obj, node: Node) -> None:
             del value[key]
 
 
-def _fill_map(below: Fill) -> Fill:
-    if below is _nothing_to_fill:
-        return _nothing_to_fill
+def _fill_map(values: Node) -> Fill:
+    below = fill(values)
+    leaves = below is _nothing_to_fill
 
     def complete(value: Any) -> None:
-        if value.__class__ is dict:
+        if value.__class__ is not dict:
+            return
+        if None in value.values():
+            _replace_nulls(value, values)
+        if not leaves:
             for item in value.values():
                 below(item)
 
     return complete
+
+
+def _replace_nulls(value: Obj, values: Node) -> None:
+    """A null in a map of Go strings is the empty string; elsewhere it is no entry at all."""
+    for key in [k for k, item in value.items() if item is None and not values.nullable]:
+        if values.context.builtin and values.type == "string":
+            value[key] = ""
+        else:
+            del value[key]
 
 
 def _fill_list(below: Fill) -> Fill:
