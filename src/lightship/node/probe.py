@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-_TRIAL = "import sys; sys.path.insert(0, sys.argv[1]); from launch import trial; trial.main()"
+_TRIAL = "import sys; sys.path.append(sys.argv[1]); from launch import trial; trial.main()"
 _SECONDS = 10.0
 _ABILITIES = ("user_namespaces", "network_namespaces", "mount_namespaces")
 _HINTS = {

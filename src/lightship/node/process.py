@@ -24,7 +24,7 @@ from . import farm, layout, network
 from .logwriter import LogWriter
 from .runtime import ContainerError, ContainerSpec, Exit, RuntimeUnavailableError, SandboxSpec
 
-_GUARD = "import sys; sys.path.insert(0, sys.argv[1]); from launch import guard; guard.main()"
+_GUARD = "import sys; sys.path.append(sys.argv[1]); from launch import guard; guard.main()"
 ROOT_VARIABLE = "LIGHTSHIP_POD_ROOT"
 """Names, in a container's environment, the folder below which its mounts are found."""
 

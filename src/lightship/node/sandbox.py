@@ -25,7 +25,7 @@ from .launch import wire
 from .logwriter import LogWriter
 from .runtime import ContainerError, ContainerSpec, Exit, RuntimeUnavailableError, SandboxSpec
 
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from launch import launcher; launcher.main(int(sys.argv[2]))"
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from launch import launcher; launcher.main(int(sys.argv[2]))"
 _INHERITED = ("LD_LIBRARY_PATH",)  # an interpreter may need it to find its own library
 _START_SECONDS = 20.0
 _LOST = "the pod network is gone, since its helper process was killed: restart the node"
@@ -74,16 +74,21 @@ class SandboxRuntime:
     async def start(self) -> None:
         near, far = wire.pair()
         near.setblocking(False)
-        process = _spawn(far)
         try:
-            async with asyncio.timeout(_START_SECONDS):
-                await self._shake_hands(near, process.pid)
-        except (OSError, TimeoutError, RuntimeUnavailableError) as error:
-            near.close()
-            process.kill()
-            raise RuntimeUnavailableError(f"no pod network on this machine: {error or 'its helper process does not answer'}") from error
-        finally:
-            process.wait()  # it has handed over to its child, process 1 of the new namespaces, and ended
+            process = _spawn(far)
+            try:
+                async with asyncio.timeout(_START_SECONDS):
+                    await self._shake_hands(near, process.pid)
+            except BaseException:
+                near.close()
+                process.kill()
+                raise
+            finally:
+                process.wait()  # it has handed over to its child, process 1 of the new namespaces, and ended
+        except TimeoutError as error:
+            raise RuntimeUnavailableError(f"no pod network: its helper process did not answer in {_START_SECONDS:.0f} s") from error
+        except (OSError, RuntimeUnavailableError) as error:
+            raise RuntimeUnavailableError(f"no pod network: {error}") from error
         self._launcher = near
 
     async def _shake_hands(self, near: socket.socket, pid: int) -> None:
@@ -111,8 +116,10 @@ class SandboxRuntime:
             address = self._addresses.allocate(spec.id)
             _furnish(spec, address)
             sandbox = await self._fork_sandbox(spec, address)
-        except (OSError, network.AddressesExhaustedError, RuntimeUnavailableError) as error:
+        except BaseException as error:
             self._addresses.release(spec.id)
+            if not isinstance(error, OSError | network.AddressesExhaustedError | RuntimeUnavailableError):
+                raise
             raise RuntimeUnavailableError(f"sandbox for pod {spec.namespace}/{spec.name}: {error}") from error
         self._sandboxes[spec.id] = sandbox
         loop = asyncio.get_running_loop()
