@@ -64,8 +64,8 @@ class Site:
     async def job(self, name: str = "mnist") -> Obj:
         return await self.client.get(TRAIN_JOBS, name, "default")
 
-    async def jobset(self) -> Obj | None:
-        return await self.client.get_or_none(JOB_SETS, "mnist", "default")
+    async def jobset(self, name: str = "mnist") -> Obj | None:
+        return await self.client.get_or_none(JOB_SETS, name, "default")
 
     async def report(self, **status: Any) -> Obj:
         """Play the JobSet controller: give the JobSet a status."""

@@ -1,0 +1,182 @@
+"""What the official SDK sends, recorded: every call of `TrainerClient` as HTTP requests, and what we make of the bodies.
+
+The transcript in `golden/` is that of SDK 0.5.0. `test_the_sdk_sends_what_was_recorded` compares it with the SDK that is installed
+(set LIGHTSHIP_WRITE_GOLDEN=1 to record anew); the other tests need no SDK and hold us to the recorded bodies.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightship.kinds import PODS
+from lightship.meta.objects import Obj
+from lightship.train.api import TRAIN_JOBS
+from lightship.train.bootstrap import bootstrap
+from tests.train import site
+from tests.train.plane import plane
+from tests.train.site import Site
+
+GOLDEN = Path(__file__).parent / "golden" / "sdk-0.5.json"
+
+
+def transcript() -> dict[str, list[Obj]]:
+    found: dict[str, list[Obj]] = json.loads(GOLDEN.read_text())
+    return found
+
+
+def bodies() -> list[Obj]:
+    """The TrainJobs that the SDK posted: of a function, of a container."""
+    return [r["body"] for requests in transcript().values() for r in requests if r["method"] == "POST"]
+
+
+def made_of(body: Obj) -> tuple[Obj, Obj]:
+    """(TrainJob as stored, JobSet) that come of a recorded body."""
+    found: list[Obj] = []
+
+    async def scenario(s: Site) -> None:
+        await bootstrap(s.client)
+        # The SDK names no namespace in the body, only in the path.
+        stored = await s.client.create(TRAIN_JOBS, {**body, "metadata": {**body["metadata"], "namespace": "default"}})
+        async with s.controllers():
+            jobset = await s.until(lambda: s.jobset(stored["metadata"]["name"]))
+        found.extend((stored, jobset))
+
+    site.run(scenario)
+    return found[0], found[1]
+
+
+def test_the_recorded_function_becomes_a_jobset() -> None:
+    job, jobset = made_of(bodies()[0])
+    assert job["spec"]["activeDeadlineSeconds"] == 600
+    assert job["metadata"]["labels"] == {"team": "vision"}
+    assert job["metadata"]["annotations"] == {"note": "first"}
+    template = jobset["spec"]["replicatedJobs"][0]["template"]["spec"]
+    assert (template["parallelism"], template["completions"]) == (2, 2)
+    container = template["template"]["spec"]["containers"][0]
+    shell, flag, script = container["command"]
+    assert (shell, flag) == ("bash", "-c")
+    assert 'torchrun "test_wire.py"' in script
+    assert "PACKAGES=(scikit-learn)" in script
+    assert "train(**{'epochs': 3})" in script
+    assert container["resources"] == {"limits": {"cpu": "1", "memory": "512Mi"}, "requests": {"cpu": "1", "memory": "512Mi"}}
+    env = {e["name"]: e.get("value") for e in container["env"]}
+    assert env == {
+        "LR": "0.1",
+        "PET_NNODES": "2",
+        "PET_NPROC_PER_NODE": "1",
+        "PET_NODE_RANK": None,
+        "PET_MASTER_ADDR": "func-node-0-0.func",
+        "PET_MASTER_PORT": "29500",
+    }
+
+
+def test_the_recorded_container_becomes_a_jobset() -> None:
+    job, jobset = made_of(bodies()[1])
+    assert job["spec"]["runtimePatches"][0]["manager"] == "trainer.kubeflow.org/kubeflow-sdk"
+    assert "time" in job["spec"]["runtimePatches"][0]
+    pod = jobset["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"disk": "ssd"}
+    assert pod["volumes"] == [{"name": "scratch", "emptyDir": {}}]
+    container = pod["containers"][0]
+    assert (container["image"], container["command"], container["args"]) == ("mine:1", ["python"], ["-m", "mine"])
+    assert container["volumeMounts"] == [{"name": "scratch", "mountPath": "/scratch"}]
+
+
+def train(epochs: int) -> None:
+    print(f"{epochs} epochs")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK's own imports
+def test_the_sdk_sends_what_was_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    with plane() as running:
+        recorded = play(running.kubeconfig, monkeypatch)
+        assert running.run(running.client.list(TRAIN_JOBS, "default")).items[0]["metadata"]["name"] == "container"
+        pods = running.run(running.client.list(PODS, "default")).items
+    assert pods
+    if os.environ.get("LIGHTSHIP_WRITE_GOLDEN"):
+        GOLDEN.write_text(json.dumps(recorded, indent=1) + "\n")
+    assert recorded == transcript()
+
+
+def play(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Obj]]:
+    """Make every call once; call → the requests that it sent, in a fixed order, since the SDK sends some of them in parallel."""
+    from kubeflow.common.types import KubernetesBackendConfig
+    from kubeflow.trainer import CustomTrainer, CustomTrainerContainer, TrainerClient
+    from kubeflow.trainer import options as o
+
+    recorded: dict[str, list[Obj]] = {}
+    with recording(monkeypatch) as sent:
+
+        def call(name: str, do: Callable[[], Any]) -> Any:
+            sent.clear()
+            answer = do()
+            recorded[name] = sorted(sent, key=lambda r: (r["method"], r["path"]))
+            return answer
+
+        client: Any = call("TrainerClient", lambda: TrainerClient(KubernetesBackendConfig(config_file=kubeconfig)))
+        call("list_runtimes", client.list_runtimes)
+        runtime = call("get_runtime", lambda: client.get_runtime("torch-distributed"))
+        function = CustomTrainer(
+            func=train,
+            func_args={"epochs": 3},
+            packages_to_install=["scikit-learn"],
+            num_nodes=2,
+            resources_per_node={"cpu": 1, "memory": "512Mi"},
+            env={"LR": "0.1"},
+        )
+        options = [o.Name("func"), o.Labels({"team": "vision"}), o.Annotations({"note": "first"}), o.ActiveDeadlineSeconds(600)]
+        call("train function", lambda: client.train(runtime=runtime, trainer=function, options=options))
+        container = CustomTrainerContainer(image="mine:1", env={"EXIT": "0", "LOG": "hello"})
+        options = [o.Name("container"), o.TrainerCommand(["python"]), o.TrainerArgs(["-m", "mine"]), patch(o)]
+        call("train container", lambda: client.train(runtime="torch-distributed", trainer=container, options=options))
+        client.wait_for_job_status("func", status={"Running"}, timeout=20, polling_interval=1)
+        client.wait_for_job_status("container", timeout=20, polling_interval=1)
+        assert call("get_job", lambda: client.get_job("container")).status == "Complete"
+        assert {job.name for job in call("list_jobs", client.list_jobs)} == {"func", "container"}
+        assert list(client.get_job_logs("container")) == ["hello"]
+        pod = client.get_job("container").steps[0].pod_name
+        call("get_job_logs", lambda: list(client.get_job_logs("container")))
+        assert call("get_job_logs follow", lambda: list(client.get_job_logs("container", follow=True))) == ["hello"]
+        assert call("get_job_events", lambda: client.get_job_events("container"))
+        call("delete_job", lambda: client.delete_job("func"))
+    return json.loads(json.dumps(recorded).replace(pod, "POD"))  # type: ignore[no-any-return]  # JSON
+
+
+def patch(o: Any) -> Any:
+    pod = o.PodSpecPatch(
+        node_selector={"disk": "ssd"},
+        volumes=[{"name": "scratch", "emptyDir": {}}],
+        containers=[o.ContainerPatch(name="node", volume_mounts=[{"name": "scratch", "mountPath": "/scratch"}])],
+    )
+    job = o.JobTemplatePatch(spec=o.JobSpecPatch(template=o.PodTemplatePatch(spec=pod)))
+    jobset = o.JobSetSpecPatch(replicated_jobs=[o.ReplicatedJobPatch(name="node", template=job)])
+    return o.RuntimePatch(training_runtime_spec=o.TrainingRuntimeSpecPatch(template=o.JobSetTemplatePatch(spec=jobset)))
+
+
+@contextmanager
+def recording(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Obj]]:
+    """Everything that the Kubernetes client sends while the block lasts."""
+    from kubernetes.client.rest import RESTClientObject
+
+    sent: list[Obj] = []
+    original = RESTClientObject.request
+
+    def request(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        said: Obj = {"method": method, "path": "/" + url.split("/", 3)[3]}
+        query = {str(k): str(v) for k, v in kwargs.get("query_params") or ()}
+        if query:
+            said["query"] = query
+        if kwargs.get("body") is not None:
+            said["body"] = kwargs["body"]
+        sent.append(said)
+        return original(self, method, url, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RESTClientObject, "request", request)
+        yield sent
