@@ -1,7 +1,7 @@
 """The bind loop on our API server, in virtual time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from random import Random
 from typing import Any
 
@@ -10,13 +10,15 @@ import pytest
 from lightship import kinds
 from lightship.aio import virtual
 from lightship.aio.clock import LoopClock
+from lightship.aio.streams import closing
 from lightship.apiserver.server import Server
 from lightship.client import Client
 from lightship.control import Manager
 from lightship.kinds import EVENTS, NODES, PODS
-from lightship.meta import conditions, objects
+from lightship.meta import conditions, errors, objects
 from lightship.meta.objects import Obj
-from lightship.meta.rest import DeleteOptions, User
+from lightship.meta.resources import Resource
+from lightship.meta.rest import DeleteOptions, Transport, User, WatchEvent, WatchOptions
 from lightship.scheduler import controller
 from lightship.store import memory
 from tests.client.faults import Faults, FaultyTransport
@@ -73,13 +75,44 @@ class Site:
         return [e["message"] for e in found if e["reason"] == reason]
 
 
-def run(work: Callable[[Site], Coroutine[Any, Any, None]], faults: Faults | None = None) -> None:
+class LateTransport(FaultyTransport):
+    """Loses the answer to the first binding, and tells of pods only while `gate` is open."""
+
+    def __init__(self, inner: Transport) -> None:
+        super().__init__(inner, Faults(Random(0)))
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.lost = asyncio.Event()
+
+    async def watch(self, resource: Resource, namespace: str, options: WatchOptions) -> AsyncIterator[WatchEvent]:
+        async with closing(super().watch(resource, namespace, options)) as events:
+            async for event in events:
+                if resource == PODS:
+                    await self.gate.wait()
+                yield event
+
+    async def create(self, resource: Resource, namespace: str, obj: Obj, **more: Any) -> Obj:
+        if more.get("subresource") == "binding" and not self.lost.is_set():
+            self.gate.clear()
+            await super().create(resource, namespace, obj, **more)
+            self.lost.set()
+            raise errors.unavailable("the answer was lost")
+        return await super().create(resource, namespace, obj, **more)
+
+
+def run(
+    work: Callable[[Site], Coroutine[Any, Any, None]],
+    faults: Faults | None = None,
+    wrap: Callable[[Transport], Transport] | None = None,
+) -> None:
     async def whole() -> None:
         clock, random = LoopClock(), Random(5)
         server = Server(memory(), kinds.BUILTIN, clock=clock, random=random)
         await server.start()
         user = User("system:admin", ("system:masters",))
         transport = server.local(user)
+        if wrap:
+            transport = wrap(transport)
         client = Client(FaultyTransport(transport, faults) if faults else transport)
         manager = Manager(client, clock=clock, random=random, component="default-scheduler")
         manager.add(controller.controller(manager))
@@ -187,3 +220,26 @@ def test_on_a_bad_day_every_pod_is_bound_once(seed: int) -> None:
         assert faults.happened > 0
 
     run(work, faults)
+
+
+def test_a_binding_whose_answer_was_lost_takes_up_room_before_the_cache_shows_it() -> None:
+    late: list[LateTransport] = []
+
+    def wrap(inner: Transport) -> Transport:
+        late.append(LateTransport(inner))
+        return late[0]
+
+    async def work(here: Site) -> None:
+        await here.add("early", requests={"cpu": "2"}, nodeSelector={"zone": "a"})
+        await here.add("plain", requests={"cpu": "2"})
+        await here.add_node("n1", cpu="2")
+        await late[0].lost.wait()
+        await here.client.patch(NODES, "n1", {"metadata": {"labels": {"zone": "a"}}})
+        await here.manager.clock.sleep(5)
+        assert await here.node_of("plain") == "n1"
+        assert await here.node_of("early") == ""
+        late[0].gate.set()
+        await here.manager.clock.sleep(5)
+        assert await here.node_of("early") == "", "the node is full"
+
+    run(work, wrap=wrap)
