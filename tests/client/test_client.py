@@ -72,6 +72,24 @@ def test_a_namespaced_kind_without_namespace_is_refused_before_it_is_sent(backen
     backend.run(scenario)
 
 
+def test_an_empty_name_never_means_all(backend: Backend) -> None:
+    async def scenario(site: Site) -> None:
+        await site.client.create(CONFIG_MAPS, site.config_map("a"))
+        nameless = site.config_map("")
+        for refused in (
+            site.client.delete(CONFIG_MAPS, "", site.namespace),
+            site.client.get(CONFIG_MAPS, "", site.namespace),
+            site.client.patch(CONFIG_MAPS, "", {}, site.namespace),
+            site.client.update(CONFIG_MAPS, nameless),
+            site.client.apply(CONFIG_MAPS, nameless),
+        ):
+            with pytest.raises(StatusError, match="No name is given"):
+                await refused
+        assert await site.client.get_or_none(CONFIG_MAPS, "a", site.namespace) is not None
+
+    backend.run(scenario)
+
+
 def test_delete_of_what_is_gone(backend: Backend) -> None:
     async def scenario(site: Site) -> None:
         assert await site.client.delete(CONFIG_MAPS, "nobody", site.namespace, missing_ok=True) is None

@@ -1,11 +1,14 @@
 """The HTTP transport on good and bad connections. Real sockets on loopback, so real time; nothing here waits longer than it must."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
 
 from lightship import kinds
 from lightship.aio.clock import SystemClock
@@ -46,11 +49,18 @@ async def talking(
             await transport.close()
 
 
-def run(main: Callable[[], Awaitable[None]]) -> None:
-    async def body() -> None:
-        await main()
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"], autouse=True)
+def loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs on both event loops: their transports differ in small ways."""
+    monkeypatch.setattr(sys.modules[__name__], "new_loop", request.param)
 
-    asyncio.run(body())
+
+new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
 
 
 def event(name: str, type: str = "ADDED") -> bytes:

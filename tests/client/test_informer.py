@@ -1,6 +1,5 @@
 """Informers: the local copy is right whatever the server and the way to it do."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
@@ -8,6 +7,7 @@ from random import Random
 import pytest
 
 from lightship import kinds
+from lightship.aio.tasks import background
 from lightship.client.cache import Cache
 from lightship.client.client import Client
 from lightship.client.informer import Informer
@@ -21,13 +21,9 @@ CONFIG_MAPS = kinds.CONFIG_MAPS
 
 @asynccontextmanager
 async def running(cache: Cache) -> AsyncIterator[Cache]:
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(cache.run())
-        try:
-            await cache.wait_synced()
-            yield cache
-        finally:
-            task.cancel()
+    async with background(cache.run()):
+        await cache.wait_synced()
+        yield cache
 
 
 def cache_of(site: Site, client: Client | None = None) -> Cache:
@@ -177,6 +173,22 @@ def test_a_listener_that_fails_costs_the_others_nothing(backend: Backend, caplog
     assert "on_change callback failed" in caplog.text
 
 
+def test_an_index_function_that_fails_leaves_the_object_out(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(site: Site) -> None:
+        cache = cache_of(site)
+        informer = cache.informer(CONFIG_MAPS, namespace=site.namespace, labels="app")
+        informer.add_index("x", lambda obj: [obj["data"]["x"]])
+        async with running(cache):
+            await site.client.create(CONFIG_MAPS, site.config_map("odd", {"y": "1"}, labels={"app": "x"}))
+            good = await site.client.create(CONFIG_MAPS, site.config_map("good", {"x": "1"}, labels={"app": "x"}))
+            await informer.wait_write(objects.key(good), good)
+            assert informer.by_index("x", "1") == [good]
+            assert len(informer) == 2
+
+    backend.run(scenario)
+    assert "index function failed" in caplog.text
+
+
 def test_an_expired_watch_lists_again_and_tells_the_difference(backend: Backend) -> None:
     async def scenario(site: Site) -> None:
         faults = Faults(Random(0))
@@ -229,14 +241,12 @@ def test_a_server_that_is_down_at_first_is_waited_for(backend: Backend, caplog: 
         faults = Faults(Random(0), read=1.0)
         cache = cache_of(site, Client(FaultyTransport(site.transport, faults)))
         informer = cache.informer(CONFIG_MAPS, namespace=site.namespace)
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(cache.run())
+        async with background(cache.run()):
             while faults.happened < 2:
                 await site.clock.sleep(0.01)
             assert not informer.synced
             faults.stop()
             await informer.wait_synced()
-            task.cancel()
 
     backend.run(scenario)
     assert "informer refused, retrying" in caplog.text

@@ -6,12 +6,13 @@ from random import Random
 import pytest
 
 from lightship import kinds
+from lightship.aio.tasks import background
 from lightship.client.client import Client
 from lightship.control import finalizers
 from lightship.control.controller import Controller
 from lightship.control.events import QUEUE, Recorder
 from lightship.control.leader import Election, LeadershipLost, Terms
-from lightship.control.manager import Manager, background
+from lightship.control.manager import Manager
 from lightship.control.outcome import Done, Outcome
 from lightship.control.watch import itself
 from lightship.meta import errors, objects

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from lightship.control.outcome import Done, Outcome, RequeueAfter, Result, Terminal, decide, leaves
+from lightship.control.outcome import Done, Outcome, RequeueAfter, Result, Terminal, decide
 from lightship.meta import errors
 
 CONFLICT = errors.conflict("pods", "a", errors.MODIFIED)
@@ -43,11 +43,6 @@ def test_decide(returned: Outcome | None, raised: BaseException | None, want: Re
 def test_the_error_shown_says_most() -> None:
     assert decide(None, ExceptionGroup("", [ExceptionGroup("", [DOWN])])).error is DOWN
     assert decide(None, ExceptionGroup("", [CONFLICT, TERMINAL])).error is TERMINAL
-
-
-def test_leaves_of_nested_groups() -> None:
-    assert leaves(ExceptionGroup("", [BUG, ExceptionGroup("", [DOWN, CONFLICT])])) == [BUG, DOWN, CONFLICT]
-    assert leaves(BUG) == [BUG]
 
 
 def test_terminal_says_reason_and_message() -> None:

@@ -1,11 +1,11 @@
 """A toy controller: a ConfigMap with `data.replicas` wants that many child ConfigMaps. And ways to wait for what it does."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
 
 from lightship import kinds
+from lightship.aio.tasks import background
 from lightship.client.cache import Cache
 from lightship.client.client import Client
 from lightship.client.informer import Informer
@@ -86,13 +86,9 @@ async def observer(site: Site, labels: str) -> AsyncIterator[Informer]:
     """The truth, seen through a transport that nobody disturbs."""
     cache = Cache(site.client, clock=site.clock, random=Random(0))
     informer = cache.informer(CONFIG_MAPS, namespace=site.namespace, labels=labels)
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(cache.run())
-        try:
-            await informer.wait_synced()
-            yield informer
-        finally:
-            task.cancel()
+    async with background(cache.run()):
+        await informer.wait_synced()
+        yield informer
 
 
 async def until(site: Site, condition: Callable[[], bool]) -> None:

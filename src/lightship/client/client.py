@@ -50,7 +50,7 @@ class Client:
         return Client(self.transport, manager=self.manager, on_write=on_write)
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> Obj:
-        return await self.transport.get(resource, _scope(resource, namespace), name)
+        return await self.transport.get(resource, _scope(resource, namespace), _named(resource, name))
 
     async def get_or_none(self, resource: Resource, name: str, namespace: str = "") -> Obj | None:
         """The object, or None where there is none."""
@@ -105,7 +105,7 @@ class Client:
         return await self._update(resource, obj, "status")
 
     async def _update(self, resource: Resource, obj: Obj, subresource: str) -> Obj:
-        namespace, name = _scope(resource, objects.namespace(obj)), objects.name(obj)
+        namespace, name = _scope(resource, objects.namespace(obj)), _named(resource, objects.name(obj))
         answer = await self.transport.update(resource, namespace, name, obj, subresource=subresource, options=self._options)
         return self._wrote(resource, namespace, answer)
 
@@ -120,7 +120,9 @@ class Client:
         subresource: str = "",
     ) -> Obj:
         namespace = _scope(resource, namespace)
-        answer = await self.transport.patch(resource, namespace, name, patch, type=type, subresource=subresource, options=self._options)
+        answer = await self.transport.patch(
+            resource, namespace, _named(resource, name), patch, type=type, subresource=subresource, options=self._options
+        )
         return self._wrote(resource, namespace, answer)
 
     async def patch_status(self, resource: Resource, old: Obj, status: Obj) -> Obj:
@@ -163,7 +165,7 @@ class Client:
         """The deleted (or now terminating) object or a `Status`; None when it was gone already and `missing_ok`."""
         namespace = _scope(resource, namespace)
         try:
-            answer = await self.transport.delete(resource, namespace, name, options)
+            answer = await self.transport.delete(resource, namespace, _named(resource, name), options)
         except errors.StatusError as error:
             if missing_ok and errors.is_not_found(error):
                 return None
@@ -181,10 +183,12 @@ class Client:
     async def create_subresource(self, resource: Resource, name: str, namespace: str, subresource: str, body: Obj) -> Obj:
         """POST to a subresource that takes one: `binding`, `eviction`, `token`."""
         namespace = _scope(resource, namespace)
-        return await self.transport.create(resource, namespace, body, name=name, subresource=subresource, options=self._options)
+        return await self.transport.create(
+            resource, namespace, body, name=_named(resource, name), subresource=subresource, options=self._options
+        )
 
     async def get_subresource(self, resource: Resource, name: str, namespace: str, subresource: str) -> Obj:
-        return await self.transport.get(resource, _scope(resource, namespace), name, subresource=subresource)
+        return await self.transport.get(resource, _scope(resource, namespace), _named(resource, name), subresource=subresource)
 
     def logs(self, namespace: str, pod: str, options: LogOptions = _LOGS) -> AsyncIterator[bytes]:
         """Chunks of a container's log as they come."""
@@ -209,3 +213,10 @@ def _scope(resource: Resource, namespace: str) -> str:
     if not namespace:
         raise errors.bad_request(f"{resource.plural} live in a namespace and none is given: set metadata.namespace or pass namespace=")
     return namespace
+
+
+def _named(resource: Resource, name: str) -> str:
+    """The name, which must not be empty: the path without one is that of all objects, and a DELETE there deletes them all."""
+    if not name:
+        raise errors.bad_request(f"which of the {resource.plural}? No name is given: set metadata.name")
+    return name

@@ -238,14 +238,21 @@ class Informer:
     def _index(self, name: str, key: Key, old: Obj | None, new: Obj | None) -> None:
         function, values = self._indexes[name]
         if old is not None:
-            for value in function(old):
+            for value in self._values(name, function, old):
                 entries = values.get(value, {})
                 entries.pop(key, None)
                 if not entries:
                     values.pop(value, None)
         if new is not None:
-            for value in function(new):
+            for value in self._values(name, function, new):
                 values.setdefault(value, {})[key] = new
+
+    def _values(self, name: str, function: IndexFunction, obj: Obj) -> tuple[str, ...]:
+        try:
+            return tuple(function(obj))
+        except Exception:  # an odd object is in no index, but must not stop the informer
+            log.exception("index function failed resource=%r index=%s key=%s", self.resource, name, objects.key(obj))
+            return ()
 
     def _call(self, callback: OnChange, key: Key, old: Obj | None, new: Obj | None) -> None:
         try:

@@ -5,19 +5,18 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any
 
 from lightship.aio.clock import Clock, SystemClock
+from lightship.aio.tasks import background
 from lightship.client.cache import Cache
 from lightship.client.client import Client
 from lightship.control import tracking
 from lightship.control.controller import Controller
 from lightship.control.events import Recorder
 from lightship.control.leader import Election
-from lightship.control.outcome import leaves
 
 
 class Manager:
@@ -88,21 +87,4 @@ class Manager:
         return {controller.name: controller.statistics() for controller in self.controllers}
 
 
-@asynccontextmanager
-async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
-    """Run `work` beside the block and cancel it at its end; if it fails first, the block is cancelled and the failure raised.
-
-    A single failure, of the block or of `work`, is raised as it is and not in a group.
-    """
-    try:
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(work)
-            try:
-                yield task
-            finally:
-                task.cancel()
-    except BaseExceptionGroup as failed:
-        causes = leaves(failed)
-        if len(causes) > 1:
-            raise
-        raise causes[0] from None
+__all__ = ["Manager", "background"]

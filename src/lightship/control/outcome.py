@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
+from lightship.aio.tasks import leaves
 from lightship.meta.errors import StatusError
 
 
@@ -76,10 +77,3 @@ def decide(returned: Outcome | None, raised: BaseException | None) -> Decision:
         return Decision(Result.CONFLICT, error=causes[0])
     surprise = next((cause for cause in causes if not isinstance(cause, StatusError)), None)
     return Decision(Result.RETRY, error=raised if surprise else causes[0], traceback=surprise is not None)
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    """The exceptions inside a (nested) group, or the one that it is: task groups wrap even a single conflict."""
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
-    return [error]
