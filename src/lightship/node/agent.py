@@ -73,6 +73,7 @@ class Agent:
         self._logs = Logs(self._source, manager.clock, self._files)
         self._workers: dict[str, PodWorker] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._ready = asyncio.Event()
         settings.data.mkdir(parents=True, exist_ok=True)
         self._machine = nodestatus.look(settings.data)
         identity = Identity(name=settings.name, address=settings.address, runtime=runtime.kind, runtime_reason=settings.runtime_reason)
@@ -118,14 +119,15 @@ class Agent:
                     await informer.wait_synced()
                 self._remove_orphans()
                 self._listen()
+                self._ready.set()
                 await self._heartbeat.run()
             finally:
                 self._group = None
                 self._files.close()
 
     async def wait_ready(self) -> None:
-        """Wait until pods of this node are seen."""
-        await self._pods.wait_synced()
+        """Wait until the Node is Ready and its pods are looked after."""
+        await self._ready.wait()
 
     async def logs(self, namespace: str, pod: str, uid: str, options: LogOptions) -> AsyncIterator[bytes]:
         """See `meta.rest.NodeConnection`."""

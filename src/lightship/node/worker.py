@@ -177,7 +177,9 @@ class PodWorker:
     async def _round(self) -> None:
         self._wake.clear()
         plan = sync.decide(self.pod, self.state, self._node.clock.now())
-        instructions = [i for i in plan.instructions if not (isinstance(i, sync.FinishDeletion) and self._deletion_sent)]
+        # Once the API was told, there is nothing to finish before the object is gone (a finalizer may hold it).
+        told = self._deletion_sent and not self.state.removed
+        instructions = [i for i in plan.instructions if not (told and isinstance(i, sync.FinishDeletion))]
         for instruction in instructions:
             await self._perform(instruction)
         if instructions or self._finished:
@@ -376,6 +378,8 @@ class PodWorker:
     def _cannot_start(self, name: str, container_id: str, error: ContainerError) -> None:
         if error.reason == "SandboxGone":
             self.state.sandbox_removed()
+            # Not at once: a sandbox that dies as often as it is made must not keep this machine busy.
+            self.state.sandbox_problem = again(None, error.reason, error.message, self._node.clock.now())
             self._event("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
         elif error.reason == "CreateContainerError":
             self._cannot_create(name, error.reason, error.message)

@@ -1,0 +1,364 @@
+"""The agent on our own API server: what it does with pods, and what it tells of them. The runtime only pretends."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from lightship import kinds
+from lightship.aio import virtual
+from lightship.meta import conditions, objects
+from lightship.meta.errors import StatusError
+from lightship.meta.objects import Obj
+from lightship.meta.rest import DeleteOptions
+from lightship.node.environments import BuildError
+from lightship.node.runtime import ContainerError
+
+from . import site
+from .make import container, pod
+from .site import Site, waiting
+
+
+def test_a_pod_from_creation_to_success() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(
+            pod(container(env=[{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]), restartPolicy="Never")
+        )
+        running = await s.until_phase("Running")
+        status = running["status"]
+        assert (status["podIP"], status["hostIP"], status["qosClass"]) == ("10.244.0.2", "192.0.2.1", "BestEffort")
+        assert conditions.is_true(running, "Ready")
+        spec = s.runtime.spec("main")
+        assert spec.env["IP"] == "10.244.0.2"
+        assert spec.env["HOSTNAME"] == "p"
+        assert spec.env["PATH"].split(":")[1] == "/env/bin"
+        assert spec.argv == ["true"]
+        s.runtime.end("main", 0)
+        ended = await s.until_phase("Succeeded")
+        assert ended["status"]["containerStatuses"][0]["state"]["terminated"]["reason"] == "Completed"
+        assert conditions.get(ended, "Ready")["reason"] == "PodCompleted"  # type: ignore[index]  # a pod has it
+        assert s.runtime.sandboxes == {}
+        assert [reason for reason, _ in await s.events()] == ["Pulled", "Created", "Started"]
+
+    site.run(scenario)
+
+
+def test_a_failed_pod_tells_code_and_message() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod(container(terminationMessagePolicy="FallbackToLogsOnError"), container("b"), restartPolicy="Never"))
+        await s.until_phase("Running")
+        leave_message(s, "b", "I broke")
+        s.runtime.end("main", 3, log=["Traceback", "ValueError"])
+        s.runtime.end("b", 1)
+        a, b = (await s.until_phase("Failed"))["status"]["containerStatuses"]
+        assert a["state"]["terminated"]["message"] == "Traceback\nValueError\n"
+        assert b["state"]["terminated"] | {"exitCode": 1, "message": "I broke", "reason": "Error"} == b["state"]["terminated"]
+
+    site.run(scenario)
+
+
+def leave_message(s: Site, name: str, text: str) -> None:
+    source = next(m.source for m in s.runtime.spec(name).mounts if m.target == "/dev/termination-log")
+    Path(source).write_text(text)
+
+
+def test_crash_loop_with_events() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod())
+        await s.until_phase("Running")
+        s.runtime.end("main", 1)
+        await s.until(lambda p: p["status"]["containerStatuses"][0]["restartCount"] == 1)
+        s.runtime.end("main", 1)
+        began = s.clock.monotonic()
+        looping = await s.until_waiting("CrashLoopBackOff")
+        assert looping["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 1
+        assert looping["status"]["phase"] == "Running"
+        await s.until(lambda p: p["status"]["containerStatuses"][0]["restartCount"] == 2)
+        assert s.clock.monotonic() - began == pytest.approx(10, abs=0.1)
+        uid = objects.uid(looping)
+        assert ("BackOff", f"Back-off restarting failed container main in pod p_default({uid})") in await s.events()
+
+    site.run(scenario)
+
+
+def test_deletion_gives_grace_then_kills_then_the_object_goes() -> None:
+    async def scenario(s: Site) -> None:
+        s.runtime.stubborn = True
+        await s.run_pod(pod(terminationGracePeriodSeconds=7))
+        await s.until_phase("Running")
+        began = s.clock.monotonic()
+        await s.client.delete(kinds.PODS, "p", "default")
+        await s.until_gone()
+        assert s.clock.monotonic() - began == pytest.approx(7, abs=0.1)
+        assert s.runtime.signals == [("main", 15), ("main", 9)]
+        assert ("Killing", "Stopping container main") in await s.events()
+        await s.clock.sleep(1)
+        assert list((s.data / "pods").iterdir()) == []
+
+    site.run(scenario)
+
+
+def test_forced_deletion_ends_the_containers_too() -> None:
+    async def scenario(s: Site) -> None:
+        s.runtime.stubborn = True
+        await s.run_pod(pod())
+        await s.until_phase("Running")
+        await s.client.delete(kinds.PODS, "p", "default", DeleteOptions(grace_period_seconds=0))
+        await s.until_gone()
+        await s.clock.sleep(2)
+        assert s.runtime.signals == [("main", 15), ("main", 9)]
+        assert s.runtime.sandboxes == {}
+
+    site.run(scenario)
+
+
+def test_a_pod_of_the_same_name_right_after() -> None:
+    async def scenario(s: Site) -> None:
+        first = await s.run_pod(pod())
+        await s.until_phase("Running")
+        await s.client.delete(kinds.PODS, "p", "default", DeleteOptions(grace_period_seconds=0))
+        second = await s.run_pod(pod())
+        await s.until(lambda p: objects.uid(p) == objects.uid(second) and p["status"]["phase"] == "Running")
+        await s.clock.sleep(3)
+        assert [c.sandbox_id for c in s.runtime.containers.values()] == [objects.uid(second)]
+        assert objects.uid(first) not in s.runtime.sandboxes
+
+    site.run(scenario)
+
+
+def test_a_deleted_pod_with_a_finalizer_stays_until_it_is_taken_away() -> None:
+    async def scenario(s: Site) -> None:
+        wanted = await s.run_pod(pod())
+        await s.until_phase("Running")
+        await s.client.patch(kinds.PODS, "p", {"metadata": {"finalizers": ["example.com/x"]}}, "default")
+        await s.client.delete(kinds.PODS, "p", "default")
+        ended = await s.until_phase("Failed")
+        assert objects.uid(ended) == objects.uid(wanted)
+        await s.clock.sleep(100)
+        await s.client.patch(kinds.PODS, "p", {"metadata": {"finalizers": None}}, "default")
+        await s.until_gone()
+
+    site.run(scenario)
+
+
+def test_a_missing_config_map_waits_and_goes_on_when_it_comes() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(
+            pod(container(envFrom=[{"configMapRef": {"name": "cm"}}]), volumes=[{"name": "v", "secret": {"secretName": "sec"}}])
+        )
+        await s.clock.sleep(100)
+        assert waiting(await s.until_phase("Pending")) == {"reason": "ContainerCreating"}
+        message = 'MountVolume.SetUp failed for volume "v" : secret "sec" not found'
+        assert ("FailedMount", message) in await s.events()
+        await s.client.create(kinds.SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "sec", "namespace": "default"}})
+        found = await s.until_waiting("CreateContainerConfigError")
+        assert waiting(found)["message"] == 'configmap "cm" not found'
+        began = s.clock.monotonic()
+        await s.client.create(kinds.CONFIG_MAPS, config_map({"color": "blue"}))
+        await s.until_phase("Running")
+        assert s.clock.monotonic() - began < 0.1, "news of the ConfigMap wakes the pod, not a timer"
+        assert s.runtime.spec("main").env["color"] == "blue"
+        assert ("Failed", 'Error: configmap "cm" not found') in await s.events()
+
+    site.run(scenario)
+
+
+def config_map(data: dict[str, str]) -> Obj:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cm", "namespace": "default"}, "data": data}
+
+
+def test_mounted_config_maps_and_labels_are_kept_up_to_date() -> None:
+    async def scenario(s: Site) -> None:
+        labels = {"downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}}
+        await s.client.create(kinds.CONFIG_MAPS, config_map({"a": "1"}))
+        mounts = [{"name": "v", "mountPath": "/etc/v"}, {"name": "w", "mountPath": "/etc/w"}]
+        volumes = [{"name": "v", "configMap": {"name": "cm"}}, {"name": "w", **labels}]
+        await s.run_pod(pod(container(volumeMounts=mounts), volumes=volumes, meta={"labels": {"x": "1"}}))
+        await s.until_phase("Running")
+        v, w = (Path(m.source) for m in s.runtime.spec("main").mounts[:2])
+        assert ((v / "a").read_text(), (w / "labels").read_text()) == ("1", 'x="1"')
+        await s.client.patch(kinds.CONFIG_MAPS, "cm", {"data": {"a": "2", "b": "3"}}, "default")
+        await s.client.patch(kinds.PODS, "p", {"metadata": {"labels": {"x": "2"}}}, "default")
+        await s.clock.sleep(1)
+        assert ((v / "a").read_text(), (v / "b").read_text(), (w / "labels").read_text()) == ("2", "3", 'x="2"')
+
+    site.run(scenario)
+
+
+def test_an_unknown_image() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod(container(image="acme/x")))
+        found = await s.until_waiting("ErrImagePull")
+        want = 'no environment is mapped to image "acme/x"; map it: lightship images map "acme/x" --packages ...'
+        assert waiting(found)["message"] == want
+        found = await s.until_waiting("ImagePullBackOff")
+        assert waiting(found)["message"] == f'Back-off pulling image "acme/x": ErrImagePull: {want}'
+        with pytest.raises(StatusError, match="is waiting to start: trying and failing to pull image") as raised:
+            await s.logs()
+        assert raised.value.code == 400
+        (s.data / "images.json").write_text('[{"pattern": "acme/*", "packages": ["six"]}]')
+        await s.until_phase("Running")
+        told = await s.events()
+        assert told[:2] == [("Failed", f'Failed to pull image "acme/x": {want}'), ("Failed", "Error: ErrImagePull")]
+        assert ("BackOff", 'Back-off pulling image "acme/x"') in told
+
+    site.run(scenario)
+
+
+def test_an_environment_that_cannot_be_built() -> None:
+    async def scenario(s: Site) -> None:
+        s.builder.error = BuildError("uv ended with 1: no such package")
+        await s.run_pod(pod())
+        found = await s.until_waiting("ErrImagePull")
+        assert waiting(found)["message"].endswith("could not be made: uv ended with 1: no such package")
+
+    site.run(scenario)
+
+
+def test_a_program_that_is_not_there() -> None:
+    async def scenario(s: Site) -> None:
+        s.runtime.refuse_container = ContainerError("StartError", 'exec "nope": executable file not found in $PATH', 127)
+        await s.run_pod(pod(restartPolicy="Never"))
+        ended = (await s.until_phase("Failed"))["status"]["containerStatuses"][0]["state"]["terminated"]
+        assert (ended["exitCode"], ended["reason"]) == (127, "StartError")
+        assert ("Failed", 'Error: exec "nope": executable file not found in $PATH') in await s.events()
+
+    site.run(scenario)
+
+
+def test_a_sandbox_that_is_gone_is_made_again() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod())
+        before = await s.until_phase("Running")
+        s.runtime.refuse_container = ContainerError("SandboxGone", "gone")
+        await s.runtime.remove_sandbox(objects.uid(before))
+        s.runtime.end("main", 137, 9)
+        await s.clock.sleep(5)
+        s.runtime.refuse_container = None
+        await s.until(lambda p: p["status"]["containerStatuses"][0]["restartCount"] == 1)
+        assert objects.uid(before) in s.runtime.sandboxes
+
+    site.run(scenario)
+
+
+def test_a_sandbox_that_cannot_be_made_is_tried_again() -> None:
+    async def scenario(s: Site) -> None:
+        s.runtime.refuse_sandbox = "no namespaces left"
+        await s.run_pod(pod())
+        await s.clock.sleep(60)
+        assert ("FailedCreatePodSandBox", "Failed to create pod sandbox: no namespaces left") in await s.events()
+        s.runtime.refuse_sandbox = ""
+        await s.until_phase("Running")
+
+    site.run(scenario)
+
+
+def test_logs_through_the_server() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod(restartPolicy="OnFailure"))
+        await s.until_phase("Running")
+        s.runtime.end("main", 1, log=["first", "run"])
+        await s.until(lambda p: p["status"]["containerStatuses"][0]["restartCount"] == 1)
+        s.runtime.write("main", "second")
+        assert await s.logs() == "second\n"
+        assert await s.logs(previous=True, tail_lines=1) == "run\n"
+        following = asyncio.create_task(s.logs(follow=True))
+        await s.clock.sleep(1)
+        s.runtime.end("main", 0, log=["last"])
+        assert await following == "second\nlast\n"
+
+    site.run(scenario)
+
+
+def test_active_deadline() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod(activeDeadlineSeconds=30, restartPolicy="Never"))
+        failed = await s.until_phase("Failed")
+        assert failed["status"]["reason"] == "DeadlineExceeded"
+        assert 30 <= s.clock.monotonic() < 32
+
+    site.run(scenario)
+
+
+def test_init_containers_before_the_main_one() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod(inits=[container("init")]))
+        found = await s.until(lambda p: "running" in p["status"].get("initContainerStatuses", [{"state": {}}])[0]["state"])
+        assert waiting(found) == {"reason": "PodInitializing"}
+        assert found["status"]["phase"] == "Pending"
+        s.runtime.end("init", 0)
+        running = await s.until_phase("Running")
+        assert running["status"]["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 0
+        assert [c.name for c in s.runtime.started] == ["init", "main"]
+
+    site.run(scenario)
+
+
+# the node itself --------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_node_and_its_lease() -> None:
+    async def scenario(s: Site) -> None:
+        node = await s.client.get(kinds.NODES, "n1")
+        assert conditions.is_true(node, "Ready")
+        assert objects.labels(node)["kubernetes.io/hostname"] == "n1"
+        assert objects.annotations(node)["lightship.dev/runtime"] == "sandbox"
+        assert node["status"]["capacity"]["pods"] == "110"
+        assert {"cpu", "memory", "ephemeral-storage"} <= set(node["status"]["allocatable"])
+        await s.clock.sleep(35)
+        first = (await s.client.get(kinds.LEASES, "n1", "kube-node-lease"))["spec"]
+        await s.clock.sleep(10)
+        second = (await s.client.get(kinds.LEASES, "n1", "kube-node-lease"))["spec"]
+        assert first["renewTime"] < second["renewTime"]
+        assert second["holderIdentity"] == "n1"
+        assert objects.revision(await s.client.get(kinds.NODES, "n1")) == objects.revision(node), "liveness costs no write of the node"
+
+    site.run(scenario)
+
+
+def test_a_deleted_node_comes_back() -> None:
+    async def scenario(s: Site) -> None:
+        before = await s.client.get(kinds.NODES, "n1")
+        await s.client.delete(kinds.NODES, "n1")
+        await s.clock.sleep(25)
+        assert objects.uid(await s.client.get(kinds.NODES, "n1")) != objects.uid(before)
+
+    site.run(scenario)
+
+
+def test_after_a_restart_of_the_agent(tmp_path: Path) -> None:
+    """Processes do not survive the agent: what may restart does, what may not has failed, orphans are swept away."""
+
+    async def scenario() -> None:
+        server = site.make_server({})
+        async with site.site(server, tmp_path) as s:
+            await s.run_pod(pod(), name="again")
+            await s.run_pod(pod(restartPolicy="Never"), name="once")
+            await s.run_pod(pod(), name="deleted")
+            for name in ("again", "once", "deleted"):
+                await s.until_phase("Running", name)
+        (tmp_path / "pods" / "default_orphan_1234").mkdir()
+        async with site.site(server, tmp_path) as s:
+            again = await s.until(lambda p: p["status"]["containerStatuses"][0]["restartCount"] == 1, "again")
+            last = again["status"]["containerStatuses"][0]["lastState"]["terminated"]
+            assert (last["exitCode"], last["reason"]) == (137, "ContainerStatusUnknown")
+            once = await s.until_phase("Failed", "once")
+            assert once["status"]["reason"] == "NodeRestart"
+            await s.client.delete(kinds.PODS, "deleted", "default")
+            await s.until_gone("deleted")
+            await s.clock.sleep(1)
+            assert sorted(p.name.split("_")[1] for p in (tmp_path / "pods").iterdir()) == ["again", "once"]
+
+    virtual.run(scenario())
+
+
+def test_an_idle_node_does_next_to_nothing() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod())
+        running = await s.until_phase("Running")
+        await s.clock.sleep(1000)
+        now = s.pods.get(objects.key(running))
+        assert now is not None
+        assert objects.revision(now) == objects.revision(running), "nothing changed, nothing was written"
+
+    site.run(scenario)
