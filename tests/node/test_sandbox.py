@@ -158,6 +158,16 @@ class TestSandboxRuntime(RuntimeContract):
 
         self.drive(tmp_path, story)
 
+    def test_nothing_is_inherited(self, tmp_path: Path) -> None:
+        async def story(w: World) -> None:
+            await w.pod()
+            _, text = await w.sh("echo /proc/$$/fd/*; readlink /proc/self/fd/0; umask; grep SigIgn /proc/self/status")
+            fds, stdin, *rest = text.splitlines()
+            assert [fd.rsplit("/")[-1] for fd in fds.split()] == ["0", "1", "2"]
+            assert (stdin, *rest) == ("/dev/null", "0022", "SigIgn:\t0000000000000000")
+
+        self.drive(tmp_path, story)
+
     def test_another_user_is_that_user(self, tmp_path: Path) -> None:
         async def story(w: World) -> None:
             await w.pod()

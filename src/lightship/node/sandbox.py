@@ -349,6 +349,7 @@ def _furnish(spec: SandboxSpec, address: str) -> None:
     where = layout.places(spec)
     for path in (where.root, where.shm, where.etc):
         path.mkdir(parents=True, exist_ok=True)
+    where.base.chmod(0o700)  # a pod of root's may leave set-uid programs there: nobody else shall reach them
     name = layout.hostname(spec)
     (where.etc / "hosts").write_text(network.hosts_file(address, name, spec.hosts))
     (where.etc / "hostname").write_text(name + "\n")

@@ -19,6 +19,7 @@ _NOT_FOUND, _NOT_EXECUTABLE, _FAILED = 127, 126, 128
 def run(spec: dict[str, Any], stdout: int, stderr: int, status: socket.socket) -> NoReturn:
     """Become the program of `spec` (see `node.layout.container`)."""
     try:
+        _close_all_but({0, 1, 2, stdout, stderr, status.fileno()})
         wire.send(status, {})  # the packet's credentials tell the other side our process id
         _prepare(spec, stdout, stderr)
         wire.send(status, _execute(spec["argv"], spec["env"]))
@@ -26,6 +27,16 @@ def run(spec: dict[str, Any], stdout: int, stderr: int, status: socket.socket) -
         wire.send(status, {"reason": "CreateContainerError", "message": linux.explain(error), "code": _FAILED})
     finally:
         os._exit(_FAILED)
+
+
+def _close_all_but(kept: set[int]) -> None:
+    """Let go of what belongs to the init, before we are one of those that it must be safe from."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in kept:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the one that listed the directory
 
 
 def _prepare(spec: dict[str, Any], stdout: int, stderr: int) -> None:

@@ -24,6 +24,7 @@ def main(fd: int) -> NoReturn:
     control = socket.socket(fileno=fd)
     control.set_inheritable(False)
     try:
+        linux.forget_keys()
         linux.unshare(_NAMESPACES)
         wire.send(control, {"event": "unshared"})
         packet = wire.receive(control)
@@ -75,6 +76,7 @@ class Launcher:
                 linux.unshare(linux.NEW_PID)
                 if os.fork() == 0:
                     self._control.close()
+                    os.close(self._own_processes)
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     init.run(spec, answers)
             except OSError as error:

@@ -34,8 +34,9 @@ _MOUNT_ATTR_RDONLY = 1
 _SYS_MOUNT_SETATTR = 442
 # glibc has no wrapper; the number is the generic one everywhere but on the oldest ports.
 _SYS_PIVOT_ROOT = {"x86_64": 155, "i686": 217, "armv7l": 218, "ppc64le": 203, "s390x": 217}
+_SYS_KEYCTL = {"x86_64": 250, "i686": 288, "armv7l": 311, "ppc64le": 271, "s390x": 280}
+_KEYCTL_JOIN_SESSION_KEYRING = 1
 
-_PR_SET_PDEATHSIG = 1
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
@@ -135,8 +136,10 @@ def set_hostname(name: str) -> None:
     _check(_libc().sethostname(encoded, len(encoded)), f"sethostname {name}")
 
 
-def die_with_parent(signum: int) -> None:
-    _check(_libc().prctl(_PR_SET_PDEATHSIG, signum, 0, 0, 0), "prctl PDEATHSIG")
+def forget_keys() -> None:
+    """Leave the kernel keys of the user's session (tickets, disk keys) for an empty ring. A kernel without keys is as good."""
+    number = _SYS_KEYCTL.get(os.uname().machine, 219)
+    _libc().syscall(number, _KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
 def forbid_new_privileges() -> None:
