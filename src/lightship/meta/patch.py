@@ -9,6 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from lightship.meta.objects import Obj, copy
+from lightship.meta.strategic import strategic_merge
+
+__all__ = ["MAX_JSON_PATCH_OPERATIONS", "PatchFailed", "diff_merge", "json_patch", "merge_patch", "same", "strategic_merge"]
 
 MAX_JSON_PATCH_OPERATIONS = 10_000
 """The real server refuses longer JSON patches."""
