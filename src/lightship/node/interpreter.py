@@ -4,11 +4,11 @@
 is satisfied by any 2.13. Knows no image and no pod.
 """
 
+import os
 import re
 import sys
 import sysconfig
 from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,9 @@ SOURCE_ROOT = Path(__file__).resolve().parents[2]
 """Where this package itself is imported from; elsewhere than the interpreter's packages when it is installed editable."""
 
 _REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?:(==|>=|~=)\s*([0-9][^\s,;]*))?\s*$")
+
+_INFO = re.compile(r"^([A-Za-z0-9._]+)-([^-]+)\.(?:dist|egg)-info$")
+"""Contract: PEP 376 and 427, `<name>-<version>.dist-info` with dashes of the name escaped."""
 
 
 class Interpreter(msgspec.Struct, frozen=True):
@@ -38,14 +41,15 @@ class Interpreter(msgspec.Struct, frozen=True):
             found.add(SOURCE_ROOT)
         return sorted(found)
 
-    def versions(self) -> dict[str, str]:
-        """Distribution → version of everything installed."""
-        found: dict[str, str] = {}
-        for distribution in metadata.distributions(path=[str(p) for p in self.packages]):
-            name = distribution.metadata["Name"]
-            if name:
-                found.setdefault(canonical(name), distribution.version)
-        return found
+    def version(self, name: str) -> str | None:
+        """The installed version of a distribution. Read from names of folders: asking `importlib.metadata` costs a start 10 ms."""
+        wanted = canonical(name)
+        for place in self.packages:
+            for entry in _entries(place):
+                match = _INFO.match(entry)
+                if match and canonical(match[1]) == wanted:
+                    return match[2]
+        return None
 
     def satisfies(self, requirements: Iterable[str]) -> bool:
         """Are all requirements installed, at least in the asked-for major and minor version?"""
@@ -56,9 +60,8 @@ class Interpreter(msgspec.Struct, frozen=True):
         if match is None:
             return False
         name, operator, version = match.groups()
-        # One lookup instead of reading the metadata of every package there is.
-        distribution = next(iter(metadata.distributions(name=name, path=[str(p) for p in self.packages])), None)
-        return distribution is not None and (operator is None or _fits(distribution.version, operator, version))
+        installed = self.version(name)
+        return installed is not None and (operator is None or _fits(installed, operator, version))
 
 
 def running() -> Interpreter:
@@ -79,6 +82,13 @@ def canonical(name: str) -> str:
 def _site_directories(prefix: str) -> tuple[Path, ...]:
     places = {sysconfig.get_path(kind, vars={"base": prefix, "platbase": prefix}) for kind in ("purelib", "platlib")}
     return tuple(sorted(Path(place) for place in places))
+
+
+def _entries(place: Path) -> list[str]:
+    try:
+        return os.listdir(place)
+    except OSError:
+        return []
 
 
 def _fits(installed: str, operator: str, wanted: str) -> bool:
