@@ -57,6 +57,18 @@ def test_creating_and_deleting_a_definition() -> None:
     run(test)
 
 
+def test_deleting_the_definition_of_a_capability_removes_its_instances() -> None:
+    async def test(site: Site) -> None:
+        await site.create(GADGETS, {"metadata": {"name": "g"}, "spec": {"size": 1}})
+        await site.delete(CRDS, "gadgets.example.com", "")
+        assert await site.gone(CRDS, "gadgets.example.com", "")
+        assert not site.store.list("example.com/gadgets/").records
+        with refused(404, "NotFound"):
+            await site.listing(GADGETS)
+
+    run(test, extra=[GADGETS])
+
+
 def test_a_definition_waits_for_instances_with_finalizers() -> None:
     async def test(site: Site) -> None:
         await site.create(CRDS, definition(), "")
@@ -118,11 +130,11 @@ def test_a_definition_must_make_sense() -> None:
         v1 = definition()["spec"]["versions"][0]
         with refused(422, "Invalid", "must have exactly one version marked as storage version"):
             await site.create(CRDS, definition(v1, {**v1, "name": "v2"}), "")
-        with refused(422, "Invalid", "schemas are required"):
+        with refused(422, "Invalid", "spec.versions[0].schema.openAPIV3Schema: Required value"):
             await site.create(CRDS, definition({"name": "v1", "served": True, "storage": True}), "")
-        clash = definition(group="batch", names={"plural": "jobs", "kind": "Job"})
-        clash["metadata"]["name"] = "jobs.batch"
-        with refused(422, "Invalid", "jobs of batch/v1 are served by this server itself"):
+        clash = definition(group="coordination.k8s.io", names={"plural": "leases", "kind": "Lease"})
+        clash["metadata"]["name"] = "leases.coordination.k8s.io"
+        with refused(422, "Invalid", "leases of coordination.k8s.io/v1 are served by this server itself"):
             await site.create(CRDS, clash, "")
         assert site.server.resources.find("stable.example.com", "v1", "foos") is None
 

@@ -6,7 +6,7 @@ discovery walks it. Knows no objects.
 
 from collections.abc import Callable, Iterable, Iterator
 
-from lightship.apiserver.served import Served
+from lightship.apiserver.served import Rule, Served
 from lightship.meta.admission import Admission
 from lightship.meta.objects import GVK, Obj
 from lightship.meta.resources import Resource
@@ -18,7 +18,7 @@ class Catalogue:
     def __init__(self, definitions: Callable[[], Obj]) -> None:
         self._definitions = definitions
         self._served: dict[tuple[str, str, str], Served] = {}
-        self._admission: list[Admission] = []
+        self._admission: list[Rule] = []
         self.generation = 0
 
     def __iter__(self) -> Iterator[Resource]:
@@ -66,8 +66,11 @@ class Catalogue:
             if self._served.pop(resource.identity, None):
                 self.generation += 1
 
-    def admit(self, admission: Iterable[Admission]) -> None:
-        """Append admission rules; they run in the order in which they came."""
-        self._admission.extend(admission)
+    def admit(self, admission: Iterable[Admission], *, complete: bool = False) -> None:
+        """Append admission rules; they run in the order in which they came.
+
+        `complete`: what they add needs no defaults, so that those need not be filled in twice.
+        """
+        self._admission.extend(Rule(a, complete) for a in admission)
         for served in self._served.values():
             served.admit(self._admission)

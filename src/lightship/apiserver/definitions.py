@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lightship.apiserver.core import Core
 from lightship.apiserver.crd_objects import custom_resources, definition_name, definition_of
-from lightship.apiserver.deletion import Deleter
+from lightship.apiserver.deletion import CLEANUP, DEFINITIONS, Deleter
 from lightship.apiserver.requests import Request
 from lightship.apiserver.writing import encoder
 from lightship.meta import conditions, errors
@@ -21,9 +21,6 @@ from lightship.meta.resources import Resource
 from lightship.meta.rest import DeleteOptions, User
 from lightship.store import Delete, Put, Record, RevisionMismatch
 
-BUCKET = "apiextensions.k8s.io/customresourcedefinitions"
-CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
-"""Finalizer that keeps a definition until its instances are gone."""
 _SERVER_USER = User("system:apiserver", ("system:masters",))
 
 
@@ -35,10 +32,10 @@ class Definitions:
         self._deleter = Deleter(core)
         self._made: dict[str, list[Resource]] = {}
         self.given: dict[str, list[Resource]] = {}
-        core.committed[BUCKET] = self._changed
+        core.committed[DEFINITIONS] = self._changed
 
     def admission(self) -> list[Admission]:
-        """Accept names and complete the status in the same write; judge what the schema cannot."""
+        """Accept names and complete the status in the same write; judge what only the catalogue knows."""
         resource = self._core.catalogue.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
         if resource is None:
             return []
@@ -58,12 +55,12 @@ class Definitions:
 
     def serve_stored(self) -> None:
         """Serve every definition that the store holds."""
-        for record in self._core.store.list(BUCKET + "/").records:
+        for record in self._core.store.list(DEFINITIONS + "/").records:
             self._serve(record.obj)
 
     async def resume(self) -> None:
         """Go on with the deletions that a former process has left behind."""
-        for record in self._core.store.list(BUCKET + "/").records:
+        for record in self._core.store.list(DEFINITIONS + "/").records:
             if record.obj["metadata"].get("deletionTimestamp"):
                 await self._clean_up(record.obj)
 
@@ -91,20 +88,13 @@ class Definitions:
         spec = crd["spec"]
         names = spec.get("names") or {}
         if names.get("kind") and names.get("plural") and isinstance(spec.get("versions"), list):
-            names.setdefault("singular", names["kind"].lower())
-            names.setdefault("listKind", names["kind"] + "List")
-            spec.setdefault("conversion", {"strategy": "None"})
             crd["status"] = self.completed(crd)["status"]
-        if request.operation == "CREATE":
-            finalizers = crd["metadata"].setdefault("finalizers", [])
-            if CLEANUP not in finalizers:
-                finalizers.append(CLEANUP)
         return None
 
     async def _judge(self, request: AdmissionRequest) -> list[str] | None:
         if request.obj is None or request.subresource:
             return None
-        causes = _problems(request.obj) or self._conflicts(request.obj)
+        causes = self._conflicts(request.obj)
         if causes:
             raise errors.invalid("CustomResourceDefinition", request.name, causes, "apiextensions.k8s.io")
         return None
@@ -170,7 +160,7 @@ class Definitions:
 
     async def _let_go(self, name: str) -> None:
         """Take our finalizer off a definition, and remove it when that was the last one."""
-        key = f"{BUCKET}//{name}"
+        key = f"{DEFINITIONS}//{name}"
         while (head := self._core.store.head(key)) is not None:
             meta = head.obj["metadata"]
             left = [f for f in meta.get("finalizers") or [] if f != CLEANUP]
@@ -179,25 +169,8 @@ class Definitions:
             new = {**head.obj, "metadata": {**meta, "finalizers": left}}
             try:
                 if left:
-                    await self._core.commit(BUCKET, Put(key, encoder(new), head.revision, new))
+                    await self._core.commit(DEFINITIONS, Put(key, encoder(new), head.revision, new))
                 else:
-                    await self._core.commit(BUCKET, Delete(key, encoder(new), head.revision, new), deleted=True)
+                    await self._core.commit(DEFINITIONS, Delete(key, encoder(new), head.revision, new), deleted=True)
             except RevisionMismatch:
                 continue
-
-
-def _problems(crd: Obj) -> list[Cause]:
-    """What is wrong with a definition beyond its schema. Contract: apiextensions validation."""
-    spec = crd["spec"]
-    causes: list[Cause] = []
-    expected = f"{spec['names'].get('plural')}.{spec.get('group')}"
-    if crd["metadata"]["name"] != expected:
-        causes.append(errors.invalid_value("metadata.name", crd["metadata"]["name"], 'must be spec.names.plural+"."+spec.group'))
-    versions = spec["versions"]
-    if sum(bool(v.get("storage")) for v in versions) != 1:
-        names = [v.get("name") for v in versions]
-        causes.append(errors.invalid_value("spec.versions", names, "must have exactly one version marked as storage version"))
-    for i, version in enumerate(versions):
-        if not (version.get("schema") or {}).get("openAPIV3Schema"):
-            causes.append(errors.required(f"spec.versions[{i}].schema.openAPIV3Schema", "schemas are required"))
-    return causes

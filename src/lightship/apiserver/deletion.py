@@ -22,6 +22,9 @@ from lightship.meta.rest import DeleteOptions
 from lightship.store import Delete, Put, Record, RevisionMismatch
 
 NAMESPACES = "core/namespaces"
+DEFINITIONS = "apiextensions.k8s.io/customresourcedefinitions"
+CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+"""Finalizer that keeps a definition until its instances are gone."""
 _POLICIES = ("Background", "Foreground", "Orphan", "")
 _FINISHED = ("Failed", "Succeeded")
 
@@ -111,6 +114,8 @@ def decide(bucket: str, *, graceful: bool, obj: Obj, options: DeleteOptions, now
         return _namespace(obj, options, now)
     meta = obj["metadata"]
     finalizers = _finalizers(meta.get("finalizers") or [], options.propagation_policy)
+    if bucket == DEFINITIONS and not meta.get("deletionTimestamp") and CLEANUP not in finalizers:
+        finalizers = [*finalizers, CLEANUP]
     if graceful:
         return _gracefully(obj, finalizers, options, now)
     if not finalizers:

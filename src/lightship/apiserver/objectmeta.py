@@ -5,6 +5,7 @@ Contract: apimachinery pkg/api/validation/objectmeta.go, apiserver pkg/registry/
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from lightship.meta import errors, names
@@ -82,11 +83,17 @@ def check_update(new: Obj, old: Obj, *, builtin: bool) -> list[Cause]:
     return causes + _check_bare(new, old) if builtin else causes
 
 
+@lru_cache(maxsize=4096)
+def _problems(text: str, rule: names.Rule) -> tuple[str, ...]:
+    """Keys and values of labels come again and again."""
+    return tuple(names.problems(text, rule))
+
+
 def _check_labels(labels: dict[str, str]) -> list[Cause]:
     causes: list[Cause] = []
     for key, value in labels.items():
-        causes += [errors.invalid_value("metadata.labels", key, m) for m in names.problems(key, "qualified")]
-        causes += [errors.invalid_value("metadata.labels", value, m) for m in names.problems(value, "label-value")]
+        causes += [errors.invalid_value("metadata.labels", key, m) for m in _problems(key, "qualified")]
+        causes += [errors.invalid_value("metadata.labels", value, m) for m in _problems(value, "label-value")]
     return causes
 
 
@@ -94,7 +101,7 @@ def _check_annotations(annotations: dict[str, str]) -> list[Cause]:
     causes: list[Cause] = []
     size = 0
     for key, value in annotations.items():
-        causes += [errors.invalid_value("metadata.annotations", key, m) for m in names.problems(key.lower(), "qualified")]
+        causes += [errors.invalid_value("metadata.annotations", key, m) for m in _problems(key.lower(), "qualified")]
         size += len(key) + len(value)
     if size > ANNOTATIONS_LIMIT:
         causes.append(errors.too_long("metadata.annotations", ANNOTATIONS_LIMIT))

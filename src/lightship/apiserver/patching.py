@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from lightship.apiserver.requests import Answer, Request
 from lightship.apiserver.served import CannotDecode, Served
+from lightship.apiserver.subobjects import STATUS_FIELDS
 from lightship.apiserver.writing import Writer, check_identity, check_options
 from lightship.meta import errors, patch
 from lightship.meta.objects import Obj
@@ -26,6 +27,8 @@ async def patch_object(writer: Writer, served: Served, request: Request, documen
     check_patch(served, document, type)
 
     def build(old: Obj) -> Obj:
+        if request.subresource == "status" and type == MERGE_PATCH:
+            old = {field: old[field] for field in STATUS_FIELDS if field in old}
         new = _apply(served, old, document, type)
         check_identity(served, request, new)
         return cast(Obj, new)

@@ -5,6 +5,7 @@ first object is written.
 """
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from lightship.apiserver import traits
 from lightship.apiserver.conversion import convert
@@ -27,6 +28,13 @@ class CannotDecode(errors.StatusError):
         self.why = why
 
 
+class Rule(NamedTuple):
+    """An admission rule set, and whether what it adds needs no defaults."""
+
+    admission: Admission
+    complete: bool
+
+
 class Served:
     """`mutating` and `validating` are the admission functions that want to see this resource, in order."""
 
@@ -38,6 +46,8 @@ class Served:
         self.validating: list[Admit] = []
         self.shared = resource.storage is not None
         """Is the bucket served under several groups or versions?"""
+        self.default_again = False
+        """May admission have added what needs defaults?"""
         self.terminating = False
         """Is the definition of this custom kind being deleted?"""
         self.has_generation = traits.has_generation(resource)
@@ -57,11 +67,12 @@ class Served:
         """The prefix of all objects in a namespace, or everywhere."""
         return f"{self.prefix}{namespace}/" if namespace else self.prefix
 
-    def admit(self, admission: Iterable[Admission]) -> None:
+    def admit(self, rules: Iterable["Rule"]) -> None:
         """Choose the admission functions of this resource."""
-        mine = [a for a in admission if not a.resources or self.resource in a.resources]
-        self.mutating = [a.mutate for a in mine if a.mutate]
-        self.validating = [a.validate for a in mine if a.validate]
+        mine = [r for r in rules if not r.admission.resources or self.resource in r.admission.resources]
+        self.mutating = [r.admission.mutate for r in mine if r.admission.mutate]
+        self.validating = [r.admission.validate for r in mine if r.admission.validate]
+        self.default_again = any(r.admission.mutate and not r.complete for r in mine)
 
     def read(self, record: Record) -> Record:
         """The record as this resource serves it; the very same one nearly always."""

@@ -53,8 +53,8 @@ class Server:
         self.registry = Registry(self._core)
         self._definitions = Definitions(self._core)
         self.resources.add(resources, stored_since=store.revision)
-        self.resources.admit(admissions.builtin(self._core))
-        self.resources.admit(self._definitions.admission())
+        self.resources.admit(admissions.builtin(self._core), complete=True)
+        self.resources.admit(self._definitions.admission(), complete=True)
         self.resources.admit(admission)
         self._starting = asyncio.Lock()
         self._started = False

@@ -8,6 +8,8 @@ Contract: Kubernetes API conventions, spec and status; apiextensions status stra
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 
+STATUS_FIELDS = ("apiVersion", "kind", "metadata", "status")
+"""All of an object that a write to /status has to do with."""
 _KEPT_BY_STATUS = {"core/pods": ("ownerReferences",), "apps/deployments": ("labels",)}
 """Metadata that a write to /status cannot change, of kinds that let it change the rest."""
 

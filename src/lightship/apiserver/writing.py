@@ -12,7 +12,7 @@ from lightship.apiserver import objectmeta
 from lightship.apiserver.core import Core
 from lightship.apiserver.requests import Answer, Request
 from lightship.apiserver.served import CannotDecode, Served
-from lightship.apiserver.subobjects import merge_subresource
+from lightship.apiserver.subobjects import STATUS_FIELDS, merge_subresource
 from lightship.meta import codec, errors, names, times
 from lightship.meta.admission import AdmissionRequest, Admit
 from lightship.meta.objects import Obj
@@ -83,6 +83,10 @@ class Writer:
                 raise served.not_found(request.name)
             old = served.read(head)
             new = build(old.obj)
+            if new == old.obj:
+                # Nothing asked for: the common case of controllers that write what is there already.
+                await self._core.settled(head)
+                return Answer(record=old)
             exact = bool(new["metadata"].get("resourceVersion")) if pinned is None else pinned
             if pinned is None:
                 check_uid(served, request, new, old.obj)
@@ -113,10 +117,22 @@ class Writer:
 
     async def _prepare_update(self, served: Served, request: Request, new: Obj, old: Obj, options: WriteOptions) -> None:
         objectmeta.carry_over(new["metadata"], old["metadata"])
-        causes = served.accept(new, options.field_validation, request.warnings)
+        causes = self._accept_change(served, request, new, options)
         await self._finish(served, request, new, old, options, causes)
         if served.has_generation and _spec_changed(served, new, old):
             new["metadata"]["generation"] = (old["metadata"].get("generation") or 0) + 1
+
+    def _accept_change(self, served: Served, request: Request, new: Obj, options: WriteOptions) -> list[errors.Cause]:
+        if request.subresource != "status" or served.resource.custom:
+            return served.accept(new, options.field_validation, request.warnings)
+        # The rest is what is stored already.
+        part = {field: new[field] for field in STATUS_FIELDS if field in new}
+        causes = served.accept(part, options.field_validation, request.warnings)
+        new["metadata"] = part["metadata"]
+        new.pop("status", None)
+        if "status" in part:
+            new["status"] = part["status"]
+        return causes
 
     async def _finish(
         self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, causes: list[errors.Cause]
@@ -126,12 +142,12 @@ class Writer:
         main = not request.subresource
         if main and resource.prepare:
             resource.prepare(obj, old)
-        if main and resource.default:
+        if resource.default and (main or request.subresource == "finalize"):
             resource.default(obj)
         operation: Literal["CREATE", "UPDATE"] = "UPDATE" if old else "CREATE"
         if served.mutating:
             await admit(served.mutating, self._admission(served, request, obj, old, operation, options), request.warnings)
-            if main and resource.default:
+            if main and resource.default and served.default_again:
                 resource.default(obj)
         self._validate(served, request, obj, old, causes)
         if served.validating:
