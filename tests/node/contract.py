@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 
+from lightship.aio.clock import SystemClock
 from lightship.node.runtime import ContainerError, ContainerSpec, Exit, Mount, Runtime, SandboxSpec
 
+CLOCK = SystemClock()
 PYTHON = [sys.prefix, sys.base_prefix]
 """What a container must be shown to run `sys.executable`."""
 
@@ -119,7 +121,7 @@ async def until(condition: Callable[[], bool]) -> None:
     for _ in itertools.count():
         if condition():
             return
-        await asyncio.sleep(0.002)
+        await CLOCK.sleep(0.002)
 
 
 class RuntimeContract:
@@ -196,13 +198,13 @@ class RuntimeContract:
         script.chmod(0o755)
         empty.write_bytes(b"\0\1\2\3")
         empty.chmod(0o755)
-        mounts = [Mount(source=str(p), target=f"/work/{p.name}") for p in (plain, script, empty)]
+        mounts = [Mount(source=str(p), target=f"/place/{p.name}") for p in (plain, script, empty)]
         cases = [
             (["no-such-program"], 127, "not found in $PATH"),
             (["/no/such/program"], 127, "no such file"),
-            (["/work/plain"], 126, "ermission denied"),
-            (["/work/empty"], 126, "xec format error"),
-            (["/work/script"], 127, ""),
+            (["/place/plain"], 126, "ermission denied"),
+            (["/place/empty"], 126, "xec format error"),
+            (["/place/script"], 127, ""),
             ([], 127, "no command"),
         ]
 

@@ -11,6 +11,9 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple
+
+from lightship.aio.clock import Clock, SystemClock
 
 from . import network
 
@@ -19,7 +22,9 @@ Dial = Callable[[Address], Awaitable[socket.socket]]
 
 _CHUNK = 65_536
 _DIAL_SECONDS = 20.0
+_PAUSE_SECONDS = 0.02
 _AT_ONCE = 1024
+_CLOCK = SystemClock()
 _CLUSTER = tuple(ipaddress.ip_network(cidr) for cidr in (network.POD_CIDR, network.SERVICE_CIDR))
 
 
@@ -66,7 +71,7 @@ async def dial(target: Address) -> socket.socket:
     return sock
 
 
-async def serve(listeners: Iterable[socket.socket], rules: Rules | None, *, dial: Dial = dial) -> None:
+async def serve(listeners: Iterable[socket.socket], rules: Rules | None, *, dial: Dial = dial, clock: Clock = _CLOCK) -> None:
     """Relay connections on non-blocking listening sockets until cancelled; closes them. One connection's failure is its own.
 
     `dial` gets the address that the pod meant and may connect elsewhere, or refuse by `OSError`; without `rules` it alone decides.
@@ -76,34 +81,42 @@ async def serve(listeners: Iterable[socket.socket], rules: Rules | None, *, dial
         sockets = [stack.enter_context(listener) for listener in listeners]
         async with asyncio.TaskGroup() as group:
             for listener in sockets:
-                group.create_task(_accept(listener, rules, dial, group, places))
+                group.create_task(_accept(listener, _Way(rules, dial, clock), group, places))
 
 
-async def _accept(listener: socket.socket, rules: Rules | None, dial: Dial, group: asyncio.TaskGroup, places: asyncio.Semaphore) -> None:
+class _Way(NamedTuple):
+    """How connections of one listener are carried on."""
+
+    rules: Rules | None
+    dial: Dial
+    clock: Clock
+
+
+async def _accept(listener: socket.socket, way: _Way, group: asyncio.TaskGroup, places: asyncio.Semaphore) -> None:
     loop = asyncio.get_running_loop()
     while True:
         await places.acquire()
         try:
             inside, _ = await loop.sock_accept(listener)
         except OSError:
-            places.release()  # the pod was gone before we looked, or descriptors are short: take the next
-            await asyncio.sleep(0)
+            places.release()  # the pod was gone before we looked, or descriptors are short: those come back
+            await way.clock.sleep(_PAUSE_SECONDS)
             continue
         except BaseException:
             places.release()
             raise
-        group.create_task(_carry(inside, rules, dial, places))
+        group.create_task(_carry(inside, way, places))
 
 
-async def _carry(inside: socket.socket, rules: Rules | None, dial: Dial, places: asyncio.Semaphore) -> None:
+async def _carry(inside: socket.socket, way: _Way, places: asyncio.Semaphore) -> None:
     try:
         with inside:
             target: Address = inside.getsockname()[:2]
-            if rules is not None and rules.refusal(target[0]):
+            if way.rules is not None and way.rules.refusal(target[0]):
                 _reset(inside)
                 return
             try:
-                outside = await dial(target)
+                outside = await way.dial(target)
             except (OSError, TimeoutError):
                 _reset(inside)
                 return
