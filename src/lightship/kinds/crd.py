@@ -7,9 +7,11 @@ from typing import Any
 
 from lightship.kinds import checking
 from lightship.meta import errors, objects
+from lightship.meta import schema as schemas
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 
+_STRATEGIES = ("None", "Webhook")
 _SCOPES = ("Cluster", "Namespaced")
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 
@@ -43,6 +45,12 @@ def validate(crd: Obj, old: Obj | None) -> list[Cause]:
     if spec.get("scope") and spec["scope"] not in _SCOPES:
         causes.append(errors.not_supported("spec.scope", spec["scope"], _SCOPES))
     causes += _check_versions(spec.get("versions") or [])
+    strategy = (spec.get("conversion") or {}).get("strategy")
+    if strategy not in _STRATEGIES:
+        causes.append(errors.not_supported("spec.conversion.strategy", strategy, _STRATEGIES))
+    if spec.get("preserveUnknownFields"):
+        why = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
+        causes.append(errors.invalid_value("spec.preserveUnknownFields", True, why))
     if old is not None:
         before = objects.spec(old)
         causes += checking.immutable("spec.group", group, before.get("group"))
@@ -62,7 +70,7 @@ def _check_group(group: str) -> list[Cause]:
 
 
 def _check_names(names: Obj) -> list[Cause]:
-    causes: list[Cause] = []
+    causes = [errors.required(f"spec.names.{field}") for field in ("singular", "listKind") if not names.get(field)]
     for field in ("plural", "singular"):
         if names.get(field):
             causes += checking.check_name(f"spec.names.{field}", names[field], "label1035")
@@ -97,7 +105,7 @@ def _check_versions(versions: list[Obj]) -> list[Cause]:
             causes += checking.check_name(f"{path}.name", listed[i], "label1035")
         schema = (version.get("schema") or {}).get("openAPIV3Schema")
         if schema is None:
-            causes.append(errors.required(f"{path}.schema.openAPIV3Schema", "schemas are required"))
+            causes.append(errors.required(f"{path}.schema.openAPIV3Schema"))
         else:
             causes += _check_root(f"{path}.schema.openAPIV3Schema", schema)
         for j, column in enumerate(version.get("additionalPrinterColumns") or ()):
@@ -127,6 +135,9 @@ def check_structure(path: str, schema: Obj) -> list[Cause]:
         causes.append(errors.not_supported(f"{path}.type", kind, _TYPES))
     if kind == "array" and not isinstance(schema.get("items"), dict):
         causes.append(errors.required(f"{path}.items", "must be specified"))
+    if schema.get("x-kubernetes-list-type") == "map" and not schema.get("x-kubernetes-list-map-keys"):
+        causes.append(errors.required(f"{path}.x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map"))
+    causes += _check_default(path, schema)
     if schema.get("properties") and isinstance(schema.get("additionalProperties"), dict):
         causes.append(errors.forbidden_field(f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive"))
     for name, inner in (schema.get("properties") or {}).items():
@@ -137,11 +148,23 @@ def check_structure(path: str, schema: Obj) -> list[Cause]:
     return causes
 
 
+def _check_default(path: str, structure: Obj) -> list[Cause]:
+    """A default must be what its own schema allows."""
+    if "default" not in structure or "type" not in structure:
+        return []
+    without = {k: v for k, v in structure.items() if k != "default"}
+    found = schemas.compile(without, {}).check(structure["default"])
+    return [c._replace(field=f"{path}.default") for c in found]
+
+
 def _check_column(path: str, column: Obj) -> list[Cause]:
     types = ("boolean", "date", "integer", "number", "string")
+    causes: list[Cause] = []
     if column.get("type") and column["type"] not in types:
-        return [errors.invalid_value(f"{path}.type", column["type"], f"must be one of {','.join(types)}")]
-    return []
+        causes.append(errors.invalid_value(f"{path}.type", column["type"], f"must be one of {','.join(types)}"))
+    if column.get("jsonPath") and not column["jsonPath"].startswith("."):
+        causes.append(errors.invalid_value(f"{path}.JSONPath", column["jsonPath"], "must be a simple json path starting with ."))
+    return causes
 
 
 def row(crd: Obj, now: float) -> list[Any]:

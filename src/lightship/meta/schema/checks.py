@@ -7,7 +7,7 @@ Contract: kube-openapi validation, apiextensions listtype; texts compared with k
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lightship.meta import errors, quantity
@@ -140,15 +140,26 @@ def _is_null_allowed(node: Node, value: Obj, name: str) -> bool:
 
 
 def _required_strings(node: Node) -> Check | None:
-    """Go fills what is missing with zero values; validation then asks for the strings among them."""
-    names = [n for n in node.required if (p := node.field(n)) and p.type == "string" and not p.special and not p.by_hand]
-    if node.lenient or not names:
+    """Go fills what is missing with zero values; validation then asks for the strings among them, also in structs that are missing."""
+    names = [n for n in _fields(node, node.required) if (p := node.field(n)) and p.type == "string" and not p.special and not p.by_hand]
+    structs = {
+        n: check(p) for n in _fields(node, node.properties) if (p := node.field(n)) and p.default == {} and p.required and p.properties
+    }
+    if node.lenient or not (names or structs):
         return None
 
     def walk(value: Obj, path: Path, out: list[Cause]) -> None:
         out.extend(errors.required(path_text((path, name))) for name in names if not value.get(name))
+        for name, below in structs.items():
+            if value.get(name) is None:
+                below({}, (path, name), out)
 
     return walk
+
+
+def _fields(node: Node, names: Iterable[str]) -> list[str]:
+    """Those whose rules the schema judges."""
+    return [n for n in names if (p := node.field(n)) is not None and not p.lenient]
 
 
 def _check_array(node: Node) -> Check:
