@@ -1,6 +1,7 @@
 """A server that answers exactly what a test tells it to, byte for byte, to see how the HTTP transport takes it."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple, TypeAlias
@@ -92,9 +93,9 @@ def in_turn(*answers: bytes | None) -> Answer:
 
 
 @asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[Stub]:
+async def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Stub]:
     stub = Stub(answer)
-    server = await asyncio.start_server(stub.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(stub.serve, "127.0.0.1", 0, ssl=tls)
     stub.port = server.sockets[0].getsockname()[1]
     try:
         yield stub

@@ -44,6 +44,13 @@ class Connection(asyncio.Protocol):
         self.closed = False
         self.idle_since = 0.0
 
+    async def start_tls(self, context: ssl.SSLContext, server_name: str) -> None:
+        """Secure the fresh connection. Raises `OSError`."""
+        loop = asyncio.get_running_loop()
+        if self.closed or self._transport is None:
+            raise ConnectionLost("the server closed the connection", sent=False, answered=False)
+        self._transport = await loop.start_tls(self._transport, self, context, server_hostname=server_name)
+
     # Requests
 
     async def exchange(self, request: bytes) -> "Response":
@@ -178,9 +185,17 @@ class Response:
 
 
 async def connect(host: str, port: int, tls: ssl.SSLContext | None, server_name: str, timeout: float) -> Connection:
-    """Open a connection. Raises `OSError` (with TLS, `ssl.SSLError`) or `TimeoutError`."""
+    """Open a connection. Raises `OSError` (with TLS, `ssl.SSLError`) or `TimeoutError`.
+
+    TLS is started in a second step: a handshake that is cancelled at its beginning inside `create_connection` would leave its socket open.
+    """
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(timeout):
-        hostname = (server_name or host) if tls is not None else None
-        _, connection = await loop.create_connection(Connection, host, port, ssl=tls, server_hostname=hostname)
+        _, connection = await loop.create_connection(Connection, host, port)
+        if tls is not None:
+            try:
+                await connection.start_tls(tls, server_name or host)
+            except BaseException:
+                connection.close()
+                raise
     return connection
