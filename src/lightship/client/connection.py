@@ -187,7 +187,8 @@ class Response:
 async def connect(host: str, port: int, tls: ssl.SSLContext | None, server_name: str, timeout: float) -> Connection:
     """Open a connection. Raises `OSError` (with TLS, `ssl.SSLError`) or `TimeoutError`.
 
-    TLS is started in a second step: a handshake that is cancelled at its beginning inside `create_connection` would leave its socket open.
+    TLS is started in a second step: `create_connection`, cancelled just as its handshake is over, would say a TLS goodbye and keep the
+    socket until the server answers it.
     """
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(timeout):
