@@ -42,8 +42,9 @@ def validate_priority_class(priority: Obj, old: Obj | None) -> list[Cause]:
     elif value > HIGHEST_USER_PRIORITY and not name.startswith(_SYSTEM):
         causes.append(errors.forbidden_field("value", f"maximum allowed value of a user defined priority is {HIGHEST_USER_PRIORITY}"))
     if old is not None:
-        changed = [f for f in ("value", "preemptionPolicy") if priority.get(f) != old.get(f)]
-        causes += [errors.forbidden_field(f, "may not be changed in an update.") for f in changed]
+        if value != (old.get("value") or 0):
+            causes.append(errors.forbidden_field("value", "may not be changed in an update."))
+        causes += checking.immutable("preemptionPolicy", priority.get("preemptionPolicy"), old.get("preemptionPolicy"))
     return causes
 
 
@@ -67,8 +68,10 @@ def validate_storage_class(storage: Obj, old: Obj | None) -> list[Cause]:
     policy = storage.get("reclaimPolicy")
     causes = [] if policy in _RECLAIM else [errors.not_supported("reclaimPolicy", policy, _RECLAIM)]
     if old is not None:
-        changed = [f for f in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode") if storage.get(f) != old.get(f)]
-        causes += [errors.forbidden_field(f, f"updates to {f} are forbidden.") for f in changed]
+        for field in ("provisioner", "reclaimPolicy", "volumeBindingMode"):
+            causes += checking.immutable(field, storage.get(field), old.get(field))
+        if (storage.get("parameters") or {}) != (old.get("parameters") or {}):
+            causes.append(errors.forbidden_field("parameters", "updates to parameters are forbidden."))
     return causes
 
 
@@ -79,7 +82,7 @@ def storage_class_row(storage: Obj, now: float) -> list[Any]:
         storage.get("provisioner") or "",
         storage.get("reclaimPolicy") or "",
         storage.get("volumeBindingMode") or "",
-        "true" if storage.get("allowVolumeExpansion") else "false",
+        bool(storage.get("allowVolumeExpansion")),
         cells.created(storage, now),
     ]
 

@@ -95,8 +95,8 @@ def _check_immutable(new: Obj, old: Obj, fields: tuple[str, ...]) -> list[Cause]
 
 def config_map_row(config_map: Obj, now: float) -> list[Any]:
     count = len(config_map.get("data") or ()) + len(config_map.get("binaryData") or ())
-    return [objects.name(config_map), str(count), cells.created(config_map, now)]
+    return [objects.name(config_map), count, cells.created(config_map, now)]
 
 
 def secret_row(secret: Obj, now: float) -> list[Any]:
-    return [objects.name(secret), secret.get("type") or "", str(len(secret.get("data") or ())), cells.created(secret, now)]
+    return [objects.name(secret), secret.get("type") or "", len(secret.get("data") or ()), cells.created(secret, now)]

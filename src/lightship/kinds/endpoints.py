@@ -45,6 +45,8 @@ def default_slice(slice: Obj) -> None:
 
 def validate_slice(slice: Obj, old: Obj | None) -> list[Cause]:
     kind = slice.get("addressType")
+    if old is not None and kind != old.get("addressType"):
+        return checking.immutable("addressType", kind, old.get("addressType"))
     causes: list[Cause] = []
     names: set[str] = set()
     for i, port in enumerate(slice.get("ports") or ()):
@@ -56,8 +58,6 @@ def validate_slice(slice: Obj, old: Obj | None) -> list[Cause]:
         names.add(name)
     for i, endpoint in enumerate(slice.get("endpoints") or ()):
         causes += _check_endpoint(f"endpoints[{i}]", endpoint, kind or "")
-    if old is not None:
-        causes += checking.immutable("addressType", kind, old.get("addressType"))
     return causes
 
 

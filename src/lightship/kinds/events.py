@@ -57,10 +57,10 @@ def row(event: Obj, now: float) -> list[Any]:
         event.get("reason") or "",
         _object(about),
         about.get("fieldPath") or "",
-        _source(source, event.get("reportingComponent") or event.get("reportingController") or ""),
+        _source(source, event),
         (event.get("message") or event.get("note") or "").strip(),
         cells.age(first, now),
-        str(series.get("count") or event.get("count") or event.get("deprecatedCount") or 1),
+        series.get("count") or event.get("count") or event.get("deprecatedCount") or 1,
         objects.name(event),
     ]
 
@@ -69,6 +69,7 @@ def _object(about: Obj) -> str:
     return f"{(about.get('kind') or '').lower()}/{about.get('name') or ''}"
 
 
-def _source(source: Obj, reporter: str) -> str:
-    parts = [source.get("component") or reporter, source.get("host") or ""]
-    return ", ".join(p for p in parts if p)
+def _source(source: Obj, event: Obj) -> str:
+    component = source.get("component") or event.get("reportingComponent") or event.get("reportingController") or ""
+    instance = source.get("host") or event.get("reportingInstance") or ""
+    return ", ".join(part for part in (component, instance) if part)

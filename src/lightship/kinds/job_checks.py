@@ -23,7 +23,7 @@ _COUNTS = (
     "backoffLimitPerIndex",
     "maxFailedIndexes",
 )
-_IMMUTABLE = ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy", "manualSelector")
+_IMMUTABLE = ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy")
 _SUSPENDED_MAY_CHANGE = ("nodeSelector", "tolerations", "affinity", "schedulingGates")
 _INDEXES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 _POLICIES = ("OnFailure", "Never")
@@ -130,6 +130,8 @@ def _check_failure_policy(spec: Obj) -> list[Cause]:
     pod = (spec.get("template") or {}).get("spec") or {}
     known = {c.get("name") for c in [*(pod.get("containers") or ()), *(pod.get("initContainers") or ())]}
     causes: list[Cause] = []
+    if spec.get("podFailurePolicy") and spec.get("podReplacementPolicy") != "Failed":
+        causes.append(errors.not_supported("spec.podReplacementPolicy", spec.get("podReplacementPolicy"), ("Failed",)))
     for i, rule in enumerate((spec.get("podFailurePolicy") or {}).get("rules") or ()):
         path = f"spec.podFailurePolicy.rules[{i}]"
         if rule.get("action") == "FailIndex" and spec.get("backoffLimitPerIndex") is None:
@@ -240,7 +242,7 @@ def _check_completions_change(spec: Obj, before: Obj) -> list[Cause]:
 
 
 def _without_scheduling(template: Obj, before: Obj) -> Obj:
-    """The template with what a suspended Job may still change (where its pods run, their labels) as it was before."""
+    """The template with what a suspended Job may still change (where its pods run, what they ask for, their labels) as it was before."""
     result: Obj = copy(template)
     for part, fields in (("metadata", ("labels", "annotations")), ("spec", _SUSPENDED_MAY_CHANGE)):
         inner, old = result.setdefault(part, {}), before.get(part) or {}
@@ -248,4 +250,8 @@ def _without_scheduling(template: Obj, before: Obj) -> Obj:
             inner.pop(field, None)
             if field in old:
                 inner[field] = old[field]
+    for field in ("containers", "initContainers"):
+        pairs = zip(result["spec"].get(field) or (), (before.get("spec") or {}).get(field) or (), strict=False)
+        for container, earlier in pairs:
+            container["resources"] = earlier.get("resources")
     return result

@@ -40,10 +40,10 @@ def validate(node: Obj, old: Obj | None) -> list[Cause]:
             why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
             causes.append(errors.invalid_value(f"spec.podCIDRs[{i}]", block, why))
     if old is not None:
-        for field in ("podCIDR", "providerID"):
+        for field, path in (("podCIDR", "spec.podCIDRs"), ("providerID", "spec.providerID")):
             before = objects.spec(old).get(field)
             if before and spec.get(field) != before:
-                causes.append(errors.forbidden_field("spec." + field, "node updates may not change " + field + ' except from "" to valid'))
+                causes.append(errors.forbidden_field(path, f'node updates may not change {field} except from "" to valid'))
     return causes
 
 

@@ -124,11 +124,9 @@ def _check_more_tolerations(new: list[Obj], old: list[Obj]) -> list[Cause]:
 
 
 def _check_fewer_gates(new: list[Obj], old: list[Obj]) -> list[Cause]:
-    added = [g for g in new if g not in old]
-    if added:
-        why = f"only deletion is allowed, but found new scheduling gate '{added[0].get('name')}'"
-        return [errors.forbidden_field("spec.schedulingGates", why)]
-    return []
+    added = [(i, gate.get("name")) for i, gate in enumerate(new) if gate not in old]
+    why = "only deletion is allowed, but found new scheduling gate"
+    return [errors.forbidden_field(f"spec.schedulingGates[{i}].name", f"{why} '{name}'") for i, name in added]
 
 
 def _check_containers(path: str, spec: Obj) -> list[Cause]:

@@ -29,6 +29,8 @@ def prepare(service: Obj, old: Obj | None) -> None:
     if old is None:
         return
     spec, before = service.setdefault("spec", {}), objects.spec(old)
+    if spec.get("clusterIP") and spec["clusterIP"] != before.get("clusterIP") and spec.get("clusterIPs") == before.get("clusterIPs"):
+        spec["clusterIPs"] = [spec["clusterIP"]]  # whoever changes one of the two means both
     if (spec.get("type") or "ClusterIP") != _EXTERNAL_NAME and before.get("type") != _EXTERNAL_NAME:
         for field in _ALLOCATED:
             if not spec.get(field) and before.get(field):
