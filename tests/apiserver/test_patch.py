@@ -145,3 +145,22 @@ def test_status_patch_touches_status_only() -> None:
         assert got["status"]["phase"] == "Running"
 
     run(test)
+
+
+def test_strategic_merge_knows_which_lists_merge() -> None:
+    async def test(site: Site) -> None:
+        both = {"metadata": {"name": "p", "finalizers": ["a/b"]}, "spec": {"containers": [{"name": n, "image": "old"} for n in ("c", "d")]}}
+        await site.create(PODS, both)
+        patch = {"metadata": {"finalizers": ["c/d"]}, "spec": {"containers": [{"name": "d", "image": "new"}]}}
+        got = await site.patch(PODS, "p", patch, type=STRATEGIC_MERGE_PATCH)
+        assert [(c["name"], c["image"]) for c in got["spec"]["containers"]] == [("c", "old"), ("d", "new")]
+        assert sorted(got["metadata"]["finalizers"]) == ["a/b", "c/d"]
+        ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+        await site.patch(PODS, "p", ready, type=STRATEGIC_MERGE_PATCH, subresource="status")
+        more = {"status": {"conditions": [{"type": "Initialized", "status": "True"}]}}
+        got = await site.patch(PODS, "p", more, type=STRATEGIC_MERGE_PATCH, subresource="status")
+        assert {c["type"] for c in got["status"]["conditions"]} == {"Ready", "Initialized"}
+        with refused(400, "BadRequest", "error decoding patch"):
+            await site.patch(PODS, "p", {"spec": {"$patch": "odd"}}, type=STRATEGIC_MERGE_PATCH)
+
+    run(test)

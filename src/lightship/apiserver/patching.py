@@ -14,6 +14,7 @@ from lightship.apiserver.writing import Writer, check_identity, check_options
 from lightship.meta import errors, patch
 from lightship.meta.objects import Obj
 from lightship.meta.rest import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, WriteOptions
+from lightship.meta.strategic import strategic_merge
 
 MAX_OPERATIONS = 10_000
 
@@ -65,7 +66,7 @@ def _apply(served: Served, old: Obj, document: Any, type: str) -> Any:
             return patch.json_patch(old, document)
         if type == MERGE_PATCH:
             return patch.merge_patch(old, document)
-        return patch.strategic_merge(old, document, served.merge_schema())
+        return strategic_merge(old, document, served.merge_schema())
     except ValueError as error:
         if type == JSON_PATCH:
             why = f"the server rejected our request due to an error in our request: {error}"

@@ -117,9 +117,9 @@ class Served:
             self._compiled = schema.compile(found, definitions)
         return self._compiled
 
-    def merge_schema(self) -> Obj:
+    def merge_schema(self) -> schema.Compiled | Obj:
         """The schema that says how lists merge in a strategic merge patch."""
-        return self.resource.schema or {}
+        return self.compiled() or {}
 
     def accept(self, obj: Obj, validation: str, warnings: list[str]) -> list[Cause]:
         """Make a decoded body an object of this kind, in place: unknown fields, types, schema defaults.
