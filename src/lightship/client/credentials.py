@@ -3,6 +3,7 @@
 Contract: client-go transport (token files are read again every minute, since projected ServiceAccount tokens are rotated in place).
 """
 
+import math
 from pathlib import Path
 from typing import Protocol
 
@@ -43,7 +44,7 @@ class TokenFile:
         self._path = path
         self._clock = clock
         self._header = ""
-        self._read_at = 0.0
+        self._read_at = -math.inf
 
     def header(self) -> str:
         """Raises `OSError` when the file was never readable; later the last token read goes on being used."""
@@ -58,5 +59,6 @@ class TokenFile:
         return self._header
 
     def refused(self) -> bool:
-        before, self._header = self._header, ""
+        before = self._header
+        self._read_at = -math.inf
         return self.header() != before
