@@ -149,7 +149,7 @@ def test_deletion_ends_the_processes(site: Site) -> None:
 
 
 TALK = """
-import os, socket, time
+import os, socket, threading
 if os.environ["RANK"] == "0":
     s = socket.create_server(("0.0.0.0", int(os.environ["MASTER_PORT"])))
     c, _ = s.accept()
@@ -160,7 +160,7 @@ else:
             c = socket.create_connection((os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])), 5)
             break
         except OSError:
-            time.sleep(0.05)
+            threading.Event().wait(0.05)
     c.sendall(f"hello from {os.environ['RANK']} of {os.environ['JOB']}\\n".encode())
 """
 

@@ -76,6 +76,20 @@ class ContainerState:
     backoff_reported: str = ""
     stop_at: float | None = None
     killed: bool = False
+    initialized: bool = True
+    """The startup probe has succeeded, or there is none."""
+    ready: bool = True
+    """The readiness probe's verdict; true when there is none."""
+    unhealthy: str = ""
+    """The probe that wants this run ended: `liveness` or `startup`."""
+
+    @property
+    def is_ready(self) -> bool:
+        return self.running and self.initialized and self.ready
+
+    @property
+    def has_started(self) -> bool:
+        return self.running and self.initialized
 
     def backing_off_until(self, now: float) -> float | None:
         """When the next restart may happen, or None when it may happen now. Contract: flowcontrol.Backoff as the kubelet uses it."""
@@ -143,11 +157,23 @@ class PodState:
         delay = min(BACKOFF_LIMIT, BACKOFF_START * 2 ** min(failures - 1, 10))
         self.images[image] = ImageState(problem=Problem(reason, message, now, now + delay, failures))
 
-    def container_started(self, name: str, container_id: str, now: float) -> None:
+    def container_started(self, name: str, container_id: str, now: float, *, initialized: bool = True, ready: bool = True) -> None:
+        """`initialized` and `ready` are false where a probe has yet to say so."""
         container = self.container(name)
+        container.initialized, container.ready, container.unhealthy = initialized, ready, ""
         self._count_start(container, now)
         container.id, container.running, container.started = container_id, True, now
         container.stop_at, container.killed = None, False
+
+    def container_probed(self, name: str, kind: str, success: bool) -> None:
+        """A probe has reached a verdict."""
+        container = self.container(name)
+        if kind == "readiness":
+            container.ready = success
+        elif not success:
+            container.unhealthy = kind
+        elif kind == "startup":
+            container.initialized = True
 
     def container_failed_to_start(self, name: str, container_id: str, code: int, reason: str, message: str, now: float) -> None:
         """The program could not be run at all: counts as a run that ended at once, as with a real container runtime."""

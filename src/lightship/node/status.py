@@ -105,7 +105,7 @@ def container_status(pod: Obj, container: Obj, state: PodState, now: float) -> O
     image = state.images.get(container.get("image") or "")
     current, last = _states(pod, container, found, state, now)
     is_init = any(c is container for c in sync.init_containers(pod))
-    ready = found.running if not is_init or sync.is_sidecar(container) else found.done
+    ready = found.is_ready if not is_init or sync.is_sidecar(container) else found.done
     status: Obj = {
         "name": name,
         "state": current,
@@ -114,7 +114,7 @@ def container_status(pod: Obj, container: Obj, state: PodState, now: float) -> O
         "restartCount": max(0, found.starts - 1),
         "image": container.get("image") or "",
         "imageID": image.id if image is not None else "",
-        "started": found.running,
+        "started": found.has_started,
     }
     if found.id:
         status["containerID"] = ID_PREFIX + found.id

@@ -192,7 +192,7 @@ def has_initialized(pod: Obj, state: PodState) -> bool:
 
 def _init_satisfied(state: PodState, container: Obj) -> bool:
     found = state.containers.get(container["name"])
-    return found is not None and (found.running if is_sidecar(container) else found.done)
+    return found is not None and (found.has_started if is_sidecar(container) else found.done)
 
 
 def _started_here(state: PodState, name: str) -> bool:
@@ -227,6 +227,8 @@ def _run(pod: Obj, state: PodState, now: float, planner: _Planner) -> None:
     if not state.sandbox:
         _unless_waiting(state.sandbox_problem, now, planner, CreateSandbox())
         return
+    for unhealthy in [c for c in state.containers.values() if c.running and c.unhealthy]:
+        _end(unhealthy, (now if unhealthy.stop_at is None else unhealthy.stop_at) + grace_seconds(pod, state), now, planner)
     initialized = has_initialized(pod, state)
     for container in init_containers(pod):
         if _satisfied_or_start(pod, container, state, now, planner, initialized):

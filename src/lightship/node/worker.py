@@ -7,8 +7,9 @@ beside it, so that a pod can be deleted while its environment is being built. De
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -20,7 +21,7 @@ from lightship.meta import errors, objects
 from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions
 
-from . import containers, env, fetch, hostmode, messages, sources, status, sync, volumes
+from . import containers, env, fetch, hostmode, messages, probes, sources, status, sync, volumes
 from .content import Inputs
 from .devices import Devices, DevicesExhaustedError
 from .env import Command, Surroundings
@@ -81,7 +82,9 @@ class PodWorker:
         self._sources_changed = False
         self._deletion_sent = False
         self._finished = False
-        self._pulls: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        """Pulls and probers, awaited at the end."""
+        self._probers: dict[str, asyncio.Task[None]] = {}
 
     # told from outside ----------------------------------------------------------------------------------------------------------------
 
@@ -120,6 +123,7 @@ class PodWorker:
         container = next((c for c in self.state.containers.values() if c.id == end.container_id), None)
         if container is None:
             return
+        self._stop_probing(container.name)
         spec = self._spec_of(container.name)
         message = messages.termination(spec, self.home.termination(container.name), self._log_of(container), end.code)
         self.state.container_exited(end.container_id, end.code, end.signal, exit_reason(end.code), message, end.finished)
@@ -169,7 +173,7 @@ class PodWorker:
                     log.exception("pod worker failed, going on pod=%s", objects.key(self.pod))
                     await self._node.clock.sleep(CRASH_PAUSE)
         finally:
-            await self._cancel_pulls()
+            await self._cancel_tasks()
             self._node.devices.release(self.state.uid)
             self._node.ports.release(self.pod)
             self._forget(self)
@@ -274,9 +278,7 @@ class PodWorker:
 
     def _pull_image(self, name: str, image: str) -> None:
         self.state.image(image).pulling = True
-        task = asyncio.get_running_loop().create_task(self._pull(name, image), name=f"pull {image}")
-        self._pulls.add(task)
-        task.add_done_callback(self._pulls.discard)
+        self._spawn(self._pull(name, image), f"pull {image}")
 
     async def _pull(self, name: str, image: str) -> None:
         clock, started = self._node.clock, self._node.clock.monotonic()
@@ -307,11 +309,17 @@ class PodWorker:
             self.state.image_pulled(image, status.ID_PREFIX + self._environments[image].name)
         self._wake.set()
 
-    async def _cancel_pulls(self) -> None:
-        pulls = list(self._pulls)
-        for task in pulls:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _cancel_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*pulls, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # containers -----------------------------------------------------------------------------------------------------------------------
 
@@ -329,7 +337,9 @@ class PodWorker:
         except ContainerError as error:
             self._cannot_start(name, container_id, error)
         else:
-            self.state.container_started(name, container_id, self._node.clock.now())
+            startup, readiness = probes.has(spec, "startup"), probes.has(spec, "readiness")
+            self.state.container_started(name, container_id, self._node.clock.now(), initialized=not startup, ready=not readiness)
+            self._start_probing(spec)
             self._event("Normal", "Created", f"Created container: {name}", name)
             self._event("Normal", "Started", f"Started container {name}", name)
             self._drop_old_logs(state)
@@ -388,12 +398,40 @@ class PodWorker:
             self.state.container_failed_to_start(name, container_id, error.exit_code, error.reason, error.message, now)
             self._event("Warning", "Failed", f"Error: {error.message}", name)
 
+    def _start_probing(self, spec: Obj) -> None:
+        name, node = spec["name"], self._node
+        if not any(probes.has(spec, kind) for kind in probes.FIELDS):
+            return
+        where = probes.Where(
+            address=self.state.ip,
+            named_ports={port["name"]: int(port["containerPort"]) for port in spec.get("ports") or () if port.get("name")},
+            real_ports=node.ports.assign(self.pod) if node.runtime.kind == "process" else {},
+            open_socket=node.runtime.open_socket,
+        )
+
+        def failed(kind: probes.Kind, why: str) -> None:
+            self._event("Warning", "Unhealthy", f"{kind.capitalize()} probe failed: {why}", name)
+
+        def report(kind: probes.Kind, success: bool, why: str) -> None:
+            self.state.container_probed(name, kind, success)
+            self._wake.set()
+
+        prober = probes.Prober(spec, where, node.clock, report, failed)
+        self._probers[name] = self._spawn(prober.run(), f"probes of {name}")
+
+    def _stop_probing(self, name: str) -> None:
+        task = self._probers.pop(name, None)
+        if task is not None:
+            task.cancel()
+
     async def _stop_container(self, name: str) -> None:
+        self._stop_probing(name)
         state, now = self.state.container(name), self._node.clock.now()
-        if self.state.stopping_since is None:
+        if self.state.stopping_since is None and sync.must_stop(self.pod, self.state):
             self.state.stopping_since = now
         state.stop_at = now
-        self._event("Normal", "Killing", f"Stopping container {name}", name)
+        why = f"Container {name} failed {state.unhealthy} probe, will be restarted" if state.unhealthy else f"Stopping container {name}"
+        self._event("Normal", "Killing", why, name)
         await self._node.runtime.signal(state.id, containers.stop_signal(self._spec_of(name)))
 
     def _tell_back_off(self, instruction: sync.BackOff | sync.BackOffPull) -> None:
