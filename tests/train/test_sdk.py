@@ -215,8 +215,7 @@ def test_deleting_a_job_leaves_nothing(sdk: Any, platform: Cluster) -> None:
     name = train(sdk, endless, num_nodes=2)
     wait(sdk, name, "Running")
     sdk.delete_job(name)
-    for resource in (JOB_SETS, JOBS, PODS, CONFIG_MAPS):
-        until(lambda resource=resource: listed(platform, resource, name) == [])
+    until(lambda: not any(listed(platform, resource, name) for resource in (JOB_SETS, JOBS, PODS, CONFIG_MAPS)))
     with pytest.raises(RuntimeError, match="Failed to get TrainJob"):
         sdk.get_job(name)
 
