@@ -42,4 +42,8 @@ def _with_status(resource: Resource, new: Obj, old: Obj) -> Obj:
         result["status"] = new["status"]
     else:
         result.pop("status", None)
+    qos = (old.get("status") or {}).get("qosClass")
+    if qos and resource.bucket == "core/pods":
+        # Decided once, at creation: no kubelet can change it.
+        result["status"] = {**(result.get("status") or {}), "qosClass": qos}
     return result
