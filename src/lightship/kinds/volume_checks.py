@@ -13,7 +13,6 @@ from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 
 _MODE = "must be a number between 0 and 0777 (octal), both inclusive"
-_HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 _VOLUME_FIELDS = ("metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid")
 _MIN_TOKEN_SECONDS, _MAX_TOKEN_SECONDS = 600, 2**32
 
@@ -76,10 +75,7 @@ def _check_mode(path: str, mode: int | None) -> list[Cause]:
 
 
 def _check_host_path(path: str, source: Obj) -> list[Cause]:
-    causes = checking.no_backsteps(f"{path}.path", source["path"]) if source.get("path") else []
-    if (source.get("type") or "") not in _HOST_PATH_TYPES:
-        causes.append(errors.not_supported(f"{path}.type", source["type"], _HOST_PATH_TYPES))
-    return causes
+    return checking.no_backsteps(f"{path}.path", source["path"]) if source.get("path") else []
 
 
 def _check_downward(path: str, source: Obj) -> list[Cause]:
