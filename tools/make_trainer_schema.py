@@ -78,7 +78,7 @@ def main(path: str) -> None:
             raise SystemExit(f"{file}: kinds that should have one schema have two; give {crd['spec']['names']['kind']} a file of its own")
         packed = pack(schema)
         # The default of sshAuthMountPath is a path in a container; escaped, nobody takes it for one of this machine.
-        (TARGET / file).write_text(text(packed).replace("/root/", "\\/root\\/") + "\n")
+        (TARGET / file).write_text(text(packed).replace("root/", "root\\/") + "\n")
         print(f"{file}: {len(text(schema))} -> {len(text(packed))} characters, {len(packed['shared'])} shared parts")
 
 

@@ -132,6 +132,23 @@ def test_the_server_stamps_patches() -> None:
     site.run(scenario)
 
 
+def test_a_job_whose_runtime_is_gone_can_still_be_handled() -> None:
+    async def scenario(s: Site) -> None:
+        await s.runtime()
+        job = make.job(runtimePatches=[make.patch(nodeSelector={"a": "1"})])
+        job["metadata"]["finalizers"] = ["acme.io/hold"]
+        await s.client.create(TRAIN_JOBS, job)
+        await s.client.delete(CLUSTER_TRAINING_RUNTIMES, "torch-distributed")
+        await s.patch({"spec": {"suspend": True}, "metadata": {"labels": {"a": "b"}}})
+        with pytest.raises(StatusError, match="must be created before the TrainJob"):
+            await s.patch({"spec": {"runtimePatches": [make.patch(nodeSelector={"a": "2"})]}})
+        await s.client.delete(TRAIN_JOBS, "mnist", "default")
+        await s.patch({"metadata": {"finalizers": None}})
+        assert await s.client.get_or_none(TRAIN_JOBS, "mnist", "default") is None
+
+    site.run(scenario)
+
+
 def test_status_writes_are_not_judged() -> None:
     async def scenario(s: Site) -> None:
         await s.runtime()

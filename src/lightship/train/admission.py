@@ -54,6 +54,8 @@ class _Rules:
         return _validate_runtime(request.resource, request.obj, request.old)
 
     async def _validate_job(self, job: Obj, old: Obj | None) -> list[str]:
+        if old is not None and _patches(old) == _patches(job):
+            return []  # what was let in stays in, whatever became of its runtime: it must still be suspended, labelled, deleted
         ref = objects.spec(job)["runtimeRef"]
         resource = runtime_resource(ref)
         if resource is None:
@@ -69,7 +71,7 @@ class _Rules:
 
     async def _check_change(self, job: Obj, old: Obj | None) -> list[Cause]:
         """May the patches change now? Pods that run would not notice, so nothing of the JobSet may be active."""
-        if old is None or objects.spec(old).get("runtimePatches") == objects.spec(job).get("runtimePatches"):
+        if old is None:
             return []
         if not (objects.spec(old).get("suspend") or objects.spec(job).get("suspend")):
             return [forbidden_field("spec.runtimePatches", _ONLY_SUSPENDED)]
@@ -86,8 +88,8 @@ class _Rules:
 
 def stamp_patches(job: Obj, old: Obj | None, now: float) -> None:
     """Set each runtime patch's `time`, in place: when it came or last changed, whatever the client says."""
-    before = {p.get("manager"): p for p in objects.spec(old or {}).get("runtimePatches") or ()}
-    for patch in objects.spec(job).get("runtimePatches") or ():
+    before = {p.get("manager"): p for p in _patches(old or {})}
+    for patch in _patches(job):
         was = before.get(patch.get("manager"))
         if was is None:
             patch.setdefault("time", times.rfc3339(now))
@@ -101,7 +103,7 @@ def stamp_patches(job: Obj, old: Obj | None, now: float) -> None:
 
 def check_managers(job: Obj) -> Iterator[Cause]:
     """Managers are domain-prefixed paths, so that no two of them meet by accident."""
-    for patch in objects.spec(job).get("runtimePatches") or ():
+    for patch in _patches(job):
         manager = patch.get("manager", "")
         host, slash, path = manager.partition("/")
         field = "spec.runtimePatches.manager"
@@ -171,6 +173,10 @@ def _deprecation(introduction: str, runtime: Obj) -> str:
         f'{introduction}ClusterTrainingRuntime "{objects.name(runtime)}" is deprecated and will be removed in a future release of '
         f"Kubeflow Trainer. See runtime deprecation policy: {DEPRECATION_POLICY_URL}"
     )
+
+
+def _patches(job: Obj) -> list[Obj]:
+    return objects.spec(job).get("runtimePatches") or []
 
 
 def _timeless(patch: Obj) -> Obj:
