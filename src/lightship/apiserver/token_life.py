@@ -1,6 +1,6 @@
 """Are those whom a ServiceAccount token speaks of still there?
 
-`main` gives `alive(store)` to `tokens.Tokens`, which asks for every use of a token: a deleted ServiceAccount or pod ends its tokens at once,
+`main` gives `alive(store)` to `tokens.Tokens`, which asks for every use of one: a deleted ServiceAccount or pod ends its tokens at once,
 however long they were issued for. Contract: KEP-1205, bound ServiceAccount tokens.
 """
 
