@@ -90,6 +90,7 @@ class Environments:
                         _relocate(draft, path)
             roots = [str(path), *map(str, python.roots)]
             self._thin[name] = Environment(name=name, path=[str(path / "bin"), str(python.scripts)], read_only_paths=roots)
+        await self._compile_once(self._directory / name, python.packages, requirements, progress)
         return msgspec.structs.replace(self._thin[name], packages=list(requirements))
 
     async def _installed(self, requirements: Sequence[str], progress: Progress) -> Environment:
@@ -104,6 +105,7 @@ class Environments:
                     await asyncio.to_thread(_create, draft, base)
                     await self._install(draft, wanted, progress)
                     await self._add_pip(draft, progress)
+                    await self._compile(draft, [_site_packages(draft)], progress)
                     (draft / "requirements.txt").write_text("\n".join(wanted) + "\n")
                     _relocate(draft, path)
         return Environment(
@@ -155,6 +157,23 @@ class Environments:
         if not uv:
             raise BuildError("this Python brings no pip: install the python3-venv package of your system, or uv")
         await self._run([uv, "pip", "install", "--no-progress", "--python", str(draft / "bin" / "python"), "pip"], progress)
+
+    async def _compile_once(self, environment: Path, places: Sequence[Path], requirements: Sequence[str], progress: Progress) -> None:
+        """Packages that are used where they are may never have been imported there (uv does not compile them)."""
+        marker = environment / f"compiled-{_digest(*requirements)}"
+        if requirements and not _exists(marker):
+            await self._compile(environment, [place for place in places if os.access(place, os.W_OK)], progress)
+            marker.touch()
+
+    async def _compile(self, environment: Path, places: Sequence[Path], progress: Progress) -> None:
+        """Bytecode for everything: pods see their environment read-only and would compile it again at each start, for seconds."""
+        if not places:
+            return
+        progress("compiling the packages (once)")
+        try:
+            await self._run([str(environment / "bin" / "python"), "-m", "compileall", "-qq", "-j", "0", *map(str, places)], progress)
+        except BuildError:
+            pass  # some package always brings a file for another Python
 
     async def _run(self, argv: list[str], progress: Progress) -> None:
         process = await asyncio.create_subprocess_exec(
