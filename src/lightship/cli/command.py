@@ -6,6 +6,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn, Protocol, cast
@@ -27,6 +28,11 @@ class CommandModule(Protocol):
     def arguments(self, parser: argparse.ArgumentParser) -> None: ...
 
     def run(self, args: argparse.Namespace) -> int: ...
+
+
+def program() -> str:
+    """What people typed to run us: `lightship`, or the set-up script of a fresh clone, which says so in LIGHTSHIP_PROGRAM."""
+    return os.environ.get("LIGHTSHIP_PROGRAM") or "lightship"
 
 
 class Parser(argparse.ArgumentParser):

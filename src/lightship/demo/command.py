@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-from lightship.cli.command import add_instance_options
+from lightship.cli.command import add_instance_options, program
 from lightship.cli.output import say
 from lightship.cli.progress import Step, seconds
 from lightship.main import up
@@ -70,9 +70,9 @@ def _report(name: str, result: dict[str, Any], steps: list[Step], running: Runni
     say()
     say("Look further:")
     say(f"  export KUBECONFIG={running.kubeconfig}")
-    say("  lightship get trainjobs,jobsets,jobs,pods     # or kubectl, the same words")
-    say(f"  lightship train logs {name}")
-    say("  lightship down                                # the data stays; a second demo starts faster")
+    say(f"  {program()} get trainjobs,jobsets,jobs,pods   # or kubectl, the same words")
+    say(f"  {program()} train logs {name}")
+    say(f"  {program()} down                              # the data stays; a second demo starts faster")
     if accuracy <= GOAL:
         print(f"lightship: accuracy {accuracy:.1f} % is not above {GOAL:.0f} %", file=sys.stderr)
         raise SystemExit(1)
