@@ -59,6 +59,8 @@ def test_the_verbs_and_their_codes() -> None:
         ("PATCH", CONFIG_MAPS, 405),
         ("OPTIONS", CONFIG_MAPS, 405),
         ("POST", "/version", 405),
+        ("POST", PODS + "/p/log", 405),
+        ("GET", "/apis/authentication.k8s.io/v1/selfsubjectreviews", 405),
         ("GET", CONFIG_MAPS + "/", 200),
         ("GET", "/api/v1/namespaces/default", 200),
         ("GET", "/api/v1/namespaces/default/status", 200),
@@ -384,7 +386,8 @@ def test_nobody_gets_in_without_a_token_but_to_health_and_version() -> None:
             assert "www-authenticate" in refused.headers
             assert (await wire.ask("GET", "/api", token=token)).code == 401
             for path in ("/healthz", "/livez", "/readyz", "/readyz/ping", "/version", "/version/"):
-                assert (await wire.ask("GET", path, token=token)).code == 200
+                # No credentials are fine here, wrong ones nowhere.
+                assert (await wire.ask("GET", path, token=token)).code == (401 if token else 200)
 
     run(test)
 

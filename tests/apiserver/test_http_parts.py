@@ -72,14 +72,14 @@ def test_watch_queries(text: str, want: WatchOptions) -> None:
     ],
 )
 def test_write_queries(text: str, want: WriteOptions) -> None:
-    assert queries.write_options(queries.parse(text)) == want
+    assert queries.write_options(queries.parse(text), "CreateOptions") == want
 
 
-@pytest.mark.parametrize("text", ["dryRun=Some", "fieldValidation=strict", "force=perhaps"])
-def test_write_queries_that_are_refused(text: str) -> None:
+@pytest.mark.parametrize(("text", "want"), [("dryRun=Some", 422), ("fieldValidation=strict", 422), ("force=perhaps", 400)])
+def test_write_queries_that_are_refused(text: str, want: int) -> None:
     with pytest.raises(StatusError) as refused:
-        queries.write_options(queries.parse(text))
-    assert refused.value.code == 400
+        queries.write_options(queries.parse(text), "PatchOptions")
+    assert refused.value.code == want
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_delete_options(text: str, body: Obj | None, want: DeleteOptions) -> Non
 
 @pytest.mark.parametrize(
     "body",
-    [{"gracePeriodSeconds": "3"}, {"gracePeriodSeconds": -1}, {"gracePeriodSeconds": True}, {"preconditions": []}, {"dryRun": ["No"]}],
+    [{"gracePeriodSeconds": "3"}, {"gracePeriodSeconds": -1}, {"gracePeriodSeconds": True}, {"preconditions": []}, {"dryRun": "All"}],
 )
 def test_delete_options_that_are_refused(body: Obj) -> None:
     with pytest.raises(StatusError) as refused:

@@ -57,8 +57,10 @@ class Front:
             return error_reply(errors.internal("see the server's log"))
 
     async def _answer(self, request: HttpRequest) -> Reply | Stream:
-        user = self._authenticator.authenticate(bearer_token(request.header(b"authorization")))
-        if user is None and not is_public(request.path):
+        credentials = request.header(b"authorization")
+        user = self._authenticator.authenticate(bearer_token(credentials))
+        # Credentials that are wrong are refused everywhere, none at all only where they are needed.
+        if user is None and (credentials or not is_public(request.path)):
             raise errors.unauthorized()
         target = paths.parse(request.path)
         if target is None or user is None:
@@ -81,14 +83,19 @@ class Front:
 
     def _review(self, request: HttpRequest, target: Target, user: User) -> Reply:
         """Reviews are questions that are asked by creating an object which is never stored."""
-        if request.method != "POST" or not reviews.serves(target):
+        if not reviews.serves(target):
             raise errors.no_such_path()
-        answer = reviews.answer(target, _object_body(request), user, self._authorizer, self._authenticator)
+        if request.method != "POST":
+            raise errors.method_not_allowed()
+        body = _object_body(request, reviews.resource(target).kind)
+        answer = reviews.answer(target, body, user, self._authorizer, self._authenticator, self._clock.now())
         return answer_reply(Request(user, reviews.resource(target)), answer, _view(request, queries.parse(request.query)), self._clock)
 
     async def _operate(self, verb: str, asked: Request, request: HttpRequest, query: Query) -> Reply | Stream:
         registry = self._registry
         if asked.subresource == "log":
+            if verb != "get":
+                raise errors.method_not_allowed()
             return Stream(_chunks(registry.logs(asked, queries.log_options(query))), _TEXT, LOG_PATIENCE)
         view = _view(request, query)
         if verb == "get":
@@ -99,12 +106,12 @@ class Front:
             batches = registry.watch(asked, queries.watch_options(query))
             return Stream(watch_lines(asked, batches, view, self._clock), view.accepted.content_type)
         elif verb == "create":
-            answer = await registry.create(asked, _object_body(request), queries.write_options(query))
+            answer = await registry.create(asked, _object_body(request, asked.resource.kind), queries.write_options(query, "CreateOptions"))
         elif verb == "update":
-            answer = await registry.update(asked, _object_body(request), queries.write_options(query))
+            answer = await registry.update(asked, _object_body(request, asked.resource.kind), queries.write_options(query, "UpdateOptions"))
         elif verb == "patch":
             patch_type = _patch_type(request)
-            answer = await registry.patch(asked, _body(request), patch_type, queries.write_options(query))
+            answer = await registry.patch(asked, _body(request), patch_type, queries.write_options(query, "PatchOptions"))
         elif verb == "delete":
             answer = await registry.delete(asked, _delete_options(request, query))
         else:
@@ -168,20 +175,19 @@ def _wants_pretty(request: HttpRequest) -> bool:
 
 
 def _body(request: HttpRequest) -> Any:
-    if not request.body:
-        raise errors.bad_request("the body of the request is empty")
     return negotiation.decode_body(request.header(b"content-type"), request.body)
 
 
-def _object_body(request: HttpRequest) -> Obj:
-    body = _body(request)
+def _object_body(request: HttpRequest, kind: str) -> Obj:
+    complaint = f"the object provided is unrecognized (must be of type {kind}): "
+    body = negotiation.decode_body(request.header(b"content-type"), request.body, complaint)
     if not isinstance(body, dict):
-        raise errors.bad_request("the body of the request is not an object")
+        raise errors.bad_request(f"{complaint}it is a JSON {type(body).__name__}")
     return body
 
 
 def _delete_options(request: HttpRequest, query: Query) -> Any:
-    return queries.delete_options(query, _object_body(request) if request.body else None)
+    return queries.delete_options(query, _object_body(request, "DeleteOptions") if request.body else None)
 
 
 def _patch_type(request: HttpRequest) -> PatchType:

@@ -63,20 +63,20 @@ def accept(header: str, forms: frozenset[tuple[str, str, str]]) -> Accepted:
     raise errors.not_acceptable(f"only the following media types are accepted: {JSON}")
 
 
-def decode_body(content_type: str, body: bytes) -> Any:
-    """The value in a request body. Raises 400 when it cannot be read, 415 for a format that we do not take."""
+def decode_body(content_type: str, body: bytes, complaint: str = "error decoding patch: ") -> Any:
+    """The value in a request body. Raises 400 (beginning with `complaint`) when it cannot be read, 415 for a format that we do not take."""
     media = content_type.partition(";")[0].strip().lower()
     if media in ("", JSON) or media.endswith("+json"):
         try:
             return codec.decode(body)
         except ValueError as error:
-            raise errors.bad_request(f"the body of the request is not JSON: {error}") from error
+            raise errors.bad_request(f"{complaint}it is not JSON: {error}") from error
     if media == YAML or media.endswith("+yaml"):
         try:
             # YAML has dates and numbers for keys, JSON has not: through JSON once, and nobody behind us needs to know.
             return codec.decode(codec.encode(yaml.decode(body)))
         except (msgspec.MsgspecError, TypeError, ValueError) as error:
-            raise errors.bad_request(f"the body of the request is not YAML: {error}") from error
+            raise errors.bad_request(f"{complaint}it is not YAML: {error}") from error
     raise errors.unsupported_media_type(f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}")
 
 

@@ -1,7 +1,7 @@
 """Query strings to the option structs of `meta.rest`, strictly: a value that cannot be read is refused, not guessed.
 
 `front` calls one function for each kind of request. Parameters that an operation does not know are ignored, as the real server ignores
-them. Every function raises `StatusError` 400.
+them. Every function raises `StatusError`: 400, and 422 where the real server does.
 Contract: metav1.ListOptions, CreateOptions, PatchOptions, DeleteOptions, PodLogOptions as query parameters.
 """
 
@@ -19,7 +19,8 @@ _TRUE = frozenset({"1", "t", "true"})
 _FALSE = frozenset({"", "0", "f", "false"})
 _WRITE = WriteOptions()
 _DELETE = DeleteOptions()
-_VALIDATION = ("", "Ignore", "Warn", "Strict")
+_VALIDATION = ("", "Ignore", "Strict", "Warn")
+_META = "meta.k8s.io"
 
 
 def parse(text: str) -> Query:
@@ -83,14 +84,15 @@ def watch_options(query: Query) -> WatchOptions:
     )
 
 
-def write_options(query: Query) -> WriteOptions:
+def write_options(query: Query, kind: str) -> WriteOptions:
+    """`kind` (CreateOptions, UpdateOptions, PatchOptions) is what a refusal calls them."""
     if not query:
         return _WRITE
     validation = query.get("fieldValidation", "")
     if validation not in _VALIDATION:
-        raise errors.bad_request(f'fieldValidation: "{validation}" is none of Ignore, Warn, Strict')
+        raise errors.invalid(kind, "", [errors.not_supported("fieldValidation", validation, _VALIDATION)], _META)
     return WriteOptions(
-        dry_run=_dry_run(query.get("dryRun", "")),
+        dry_run=_dry_run(query.get("dryRun", ""), kind),
         field_manager=query.get("fieldManager", ""),
         field_validation=validation,
         force=flag(query, "force"),
@@ -105,7 +107,7 @@ def delete_options(query: Query, body: Obj | None) -> DeleteOptions:
         return DeleteOptions(
             grace_period_seconds=natural(query, "gracePeriodSeconds"),
             propagation_policy=_policy(query.get("propagationPolicy", ""), query.get("orphanDependents", "")),
-            dry_run=_dry_run(query.get("dryRun", "")),
+            dry_run=_dry_run(query.get("dryRun", ""), "DeleteOptions"),
         )
     preconditions = _typed(body, "preconditions", dict) or {}
     orphan = _typed(body, "orphanDependents", bool)
@@ -117,7 +119,7 @@ def delete_options(query: Query, body: Obj | None) -> DeleteOptions:
         propagation_policy=_policy(_typed(body, "propagationPolicy", str) or "", "" if orphan is None else str(orphan)),
         uid=preconditions.get("uid") or "",
         resource_version=preconditions.get("resourceVersion") or "",
-        dry_run=_dry_run(query.get("dryRun", "")) or any(map(_dry_run, _typed(body, "dryRun", list) or ())),
+        dry_run=any(_dry_run(value, "DeleteOptions") for value in (query.get("dryRun", ""), *(_typed(body, "dryRun", list) or ()))),
     )
 
 
@@ -134,10 +136,10 @@ def log_options(query: Query) -> LogOptions:
     )
 
 
-def _dry_run(value: object) -> bool:
+def _dry_run(value: object, kind: str) -> bool:
     if value in ("", "All"):
         return value == "All"
-    raise errors.bad_request(f'dryRun: "{value}" is not supported: only "All"')
+    raise errors.invalid(kind, "", [errors.not_supported("dryRun", value, ["All"])], _META)
 
 
 def _policy(policy: str, orphan: str) -> str:

@@ -40,7 +40,7 @@ def answer_reply(request: Request, answer: Answer, view: View, clock: Clock) -> 
     obj = answer.obj
     if view.accepted.form and obj.get("kind") != "Status":
         obj = _transformed(request.resource, [obj], view, clock, _list_metadata(obj))
-    return Reply(answer.code, _encode(obj, view.pretty), view.accepted.content_type, headers)
+    return Reply(answer.code, _encode(obj, view.pretty), JSON_TYPE, headers)
 
 
 def page_reply(request: Request, page: Page, view: View, clock: Clock) -> Reply:
@@ -59,7 +59,7 @@ def page_reply(request: Request, page: Page, view: View, clock: Clock) -> Reply:
         body = b'%b,"items":[%b]}\n' % (start, items)
         if view.pretty:
             body = msgspec.json.format(body, indent=2)
-    return Reply(200, body, view.accepted.content_type, warning_headers(request.warnings))
+    return Reply(200, body, JSON_TYPE, warning_headers(request.warnings))
 
 
 async def watch_lines(request: Request, batches: AsyncIterator[Batch], view: View, clock: Clock) -> AsyncGenerator[bytes, None]:

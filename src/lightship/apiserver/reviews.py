@@ -9,7 +9,7 @@ from lightship.apiserver.authn import Authenticator
 from lightship.apiserver.authz import Attributes, Authorizer
 from lightship.apiserver.paths import Target
 from lightship.apiserver.requests import Answer
-from lightship.meta import errors
+from lightship.meta import errors, times
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 from lightship.meta.rest import User
@@ -42,7 +42,7 @@ def resource(target: Target) -> Resource:
     return _BY_PLACE[target.group, target.version, target.resource]
 
 
-def answer(target: Target, body: Obj, user: User, authorizer: Authorizer, authenticator: Authenticator) -> Answer:
+def answer(target: Target, body: Obj, user: User, authorizer: Authorizer, authenticator: Authenticator, now: float) -> Answer:
     """201 with the question's `status` filled in. Raises 400 and 422 for questions that cannot be understood."""
     kind = resource(target).kind
     if body.get("kind") not in (None, kind):
@@ -57,9 +57,9 @@ def answer(target: Target, body: Obj, user: User, authorizer: Authorizer, authen
     else:
         subject = user if kind == "SelfSubjectAccessReview" else _subject(kind, spec)
         status = _access(kind, spec, subject, authorizer)
-    metadata = {"creationTimestamp": None, **(body.get("metadata") or {})}
-    head = {"kind": kind, "apiVersion": f"{target.group}/{target.version}", "metadata": metadata}
-    return Answer(201, obj={**head, "spec": spec, "status": status})
+    made = times.rfc3339(now) if kind == "SelfSubjectReview" else None
+    head = {"kind": kind, "apiVersion": f"{target.group}/{target.version}", "metadata": {"creationTimestamp": made}}
+    return Answer(201, obj={**head, **({"spec": spec} if spec else {}), "status": status})
 
 
 def user_info(user: User) -> Obj:
@@ -77,7 +77,7 @@ def _token_review(spec: Obj, authenticator: Authenticator) -> Obj:
         raise errors.bad_request("token is required for TokenReview in authentication")
     user = authenticator.authenticate(token)
     if user is None:
-        return {"authenticated": False, "user": {}, "error": "[invalid bearer token]"}
+        return {"authenticated": False, "user": {}, "error": "invalid bearer token"}
     return {"authenticated": True, "user": user_info(user), "audiences": spec.get("audiences") or []}
 
 
