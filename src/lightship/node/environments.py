@@ -34,8 +34,6 @@ VERSION = 1
 """Part of every name: raise it when what is built changes."""
 LOCK_POLL = 0.2
 """Seconds between tries for another builder's lock."""
-TORCH_CPU_INDEX = ""
-"""Tried on machines without a GPU, where torch from it weighs a fifth; LIGHTSHIP_TORCH_INDEX overrides, empty means never."""
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,15 +137,12 @@ class Environments:
     async def _install(self, draft: Path, requirements: Sequence[str], progress: Progress) -> None:
         python = str(draft / "bin" / "python")
         uv = find_uv()
-        extra = await _torch_index(requirements)
         if uv:
-            index = ["--extra-index-url", extra, "--index-strategy", "unsafe-best-match"] if extra else []
-            await self._run([uv, "pip", "install", "--no-progress", "--python", python, *index, *requirements], progress)
+            await self._run([uv, "pip", "install", "--no-progress", "--python", python, *requirements], progress)
             return
         await self._add_pip(draft, progress)
-        index = ["--extra-index-url", extra] if extra else []
         quiet = ["--disable-pip-version-check", "--no-warn-script-location", "--progress-bar", "off"]
-        await self._run([python, "-m", "pip", "install", *quiet, *index, *requirements], progress)
+        await self._run([python, "-m", "pip", "install", *quiet, *requirements], progress)
 
     async def _add_pip(self, draft: Path, progress: Progress) -> None:
         if _has_pip(draft) or await asyncio.to_thread(_unpack_bundled_pip, draft):
@@ -266,22 +261,6 @@ def _pip_scripts(draft: Path) -> None:
 
 def _site_packages(environment: Path) -> Path:
     return environment / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
-
-
-async def _torch_index(requirements: Sequence[str]) -> str:
-    """An index with smaller torch wheels, when torch is wanted, no GPU is here and the index answers."""
-    index = os.environ.get("LIGHTSHIP_TORCH_INDEX", TORCH_CPU_INDEX)
-    wanted = any(requirement.startswith("torch") for requirement in requirements)
-    if not index or not wanted or sys.platform != "linux" or _exists(Path("/dev/nvidiactl")):
-        return ""
-    host = index.split("/")[2].partition(":")
-    try:
-        async with asyncio.timeout(3):
-            _, writer = await asyncio.open_connection(host[0], int(host[2] or 443))
-    except (OSError, TimeoutError):
-        return ""
-    writer.close()
-    return index
 
 
 def _exists(path: Path) -> bool:
