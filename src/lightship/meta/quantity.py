@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 Number: TypeAlias = str | int | float
 
-_GRAMMAR = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?\d{1,3})?")
+_GRAMMAR = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?\d{1,3})?", re.ASCII)
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _DECIMAL = ("n", "u", "m", "", "k", "M", "G", "T", "P", "E")
 _SCALES: dict[str, Decimal] = {s: Decimal(1024) ** i for i, s in enumerate(_BINARY)}

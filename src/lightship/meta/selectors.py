@@ -13,7 +13,6 @@ from lightship.meta import names
 from lightship.meta.objects import Obj
 
 _TOKEN = re.compile(r"\s*(?:(==|!=|[=!<>(),])|([^\s=!<>(),]+))")
-_EXISTENCE = {"exists": "Exists", "!": "DoesNotExist"}
 
 
 class LabelRequirement(NamedTuple):
@@ -123,7 +122,7 @@ def _compare(op: str, value: str, bound: str) -> bool:
 def _requirement(key: str, op: str, values: Iterable[str]) -> LabelRequirement:
     problem = names.check_name(key, "qualified")
     if problem:
-        raise ValueError(f'key: Invalid value: "{key}": {problem}')
+        raise ValueError(f'<nil>: Invalid value: "{key}": {problem}')
     listed = frozenset(values)
     if op in ("in", "notin") and not listed:
         raise ValueError("values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty")
@@ -157,13 +156,21 @@ class _Parser:
         self.at = 0
 
     def requirements(self) -> list[LabelRequirement]:
+        self.expect_start("!, identifier, or 'end of string'")
         found = [self.requirement()]
         while self.peek() == ",":
             self.at += 1
+            self.expect_start("identifier after ','")
             found.append(self.requirement())
         if self.peek():
-            raise ValueError(f"unable to parse requirement: found '{self.peek()}', expected: ',' or 'end of string'")
+            raise ValueError(f"found '{self.peek()}', expected: ',' or 'end of string'")
         return found
+
+    def expect_start(self, expected: str) -> None:
+        """A requirement begins with a key or with `!`."""
+        token = self.peek()
+        if not token or (token in _PUNCTUATION and token != "!"):
+            raise ValueError(f"found '{token}', expected: {expected}")
 
     def requirement(self) -> LabelRequirement:
         if self.peek() == "!":
@@ -217,14 +224,14 @@ class _Parser:
         expecting = True
         while (token := self.peek()) != ")":
             if not token or (token in _PUNCTUATION and token != ","):
-                raise ValueError(f"unable to parse requirement: found '{token}', expected: ',', or ')'")
+                raise ValueError(f"unable to parse requirement: found '{token}', expected: ',' or ')'")
             if token == ",":
                 if expecting:
                     values.append("")
                 expecting = True
             else:
                 if not expecting:
-                    raise ValueError(f"unable to parse requirement: found '{token}', expected: ',', or ')'")
+                    raise ValueError(f"unable to parse requirement: found '{token}', expected: ',' or ')'")
                 values.append(token)
                 expecting = False
             self.at += 1
@@ -264,19 +271,19 @@ def _field_requirement(part: str, whole: str) -> FieldRequirement:
     found = re.match(r"([^=!]+)(==|!=|=)(.*)", part, re.DOTALL)
     if found is None:
         raise ValueError(f"invalid selector: '{whole}'; can't understand '{part}'")
-    return FieldRequirement(found[1].strip(), "!=" if found[2] == "!=" else "=", _unescape(found[3], whole))
+    return FieldRequirement(found[1].strip(), "!=" if found[2] == "!=" else "=", _unescape(found[3]))
 
 
-def _unescape(value: str, whole: str) -> str:
+def _unescape(value: str) -> str:
     text, chars = "", iter(value)
     for char in chars:
         if char == "\\":
             following = next(chars, "")
             if following not in ("\\", ",", "="):
-                raise ValueError(f"invalid field selector: '{whole}': a backslash may stand before '\\', ',' or '=' only")
+                raise ValueError(f"invalid field selector: invalid escape sequence: \\{following}")
             text += following
         elif char in ",=":
-            raise ValueError(f"invalid field selector: '{whole}': '{char}' in a value must be escaped by a backslash")
+            raise ValueError(f"invalid field selector: unescaped character in value: {ord(char)}")
         else:
             text += char
     return text

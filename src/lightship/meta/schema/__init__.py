@@ -7,6 +7,7 @@ Contract: CustomResourceDefinition structural schemas; apimachinery strict decod
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
@@ -28,7 +29,7 @@ class Compiled:
         self._strays: shape.Strays | None = None
         self._fill: shape.Fill | None = None
 
-    def check(self, obj: Obj, path: str = "") -> list[Cause]:
+    def check(self, obj: Any, path: str = "") -> list[Cause]:
         """Everything wrong with `obj`, which is at `path`; empty when it is right.
 
         Of a built-in kind with values that Go could not decode only the first of those is told (reason `FieldValueTypeInvalid`, no

@@ -185,14 +185,14 @@ def _check_array(node: Node) -> Check:
 def _check_scalar(node: Node) -> Check:
     """Strings and booleans."""
     cls = _CLASSES[node.type]
-    rules = (limits.string(node) if cls is str else []) + _common(node)
+    common = _common(node)
+    rules = (limits.string(node) if cls is str else []) + common
 
     def walk(value: Any, path: Path, out: list[Cause]) -> None:
-        if value.__class__ is not cls:
+        right = value.__class__ is cls
+        if not right:
             out.append(_wrong_type(node, value, path))
-            if node.context.builtin:
-                return
-        for rule in rules:
+        for rule in rules if right else common:
             rule(value, path, out)
 
     return walk
