@@ -103,7 +103,6 @@ class Environments:
                     await asyncio.to_thread(_create, draft, base)
                     await self._install(draft, wanted, progress)
                     await self._add_pip(draft, progress)
-                    await self._compile(draft, [_site_packages(draft)], progress)
                     (draft / "requirements.txt").write_text("\n".join(wanted) + "\n")
                     _relocate(draft, path)
         return Environment(

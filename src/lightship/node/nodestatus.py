@@ -4,6 +4,7 @@ Pure builders (`capacity`, `node`, `lease`) and a small loop, `Heartbeat`, that 
 liveness is the Lease's, one small write every ten seconds. Contract: core/v1 Node, coordination.k8s.io/v1 Lease, kubelet defaults.
 """
 
+import logging
 import os
 import platform
 import shutil
@@ -17,6 +18,8 @@ from lightship.aio.clock import Clock
 from lightship.client import Client
 from lightship.meta import conditions, errors, objects, times
 from lightship.meta.objects import Obj
+
+log = logging.getLogger(__name__)
 
 RUNTIME_ANNOTATION = "lightship.dev/runtime"
 REASON_ANNOTATION = "lightship.dev/runtime-reason"
@@ -173,26 +176,29 @@ class Heartbeat:
     async def register(self) -> Obj:
         """Create the Node, or bring it up to date, and make it Ready."""
         wanted = {"apiVersion": "v1", "kind": "Node", "metadata": metadata(self._identity, self._machine)}
-        node = await self._client.apply(kinds.NODES, wanted)
-        return await self._client.patch_status(
-            kinds.NODES, node, status(self._identity, self._machine, objects.status(node), self._clock.now())
-        )
+        while True:
+            node = await self._client.apply(kinds.NODES, wanted)
+            ready = status(self._identity, self._machine, objects.status(node), self._clock.now())
+            try:
+                return await self._client.patch_status(kinds.NODES, node, ready)
+            except errors.StatusError as error:
+                if not (errors.is_conflict(error) or errors.is_not_found(error)):
+                    raise  # somebody else wrote or deleted it meanwhile: once more
 
     async def renew(self) -> None:
-        """One sign of life. The namespace may not be there yet: then the next one will do."""
-        try:
-            await self._client.apply(kinds.LEASES, lease(self._identity.name, self._clock.now()))
-        except errors.StatusError as error:
-            if not (errors.is_not_found(error) or errors.is_conflict(error) or error.code >= 500):
-                raise
+        """One sign of life; a Node that somebody deleted comes back."""
+        await self._client.apply(kinds.LEASES, lease(self._identity.name, self._clock.now()))
+        if await self._client.get_or_none(kinds.NODES, self._identity.name) is None:
+            await self.register()
 
     async def run(self) -> None:
-        """Renew until cancelled; a Node that somebody deleted comes back."""
+        """Renew until cancelled. What the server refuses today (a namespace that is not there yet, an outage) the next beat may bring."""
         while True:
-            await self.renew()
+            try:
+                await self.renew()
+            except errors.StatusError as error:
+                log.warning("no heartbeat node=%s code=%d message=%s", self._identity.name, error.code, error.message)
             await self._clock.sleep(RENEW_SECONDS)
-            if await self._client.get_or_none(kinds.NODES, self._identity.name) is None:
-                await self.register()
 
 
 def _cpus() -> int:
