@@ -45,9 +45,9 @@ async def serve_forever(directory: Path, token: str) -> None:
     pki.issue(directory, clock.now())
     opened = store.sqlite(directory / "store.db")
     server = Server(opened, kinds.BUILTIN, clock=clock, random=random.Random())
-    # Everything that is stored stays: looking through all of it for cycles again and again finds nothing and stops the server meanwhile.
+    # What is stored stays: looking through all of it for cycles again and again finds nothing, and stops the server for long moments.
     gc.freeze()
-    gc.set_threshold(50_000, 20, 1_000)
+    gc.set_threshold(10_000, 10, 1_000)
     admin = StaticTokens({token: User("admin", ("system:masters",))})
     listener = await serve(server, tls=tls.server_context(directory), authenticator=admin)
     stop = asyncio.Event()
