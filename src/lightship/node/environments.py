@@ -159,13 +159,19 @@ class Environments:
             await self._compile(environment, [place for place in places if os.access(place, os.W_OK)], progress)
             marker.touch()
 
-    async def _compile(self, environment: Path, places: Sequence[Path], progress: Progress) -> None:
-        """Bytecode for everything: pods see their environment read-only and would compile it again at each start, for seconds."""
+    async def _compile(self, environment: Path, places: Sequence[Path], progress: Progress, moved: tuple[Path, Path] | None = None) -> None:
+        """Bytecode for everything: pods see their environment read-only and would compile it again at each start, for seconds.
+
+        `moved`: where the environment is and where it will be, so that tracebacks name its final place.
+        """
         if not places:
             return
         progress("compiling the packages (once)")
+        names = ["-s", str(moved[0]), "-p", str(moved[1])] if moved else []
         try:
-            await self._run([str(environment / "bin" / "python"), "-m", "compileall", "-qq", "-j", "0", *map(str, places)], progress)
+            await self._run(
+                [str(environment / "bin" / "python"), "-m", "compileall", "-qq", "-j", "0", *names, *map(str, places)], progress
+            )
         except BuildError:
             pass  # some package always brings a file for another Python
 

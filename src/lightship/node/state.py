@@ -52,6 +52,8 @@ class Problem:
 @dataclass(slots=True)
 class ImageState:
     pulling: bool = False
+    progress: str = ""
+    """What the environment's builder said last, for people who wait."""
     ready: bool = False
     id: str = ""
     problem: Problem | None = None
@@ -232,6 +234,8 @@ def recover(pod: Obj, now: float) -> PodState:
     lost = False
     for entry in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
         lost |= _recover_container(state.container(entry["name"]), entry, now)
+        if entry.get("imageID"):
+            state.image(entry.get("image") or "").id = entry["imageID"]
     if lost and objects.spec(pod).get("restartPolicy") == "Never":
         state.failure = (NODE_RESTART, "The node agent restarted while the pod was running, and its restart policy is Never")
     return state

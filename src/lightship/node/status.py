@@ -148,7 +148,11 @@ def _waiting_first(pod: Obj, container: Obj, found: ContainerState, state: PodSt
     blocked = _blocked(container, found, state, now)
     if blocked is not None:
         return blocked
-    return {"reason": WAITING_INITIALIZING if sync.init_containers(pod) else WAITING_CREATING}
+    waiting = {"reason": WAITING_INITIALIZING if sync.init_containers(pod) else WAITING_CREATING}
+    image = state.images.get(container.get("image") or "")
+    if image is not None and image.pulling and image.progress:
+        waiting["message"] = image.progress
+    return waiting
 
 
 def _blocked(container: Obj, found: ContainerState, state: PodState, now: float) -> Obj | None:

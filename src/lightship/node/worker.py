@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 WRITE_TRIES = 5
 CRASH_PAUSE = 1.0
+PROGRESS_SECONDS = 1.0
+"""How often a pod's status says how far the building of its environment is."""
 """Seconds before a worker that failed unexpectedly goes on."""
 
 
@@ -282,14 +284,18 @@ class PodWorker:
 
     async def _pull(self, name: str, image: str) -> None:
         clock, started = self._node.clock, self._node.clock.monotonic()
-        told = False
+        told, shown = False, 0.0
 
         def progress(line: str) -> None:
-            nonlocal told
+            nonlocal told, shown
             if not told:
                 told = True
                 self._event("Normal", "Pulling", f'Pulling image "{image}": {line}', name)
             log.info("image image=%s %s", image, line)
+            self.state.image(image).progress = line
+            if clock.monotonic() >= shown + PROGRESS_SECONDS:
+                shown = clock.monotonic()
+                self._wake.set()
 
         try:
             self._environments[image] = await self._node.catalogue.resolve(image, progress)
