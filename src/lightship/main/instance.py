@@ -69,9 +69,7 @@ class Instance:
 
     def announce(self, running: Running) -> None:
         """Tell other processes how to reach this one; written whole or not at all."""
-        temporary = self.announcement.with_suffix(".new")
-        temporary.write_bytes(msgspec.json.encode(running))
-        temporary.replace(self.announcement)
+        _write(self.announcement, msgspec.json.encode(running))
 
     def withdraw(self) -> None:
         self.announcement.unlink(missing_ok=True)
@@ -124,7 +122,16 @@ class Instance:
         return found
 
     def remember_port(self, port: int) -> None:
-        (self.data_dir / "port").write_bytes(msgspec.json.encode(port))
+        _write(self.data_dir / "port", msgspec.json.encode(port))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, readable by its owner only whatever the umask is."""
+    temporary = path.with_name(path.name + ".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    temporary.replace(path)
 
 
 def choose_port(asked: int, last: int) -> int:

@@ -20,7 +20,7 @@ from .instance import Instance, Running
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_instance_options(parser)
     add_format_option(parser, ("json", "yaml"))
-    parser.add_argument("--port", type=int, default=0, help="port of the API server (default: last time's, else any free one)")
+    parser.add_argument("--port", type=port_number, default=0, help="port of the API server (default: last time's, else any free one)")
     parser.add_argument("--foreground", action="store_true", help="stay in this terminal; end with Ctrl-C")
     parser.add_argument("--no-node", action="store_true", help="API server and controllers only: pods stay Pending")
     parser.add_argument(
@@ -29,6 +29,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="how pods run: in Linux namespaces, or as plain processes (default: what this machine allows)",
     )
+
+
+def port_number(text: str) -> int:
+    """A TCP port, 0 for any free one. Raises `ArgumentTypeError`, which argparse turns into one line."""
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f'"{text}" is no port: it must be a number from 0 to 65535')
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,180 @@
+"""kill -9 of the platform: nothing that was acknowledged is lost, nothing of the old platform lives on, and work goes on after `up`."""
+
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from .kit import CLAIMS, CONFIG_MAPS, EVENTS, IMAGE, JOBS, PODS, Home, Obj, Site, config_map, descendants, eventually, marked, names
+
+pytestmark = pytest.mark.slow
+INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+class Writer:
+    """Creates ConfigMaps over HTTP until nobody answers any more; remembers what was acknowledged."""
+
+    def __init__(self, site: Site, prefix: str) -> None:
+        self._api = site.api
+        self._prefix = prefix
+        self.acknowledged: dict[str, str] = {}
+        self.enough = threading.Event()
+        """Set once a few writes are through."""
+
+    def run(self) -> None:
+        for number in range(100_000):
+            name = f"{self._prefix}-{number}"
+            try:
+                answer = self._api.call("POST", CONFIG_MAPS, config_map(name, n=str(number)))
+            except OSError:
+                return
+            assert answer.code == 201, answer
+            self.acknowledged[name] = answer.body["metadata"]["resourceVersion"]
+            if number > 20:
+                self.enough.set()
+
+
+def test_everything_acknowledged_is_there(home: Home) -> None:
+    acknowledged: dict[str, str] = {}
+    highest = 0
+    for life in range(3):
+        site = home.up()
+        writers = [Writer(site, f"life{life}-{number}") for number in range(3)]
+        with ThreadPoolExecutor(len(writers)) as threads:
+            running = [threads.submit(writer.run) for writer in writers]
+            for writer in writers:
+                assert writer.enough.wait(30)
+            site.kill()
+            for future in running:
+                future.result()
+        for writer in writers:
+            acknowledged |= writer.acknowledged
+        survivor = home.up()
+        found = {item["metadata"]["name"]: item for item in survivor.api.get(CONFIG_MAPS)["items"]}
+        assert acknowledged.items() <= {name: item["metadata"]["resourceVersion"] for name, item in found.items()}.items()
+        assert all(item["data"] == {"n": name.rpartition("-")[2]} for name, item in found.items() if name.startswith("life")), (
+            "half a write"
+        )
+        assert max(map(int, acknowledged.values())) > highest, "revisions run backwards"
+        highest = max(map(int, acknowledged.values()))
+        survivor.down()
+    assert len(acknowledged) > 150
+
+
+def test_status_and_down_after_kill(home: Home) -> None:
+    site = home.up()
+    site.kill()
+    assert (site.data / "instance.json").exists(), "the announcement is left over; nobody may believe it"
+    assert home.status() == {**site.told, "ready": False, "api": None, "pid": None}
+    assert home.call("down").out == '"default" is not running\n'
+    again = home.up()
+    assert again.url == site.url
+    assert again.api.get("/api/v1/nodes")["items"]
+
+
+@pytest.mark.parametrize("runtime", ["auto", "process"])
+def test_no_process_of_a_killed_platform_is_left(home: Home, runtime: str) -> None:
+    site = home.up("--runtime", runtime)
+    sandboxed = _container_runtime(site) == "sandbox"
+    mark = f"1000.{site.pid}"
+    # The second pod tries to get away: deaf to everything that can be ignored and, where pods are sandboxed, in a session of its own.
+    escapes = (f"sleep {mark}", f"trap '' TERM HUP INT; {'setsid' if sandboxed else ''} sleep {mark} & sleep {mark}")
+    for number, script in enumerate(escapes):
+        site.api.run(f"p{number}", script)
+        site.api.phase(f"p{number}", "Running")
+    eventually(lambda: len([p for p in marked(f"sleep\0{mark}") if p.pid != site.pid]) >= 3, "all pods sleep")
+    before = {*descendants(site.pid), *marked(mark)}
+    site.kill()
+    eventually(lambda: not [process for process in before if process.lives()], "all processes of the platform are gone", seconds=15)
+    assert not marked(mark)
+
+
+def _container_runtime(site: Site) -> str:
+    node = site.api.get("/api/v1/nodes")["items"][0]
+    return "sandbox" if "sandbox" in str(node["metadata"].get("annotations", "")) + str(node["metadata"].get("labels", "")) else "process"
+
+
+def test_the_death_of_the_launcher_alone(home: Home) -> None:
+    """The process that starts containers is killed: events say what to do, and a restart goes on."""
+    site = home.up()
+    if _container_runtime(site) != "sandbox":
+        pytest.skip("no launcher where pods are plain processes")
+    mark = f"1000.{site.pid}"
+    site.api.run("running", f"sleep {mark}")
+    site.api.phase("running", "Running")
+    oldest = min(marked(mark), key=lambda process: int(process.started))
+    assert oldest.pid != site.pid
+    os.kill(oldest.pid, signal.SIGKILL)
+    assert site.api.phase("running", "Failed")["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 137
+    site.api.create(PODS, _pod("next", "true", "Never"))
+    eventually(lambda: "restart the node" in str(site.api.get(EVENTS)), "an event that says what to do", seconds=20)
+    site.down()
+    home.up().api.phase("next", "Succeeded")
+
+
+def _pod(name: str, script: str, policy: str) -> dict[str, object]:
+    container = {"name": "main", "image": IMAGE, "command": ["sh", "-c", script]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"containers": [container], "restartPolicy": policy, "terminationGracePeriodSeconds": 1},
+    }
+
+
+def test_pods_after_a_kill_follow_their_restart_policy(home: Home) -> None:
+    site = home.up()
+    for policy in ("Always", "OnFailure", "Never"):
+        site.api.create(PODS, _pod(policy.lower(), "sleep 1000", policy))
+    site.api.create(PODS, _pod("done", "exit 0", "OnFailure"))
+    for name in ("always", "onfailure", "never"):
+        site.api.phase(name, "Running")
+    done = site.api.phase("done", "Succeeded")
+    site.kill()
+    again = home.up()
+    for name in ("always", "onfailure"):
+        found = again.api.until(f"{PODS}/{name}", lambda pod: pod["status"]["containerStatuses"][0]["restartCount"] == 1, "was restarted")
+        again.api.until(f"{PODS}/{name}", lambda pod: pod["status"]["phase"] == "Running" and _ready(pod), "runs again")
+        assert found["status"]["containerStatuses"][0].get("lastState", {}).get("terminated"), "says that the first run ended"
+    never = again.api.phase("never", "Failed")
+    assert never["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] != 0
+    assert again.api.get(f"{PODS}/done")["status"] == done["status"], "what was over stays as it was"
+
+
+def _ready(pod: dict[str, dict[str, list[dict[str, object]]]]) -> bool:
+    return bool(pod["status"]["containerStatuses"][0]["ready"])
+
+
+def test_jobs_go_on_and_complete_exactly(home: Home) -> None:
+    """Six indexes, two at a time, killed while some run: every index succeeds once, and none twice."""
+    site = home.up()
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+    site.api.create(CLAIMS, {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "gate"}, "spec": claim})
+    container = {
+        "name": "main",
+        "image": IMAGE,
+        "command": ["sh", "-c", "test $JOB_COMPLETION_INDEX -lt 2 && exit 0; until test -e /gate/open; do sleep 0.05; done"],
+        "volumeMounts": [{"name": "gate", "mountPath": "/gate"}],
+    }
+    template: Obj = {"spec": {"restartPolicy": "OnFailure", "containers": [container], "terminationGracePeriodSeconds": 1}}
+    template["spec"]["volumes"] = [{"name": "gate", "persistentVolumeClaim": {"claimName": "gate"}}]
+    spec = {"completions": 6, "parallelism": 2, "completionMode": "Indexed", "backoffLimit": 6, "template": template}
+    site.api.create(JOBS, {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "six"}, "spec": spec})
+    site.api.until(f"{JOBS}/six", lambda job: job["status"].get("succeeded") == 2 and job["status"].get("active") == 2, "two done, two run")
+    site.kill()
+    again = home.up()
+    volume = again.api.get(f"{CLAIMS}/gate")["spec"]["volumeName"]
+    source = again.api.get(f"/api/v1/persistentvolumes/{volume}")["spec"]["hostPath"]["path"]
+    (Path(source) / "open").touch()
+    job = again.api.until(f"{JOBS}/six", lambda job: job["status"].get("completionTime"), "completes")
+    assert job["status"]["succeeded"] == 6
+    assert job["status"]["completedIndexes"] == "0-5"
+    assert not job["status"].get("active")
+    pods = again.api.get(PODS + "?labelSelector=job-name%3Dsix")["items"]
+XX        pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"] for pod in pods if pod["status"]["phase"] == "Succeeded"
+    ]
+    assert sorted(succeeded) == ["0", "1", "2", "3", "4", "5"]
+    assert len(names({"items": pods})) == len(set(names({"items": pods})))
