@@ -19,6 +19,7 @@ import uvloop
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
+from lightship.apiserver import token_life
 from lightship.apiserver.http import Listener, serve
 from lightship.apiserver.server import Server
 from lightship.builtin import api as builtin_api
@@ -98,6 +99,7 @@ class Platform:
         opening = asyncio.create_task(self._open_runtime()) if self._config.node else None
         security = open_security(instance, self._clock, ADMIN)
         objects = self._open_store()
+        security.tokens.alive = token_life.alive(objects)
         server = Server(objects, RESOURCES, clock=self._clock, random=self._random, nodes=self._node_connection, tokens=security.tokens)
         controllers = Client(server.local(CONTROLLERS))
         server.add_admission(train_admission.admission(controllers, self._clock))
@@ -131,7 +133,14 @@ class Platform:
         instance = self._config.instance
         port = choose_port(self._config.port, instance.last_port())
         try:
-            listener = await serve(server, port=port, tls=security.context, authenticator=security.authenticator, clock=self._clock)
+            listener = await serve(
+                server,
+                port=port,
+                tls=security.context,
+                authenticator=security.authenticator,
+                keys=security.tokens,
+                clock=self._clock,
+            )
         except OSError as error:
             hint = "`--port 0` takes any free one"
             raise CliError(f"port {port} of 127.0.0.1 cannot be had: {error.strerror or error}", hint=hint) from error
@@ -172,7 +181,14 @@ class Platform:
         if runtime.kind == "sandbox":
             host, port = pod_network.API_ADDRESS, pod_network.API_PORT
             inside = await runtime.listen(host, port)
-            door = await serve(server, sock=inside, tls=security.context, authenticator=security.authenticator, clock=self._clock)
+            door = await serve(
+                server,
+                sock=inside,
+                tls=security.context,
+                authenticator=security.authenticator,
+                keys=security.tokens,
+                clock=self._clock,
+            )
             self._stack.push_async_callback(door.close)
         settings = Settings(name=node_name(), data=data, api_host=host, api_port=port, runtime_reason=chosen.reason)
         catalogue = Catalogue(data / "images.json", Environments(cache_directory(), self._clock))

@@ -25,7 +25,8 @@ def runtimes() -> list[Obj]:
     """The ClusterTrainingRuntimes that we ship, by name."""
     folder = files("lightship.train").joinpath("data", "runtimes")
     found = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
-    return [yaml.safe_load(f.read_text(encoding="utf-8")) for f in found]
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml came with it, and this runs at start
+    return [yaml.load(f.read_text(encoding="utf-8"), Loader=loader) for f in found]
 
 
 async def bootstrap(client: Client) -> None:
