@@ -119,6 +119,7 @@ _JSON = st.recursive(
 _OBJECTS = st.dictionaries(st.sampled_from("abcd"), _JSON, max_size=4)
 
 
+@pytest.mark.slow
 @given(_OBJECTS, _OBJECTS)
 def test_the_difference_applied_gives_the_new(old: Any, new: Any) -> None:
     change = patch.diff_merge(old, new)
@@ -126,11 +127,13 @@ def test_the_difference_applied_gives_the_new(old: Any, new: Any) -> None:
     assert (change == {}) is patch.same(old, new)
 
 
+@pytest.mark.slow
 @given(_OBJECTS, _OBJECTS)
 def test_a_second_difference_is_empty(old: Any, new: Any) -> None:
     assert patch.diff_merge(patch.merge_patch(old, patch.diff_merge(old, new)), new) == {}
 
 
+@pytest.mark.slow
 @given(_OBJECTS, _JSON)
 def test_merging_twice_is_merging_once(doc: Any, change: Any) -> None:
     once = patch.merge_patch(doc, change)

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lightship.meta import schema
 from lightship.meta.objects import Obj, copy
@@ -151,6 +153,26 @@ def test_defaults_are_never_shared() -> None:
     first["spec"]["dd"]["q"] = "changed"
     _RULES.default(second)
     assert second["spec"]["dd"] == {"q": "Q"}
+
+
+_JUNK = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=3)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["name", "a", "x", "q"]), inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+@pytest.mark.slow
+@given(st.dictionaries(st.sampled_from(sorted(_PROPERTIES)), _JUNK, max_size=6))
+def test_junk_is_judged_not_crashed_on(spec: Any) -> None:
+    obj = {"spec": spec}
+    _RULES.prune(obj)
+    assert _RULES.unknown(obj) == []
+    _RULES.default(obj)
+    assert all(c.text() for c in _RULES.check(obj))
+    done = copy(obj)
+    _RULES.default(obj)
+    assert obj == done
 
 
 def test_paths_can_start_elsewhere() -> None:

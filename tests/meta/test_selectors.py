@@ -104,12 +104,14 @@ _REQUIREMENTS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(_REQUIREMENTS, max_size=4))
 def test_text_round_trip(requirements: list[LabelRequirement]) -> None:
     selector = LabelSelector(requirements)
     assert selectors.parse_label_selector(str(selector)) == selector
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="ab=!,()<> in", max_size=14))
 def test_any_text_parses_or_is_refused(text: str) -> None:
     """Nothing but `ValueError` ever comes out."""

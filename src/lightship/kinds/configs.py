@@ -1,4 +1,8 @@
-"""The rules of ConfigMaps, Secrets and ServiceAccounts. Contract: kube 1.36 pkg/apis/core validation; texts as kube-apiserver's."""
+"""The rules of ConfigMaps and Secrets: keys, sizes, types, immutability.
+
+Called by the server through `kinds.CONFIG_MAPS` and `kinds.SECRETS`. Refuses to know who mounts them.
+Contract: kube 1.36 pkg/apis/core validation; texts as kube-apiserver's.
+"""
 
 import base64
 import binascii

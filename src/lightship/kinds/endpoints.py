@@ -1,4 +1,8 @@
-"""The rules of Endpoints and EndpointSlices. Contract: kube 1.36 ValidateEndpoints, ValidateEndpointSlice; printers."""
+"""The rules of Endpoints and EndpointSlices: addresses of the right family, ports with names.
+
+Called by the server through `kinds.ENDPOINTS` and `kinds.ENDPOINT_SLICES`. Who computes them is a controller's matter.
+Contract: kube 1.36 ValidateEndpoints, ValidateEndpointSlice; printers.
+"""
 
 import ipaddress
 from typing import Any

@@ -1,4 +1,8 @@
-"""The rules of Events, in both groups that serve them. Contract: kube 1.36 pkg/apis/core/validation/events.go; printers."""
+"""The rules of Events, in both groups that serve them; they are stored once, as core/v1.
+
+Called by the server through `kinds.EVENTS` and `kinds.EVENTS_V1`.
+Contract: kube 1.36 pkg/apis/core/validation/events.go; printers.
+"""
 
 from typing import Any
 

@@ -1,4 +1,8 @@
-"""The rules of Namespaces. Contract: kube-apiserver 1.36 pkg/registry/core/namespace."""
+"""The rules of Namespaces: born active, finalized by the server, found by a label with their name.
+
+Called by the server through `kinds.NAMESPACES`. Emptying a namespace that is being deleted is a controller's work.
+Contract: kube-apiserver 1.36 pkg/registry/core/namespace.
+"""
 
 from typing import Any
 

@@ -1,4 +1,8 @@
-"""The rules of Nodes. Contract: kube 1.36 ValidateNode, ValidateNodeUpdate; printers."""
+"""The rules of Nodes: taints, pod address ranges, what is set once.
+
+Called by the server through `kinds.NODES`. The taint that the real server puts on a node until it is ready is left to the node itself.
+Contract: kube 1.36 ValidateNode, ValidateNodeUpdate; printers.
+"""
 
 import ipaddress
 from typing import Any

@@ -104,7 +104,7 @@ def fill(node: Node) -> Fill:
     if node.is_map:
         return _fill_map(node.additional) if node.additional else _nothing_to_fill
     if node.items is not None:
-        return _fill_list(fill(node.items))
+        return _fill_list(node.items)
     if node.properties:
         return _fill_object(node)
     return _nothing_to_fill
@@ -173,13 +173,22 @@ def _replace_nulls(value: Obj, values: Node) -> None:
             del value[key]
 
 
-def _fill_list(below: Fill) -> Fill:
-    if below is _nothing_to_fill:
-        return _nothing_to_fill
+def _fill_list(items: Node) -> Fill:
+    below = fill(items)
+    leaves = below is _nothing_to_fill
+    zero = _ZEROS.get(items.type) if items.context.builtin else None
 
     def complete(value: Any) -> None:
-        if value.__class__ is list:
+        if value.__class__ is not list:
+            return
+        if zero is not None and None in value:
+            value[:] = [zero() if item is None else item for item in value]
+        if not leaves:
             for item in value:
                 below(item)
 
     return complete
+
+
+_ZEROS: dict[str, Callable[[], Any]] = {"object": dict, "array": list, "string": str, "integer": int, "number": int, "boolean": bool}
+"""What Go makes of a null in a list."""
