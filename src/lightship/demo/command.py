@@ -25,7 +25,7 @@ GOAL = 97.0
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_instance_options(parser)
     parser.add_argument("--nodes", type=int, default=2, help="how many nodes train together (default: 2)")
-    parser.add_argument("--epochs", type=int, default=20, help="passes over the training data (default: 20)")
+    parser.add_argument("--epochs", type=int, default=12, help="passes over the training data (default: 12)")
 
 
 def run(args: argparse.Namespace) -> int:
