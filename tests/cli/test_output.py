@@ -6,7 +6,7 @@ import pytest
 
 from lightship.cli import describe, manifests
 from lightship.cli.errors import CliError
-from lightship.cli.output import render, server_table, table
+from lightship.cli.output import column_widths, render, server_table, table
 from lightship.cli.progress import Step, bar, seconds
 
 
@@ -104,3 +104,10 @@ def test_describe_hides_what_secrets_hold() -> None:
     shown = describe.text(secret)
     assert "aHVudGVyMg" not in shown
     assert "password: 9 bytes" in shown
+
+
+def test_later_lines_of_a_watch_stand_under_the_first() -> None:
+    first = table(["Name", "Status Word", "Age"], [["a-long-name", "Running", "3s"]])
+    widths = column_widths(first.splitlines()[0])
+    assert widths == [11, 11, 3]
+    assert table(["Name", "Status Word", "Age"], [["b", "Pending", "1s"]], widths).splitlines()[1] == "b             Pending       1s"

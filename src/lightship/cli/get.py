@@ -3,14 +3,17 @@
 import argparse
 from urllib.parse import urlencode
 
-from lightship.meta import codec
+from lightship.meta import codec, objects
+from lightship.meta.errors import StatusError, is_not_found
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
+from lightship.meta.rest import WatchOptions
 
 from .cluster import Cluster, add_cluster_options
 from .cluster import run as on_cluster
 from .command import add_format_option
-from .output import render, say, server_table
+from .errors import CliError
+from .output import column_widths, render, say, server_table
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
@@ -20,11 +23,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", metavar="NAME", nargs="*", help="only these")
     parser.add_argument("-l", "--selector", default="", help="label selector, like app=web,tier!=test")
     parser.add_argument("--field-selector", default="", help="field selector, like status.phase=Running")
+    parser.add_argument("-w", "--watch", action="store_true", help="go on printing a line for every change, until Ctrl-C")
     add_cluster_options(parser, all_namespaces=True)
     add_format_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.watch and ("," in args.kinds or len(args.names) > 1 or args.output not in ("", "wide")):
+        raise CliError("--watch follows one kind, as a table", hint="lightship get pods --watch", code=2)
     on_cluster(args, lambda cluster: show(cluster, args))
     return 0
 
@@ -70,6 +76,9 @@ async def _show_table(cluster: Cluster, resource: Resource, names: list[str], ar
     for target in targets:
         page = codec.decode(await cluster.transport.fetch(target, accept=TABLE))
         table = {**page, "rows": [*(table.get("rows") or []), *(page.get("rows") or [])]}
+    if args.watch:
+        await _follow(cluster, resource, namespace, table, args)
+        return
     if not table.get("rows"):
         where = f' in namespace "{namespace}"' if namespace else ""
         say(f"No {resource.plural} found{where}.")
@@ -77,6 +86,30 @@ async def _show_table(cluster: Cluster, resource: Resource, names: list[str], ar
     if several:
         say(f"\n{resource.plural}:")
     say(server_table(table, wide=args.output == "wide", namespaces=resource.namespaced and args.all_namespaces))
+
+
+async def _follow(cluster: Cluster, resource: Resource, namespace: str, table: Obj, args: argparse.Namespace) -> None:
+    """The table, then a row for every change; widths are those of the first rows, so that lines stay where they are."""
+    wide, namespaces = args.output == "wide", resource.namespaced and args.all_namespaces
+    shown = server_table(table, wide=wide, namespaces=namespaces).splitlines()
+    for line in shown:
+        say(line)
+    widths = column_widths(shown[0])
+    names = [args.kinds.partition("/")[2], *args.names]
+    fields = ",".join(f for f in (args.field_selector, *(f"metadata.name={name}" for name in names if name)) if f)
+    since = (table.get("metadata") or {}).get("resourceVersion", "")
+    options = WatchOptions(label_selector=args.selector, field_selector=fields, resource_version=since)
+    async for event in cluster.client.watch(resource, namespace, options):
+        if event.type not in ("ADDED", "MODIFIED"):
+            continue
+        target = resource.path(objects.namespace(event.object), objects.name(event.object))
+        try:
+            page = codec.decode(await cluster.transport.fetch(target, accept=TABLE))
+        except StatusError as error:
+            if is_not_found(error):
+                continue  # it has gone meanwhile
+            raise
+        say(server_table(page, wide=wide, namespaces=namespaces, widths=widths).splitlines()[-1])
 
 
 def _namespace(cluster: Cluster, resource: Resource, args: argparse.Namespace) -> str:

@@ -4,6 +4,7 @@ Called by every command. Tables have no borders and line up by the widest cell, 
 Refuses to know what the objects are: columns and cells come from the server's Table or from the caller.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
@@ -14,10 +15,11 @@ import yaml
 GAP = "   "
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Lay cells out under upper-case headings; the last column is not padded."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], widths: Sequence[int] = ()) -> str:
+    """Lay cells out under upper-case headings; the last column is not padded. `widths` are the least that columns take."""
     grid = [[c.upper() for c in columns], *([_cell(c) for c in row] for row in rows)]
-    widths = [max(len(row[i]) for row in grid) for i in range(len(columns))]
+    least = widths or [0] * len(columns)
+    widths = [max(least[i], *(len(row[i]) for row in grid)) for i in range(len(columns))]
     return "\n".join(GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in grid)
 
 
@@ -29,7 +31,14 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def server_table(body: dict[str, Any], *, wide: bool = False, namespaces: bool = False) -> str:
+def column_widths(heading: str) -> list[int]:
+    """How wide the columns of a printed table are, read off its heading."""
+    starts = [match.start() for match in re.finditer(r"(?:(?<=   )|^)\S", heading)]
+    ends = [*(start - len(GAP) for start in starts[1:]), len(heading)]
+    return [end - start for start, end in zip(starts, ends, strict=True)]
+
+
+def server_table(body: dict[str, Any], *, wide: bool = False, namespaces: bool = False, widths: Sequence[int] = ()) -> str:
     """A `meta.k8s.io/v1 Table` as text; `wide` shows the columns of low priority too, `namespaces` puts the namespace first."""
     shown = [i for i, c in enumerate(body.get("columnDefinitions") or []) if wide or not c.get("priority")]
     columns = [body["columnDefinitions"][i]["name"] for i in shown]
@@ -38,7 +47,7 @@ def server_table(body: dict[str, Any], *, wide: bool = False, namespaces: bool =
         columns = ["Namespace", *columns]
         names = [(row.get("object") or {}).get("metadata", {}).get("namespace", "") for row in body.get("rows") or []]
         rows = [[name, *row] for name, row in zip(names, rows, strict=True)]
-    return table(columns, rows)
+    return table(columns, rows, widths)
 
 
 def render(value: Any, format: str) -> str:
