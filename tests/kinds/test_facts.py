@@ -67,3 +67,5 @@ def test_selectable_fields() -> None:
         "status.nominatedNodeName",
     }
     assert kinds.EVENTS.selectable["source"] == ("source", "component")
+    assert kinds.EVENTS_V1.selectable["regarding.kind"] == ("regarding", "kind")
+    assert set(kinds.NAMESPACES.selectable) == {"status.phase"}

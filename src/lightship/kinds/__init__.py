@@ -38,20 +38,24 @@ _POD_FIELDS: dict[str, tuple[str, ...]] = {
     "status.nominatedNodeName": ("status", "nominatedNodeName"),
 }
 
+_REFERENCE = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 _EVENT_FIELDS: dict[str, tuple[str, ...]] = {
-    **{
-        f"involvedObject.{f}": ("involvedObject", f)
-        for f in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-    },
+    **{f"involvedObject.{field}": ("involvedObject", field) for field in _REFERENCE},
     "reason": ("reason",),
     "reportingComponent": ("reportingComponent",),
     "source": ("source", "component"),
     "type": ("type",),
 }
+_EVENT_V1_FIELDS: dict[str, tuple[str, ...]] = {
+    **{f"regarding.{field}": ("regarding", field) for field in _REFERENCE},
+    "reason": ("reason",),
+    "reportingController": ("reportingController",),
+    "type": ("type",),
+}
 
 NAMESPACES = facts.resource(
     "v1/namespaces",
-    selectable={"status.phase": ("status", "phase"), "name": ("metadata", "name")},
+    selectable={"status.phase": ("status", "phase")},
     prepare=namespaces.prepare,
     default=namespaces.default,
     row=namespaces.row,
@@ -110,7 +114,7 @@ NODES = facts.resource(
 EVENTS = facts.resource("v1/events", selectable=_EVENT_FIELDS, validate=events.validate, row=events.row)
 EVENTS_V1 = facts.resource(
     "events.k8s.io/v1/events",
-    selectable=_EVENT_FIELDS,
+    selectable=_EVENT_V1_FIELDS,
     validate=events.validate_v1,
     row=events.row,
     storage=("", "events"),

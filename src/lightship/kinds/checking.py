@@ -18,7 +18,8 @@ _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
 def check_name(path: str, value: str, rule: names.Rule) -> list[Cause]:
-    return [errors.invalid_value(path, value, m) for m in names.problems(value, rule)]
+    found = names.problems(value, rule)
+    return [errors.invalid_value(path, value, m) for m in found] if found else []
 
 
 def required_name(path: str, value: str | None, rule: names.Rule) -> list[Cause]:

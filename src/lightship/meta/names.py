@@ -7,6 +7,7 @@ Contract: apimachinery pkg/util/validation, pkg/api/validation/path; generated n
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 Rule: TypeAlias = Literal[
@@ -54,7 +55,13 @@ def check_name(text: str, rule: Rule) -> str | None:
 
 def problems(text: str, rule: Rule) -> list[str]:
     """All that is wrong with `text` under the rule, each a sentence of its own as the real server lists them."""
-    return _RULES[rule](text)
+    return list(_remembered(text, rule)) if len(text) <= NAME_LIMIT else _RULES[rule](text)
+
+
+@lru_cache(maxsize=8192)
+def _remembered(text: str, rule: Rule) -> tuple[str, ...]:
+    """The same few label keys and variable names come with every object. Long texts are not worth their memory."""
+    return tuple(_RULES[rule](text))
 
 
 def generate(base: str, random_suffix: Callable[[int], str]) -> str:
