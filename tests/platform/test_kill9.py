@@ -174,7 +174,6 @@ def test_jobs_go_on_and_complete_exactly(home: Home) -> None:
     assert job["status"]["completedIndexes"] == "0-5"
     assert not job["status"].get("active")
     pods = again.api.get(PODS + "?labelSelector=job-name%3Dsix")["items"]
-XX        pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"] for pod in pods if pod["status"]["phase"] == "Succeeded"
-    ]
+    succeeded = [pod["metadata"]["annotations"][INDEX] for pod in pods if pod["status"]["phase"] == "Succeeded"]
     assert sorted(succeeded) == ["0", "1", "2", "3", "4", "5"]
     assert len(names({"items": pods})) == len(set(names({"items": pods})))

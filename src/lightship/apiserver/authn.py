@@ -24,10 +24,10 @@ class Authenticator(Protocol):
 
 
 class StaticTokens:
-    """A fixed table of tokens, such as the administrator's."""
+    """A fixed table of tokens, such as the administrator's. An empty token is nobody's."""
 
     def __init__(self, users: Mapping[str, User]) -> None:
-        self._users = [(token.encode(), _authenticated(user)) for token, user in users.items()]
+        self._users = [(token.encode(), _authenticated(user)) for token, user in users.items() if token]
 
     def authenticate(self, token: str) -> User | None:
         offered = token.encode("utf-8", "surrogateescape")

@@ -58,7 +58,11 @@ def _detach(instance: Instance, serve: Serve, writer: int) -> NoReturn:
         os.setsid()
         if os.fork():
             os._exit(0)
-        _redirect(instance.log)
+        try:
+            _redirect(instance.log)
+        except OSError as error:
+            _tell(writer, Report(error=f"the log {instance.log} cannot be written: {error.strerror}", hint="choose another --data-dir"))
+            os._exit(1)
         _become(serve, writer)
     finally:
         os._exit(1)

@@ -72,7 +72,11 @@ class Instance:
         _write(self.announcement, msgspec.json.encode(running))
 
     def withdraw(self) -> None:
-        self.announcement.unlink(missing_ok=True)
+        """Say no more. Never fails: an announcement that stays behind counts for nothing once the lock is free."""
+        try:
+            self.announcement.unlink()
+        except OSError:
+            pass
 
     def running(self) -> Running | None:
         """The process that serves this data directory now, or None: a stale announcement counts for nothing."""
@@ -87,7 +91,10 @@ class Instance:
 
         Raises `CliError` when another process holds it.
         """
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise CliError(f"{self._lock} cannot be opened: {error.strerror}", hint="choose another --data-dir") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -119,7 +126,7 @@ class Instance:
             found = msgspec.json.decode((self.data_dir / "port").read_bytes(), type=int)
         except (OSError, msgspec.DecodeError):
             return 0
-        return found
+        return found if 0 < found < 65536 else 0
 
     def remember_port(self, port: int) -> None:
         _write(self.data_dir / "port", msgspec.json.encode(port))

@@ -4,6 +4,7 @@ Called by `platform` at start. Everything is in `pki/` of the data directory, ma
 certificates that were handed out stay good. Keys are made by `apiserver.pki`.
 """
 
+import re
 import secrets
 import ssl
 import uuid
@@ -19,6 +20,9 @@ from lightship.client import kubeconfig
 from lightship.meta.rest import User
 
 from .instance import Instance
+
+_TOKEN = re.compile(rb"[A-Za-z0-9._~+/=-]{32,}")
+"""What a bearer token may look like (RFC 6750), and long enough that nobody guesses it."""
 
 
 class Security(NamedTuple):
@@ -37,6 +41,8 @@ def open_security(instance: Instance, clock: Clock, admin: User) -> Security:
     try:
         if not tls.is_current(directory, clock.now()):
             pki.issue(directory, clock.now())
+        ca_pem = (directory / tls.CA).read_text()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ca_pem)  # clients could not verify us by a damaged one
         tokens = Tokens(pki.signing_key(directory / "sa.key"), clock, lambda: str(uuid.uuid4()))
         admin_token = _admin_token(directory / "admin.token")
         return Security(
@@ -44,16 +50,19 @@ def open_security(instance: Instance, clock: Clock, admin: User) -> Security:
             tokens=tokens,
             authenticator=FirstOf([StaticTokens({admin_token: admin}), tokens]),
             admin_token=admin_token,
-            ca_pem=(directory / tls.CA).read_text(),
+            ca_pem=ca_pem,
         )
     except (OSError, ValueError) as error:
         raise CliError(f"the keys in {directory} cannot be used: {error}", hint="move that folder away to have new ones made") from error
 
 
 def _admin_token(path: Path) -> str:
-    if not path.exists():
-        pki.write_private(path, secrets.token_urlsafe(32).encode())
-    return path.read_text().strip()
+    """The token in the file; a new one where there is none, or what is there is too short to be one."""
+    found = path.read_bytes() if path.exists() else b""
+    if not _TOKEN.fullmatch(found):
+        found = secrets.token_urlsafe(32).encode()
+        pki.write_private(path, found)
+    return found.decode()
 
 
 def write_kubeconfig(instance: Instance, security: Security, url: str) -> None:
