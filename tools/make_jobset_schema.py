@@ -2,9 +2,9 @@
 
     python tools/make_jobset_schema.py CRD.json [src/lightship/builtin/data/jobset.json]
 
-Reads a CustomResourceDefinition, or an object with a list of them under `crds`. Takes out prose and CEL rules (`builtin.jobset.rules` has
-the rules), and refers to the schemas of the built-in kinds for job templates, which a CRD must repeat. Volume claims are refused by the
-rules, so their shape is left open.
+Reads a CustomResourceDefinition, or an object with a list of them under `crds`. Takes out prose, and refers to the schemas of the built-in
+kinds for job templates, which a CRD must repeat. CEL rules stay for servers that evaluate them (ours goes by `builtin.jobset.rules`).
+Volume claims are refused by the rules, so their shape is left open but for what the CEL rules look at.
 """
 
 import json
@@ -20,8 +20,9 @@ JOB_TEMPLATE = {
         "spec": {"$ref": "#/components/schemas/io.k8s.api.batch.v1.JobSpec"},
     },
 }
-VOLUME_CLAIM = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-DROPPED = ("description", "x-kubernetes-validations")
+OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+VOLUME_CLAIM = {**OPEN, "properties": {"metadata": {**OPEN, "properties": {"namespace": {"type": "string"}}}}}
+DROPPED = ("description",)
 
 
 def main(arguments: list[str]) -> int:
@@ -46,7 +47,7 @@ def make(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def strip(value: Any) -> Any:
-    """Without prose and rules. The values of `properties` are names chosen by the API, so nothing is dropped there."""
+    """Without prose. The values of `properties` are names chosen by the API, so nothing is dropped there."""
     if isinstance(value, list):
         return [strip(item) for item in value]
     if not isinstance(value, dict):

@@ -47,6 +47,25 @@ def test_what_is_given_stays() -> None:
     assert given["spec"]["replicatedJobs"][0]["replicas"] == 3
 
 
+WRONG_TYPES = [
+    {"spec": 7},
+    {"spec": {"network": [], "replicatedJobs": "x", "failurePolicy": 1}},
+    {"spec": {"replicatedJobs": [1, {"name": "a", "template": None}, {"template": {"spec": {"template": {"spec": 7}}}}]}},
+]
+
+
+@pytest.mark.parametrize("jobset", WRONG_TYPES)
+def test_what_has_the_wrong_type_is_left_for_the_schema(jobset: Obj) -> None:
+    rules.default(objects.copy(jobset))
+
+
+def test_the_controller_fills_what_a_server_left_out() -> None:
+    stored = make.jobset("js")
+    before = objects.copy(stored)
+    assert rules.defaulted(stored)["spec"]["network"]["enableDNSHostnames"] is True
+    assert stored == before, "objects from caches are shared"
+
+
 def test_a_good_one_has_nothing_wrong() -> None:
     after = [{"name": "a", "status": "Complete"}]
     assert messages(good(make.replicated("a"), make.replicated("b", depends_on=after), coordinator={"replicatedJob": "b"})) == ""
@@ -152,5 +171,5 @@ def test_changes(name: str, change: tuple[Obj, Obj], want: str) -> None:
 def test_the_schema_is_data_without_prose() -> None:
     text = repr(JOB_SETS.schema)
     assert "description" not in text
-    assert "x-kubernetes-validations" not in text
+    assert "self == oldSelf" in text, "what real servers go by"
     assert "io.k8s.api.batch.v1.JobSpec" in text

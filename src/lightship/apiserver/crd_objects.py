@@ -1,14 +1,17 @@
 """CustomResourceDefinition objects to resources and back. Pure.
 
-Called by `definitions`. Contract: apiextensions.k8s.io/v1 CustomResourceDefinitionSpec.
+Called by `definitions`, and by `main.install` for servers that are not ours. Contract: apiextensions.k8s.io/v1 CustomResourceDefinitionSpec.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+from lightship import kinds
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Column, Resource, Scale
+from lightship.meta.schema.structural import structural
 
+_ANYTHING: Obj = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _AGE = Column("Age", "date", json_path=".metadata.creationTimestamp")
 
 
@@ -62,7 +65,10 @@ def _column(declared: Obj) -> Column:
 
 
 def definition_of(versions: Sequence[Resource]) -> Obj:
-    """The CRD object of a kind that came as resources, one for each of its versions; the first is the storage version."""
+    """The CRD object of a kind that came as resources, one for each of its versions; the first is the storage version.
+
+    Any Kubernetes API server takes it: its schema stands alone.
+    """
     first = versions[0]
     names: Obj = {"plural": first.plural, "singular": first.singular or first.kind.lower(), "kind": first.kind, "listKind": first.list_kind}
     if first.short_names:
@@ -84,7 +90,7 @@ def definition_of(versions: Sequence[Resource]) -> Obj:
 
 
 def _version(resource: Resource, *, storage: bool) -> Obj:
-    schema = resource.schema or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = structural(resource.schema or _ANYTHING, kinds.definitions())
     version: Obj = {"name": resource.version, "served": True, "storage": storage, "schema": {"openAPIV3Schema": schema}}
     subresources: Obj = {}
     if resource.status:

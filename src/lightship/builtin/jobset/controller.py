@@ -5,7 +5,7 @@ Woken by changes of JobSets, their Jobs and their Services.
 
 from lightship.builtin import children
 from lightship.builtin.api import JOB_SETS
-from lightship.builtin.jobset import terms
+from lightship.builtin.jobset import rules, terms
 from lightship.builtin.jobset.children import subdomain
 from lightship.builtin.jobset.sync import Plan, sync
 from lightship.builtin.notes import tell
@@ -33,6 +33,7 @@ class JobSetReconciler:
         jobset = self._jobsets.get(key)
         if jobset is None or objects.is_deleting(jobset) or not _is_ours(jobset):
             return Done()
+        jobset = rules.defaulted(jobset)
         service = self._services.get(Key(key.namespace, subdomain(jobset)))
         plan = sync(jobset, self._jobs.owned_by(jobset), self._clock.now(), service_exists=service is not None)
         await self._perform(jobset, plan)

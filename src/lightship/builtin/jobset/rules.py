@@ -1,6 +1,7 @@
 """Defaults and validation of JobSets: what upstream's admission webhooks and the CEL rules of its CRD do.
 
-Pure functions for `builtin.api.JOB_SETS`; the server calls `default` on every write and `validate` before it stores. Messages that other
+Pure functions for `builtin.api.JOB_SETS`; our server calls `default` on every write and `validate` before it stores, the controller
+`defaulted` before it decides, since other servers do neither. Messages that other
 programs look for are upstream's. What this build cannot do (volume claim policies, restart of single Jobs) is refused, never ignored.
 Contract: JobSet 0.12, jobset webhooks, default feature gates.
 """
@@ -25,25 +26,38 @@ _SUBDOMAIN_TOO_LONG = ".spec.network.subdomain is too long, must be less than 63
 
 
 def default(jobset: Obj) -> None:
-    """Fill, in place, what the API promises to be there."""
-    spec = jobset.setdefault("spec", {})
+    """Fill, in place, what the API promises to be there. What is no object is left for the schema to refuse."""
+    spec = _child(jobset, "spec")
     spec.setdefault("successPolicy", {"operator": "All"})
     spec.setdefault("startupPolicy", {"startupPolicyOrder": "AnyOrder"})
-    network = spec.setdefault("network", {})
+    network = _child(spec, "network")
     network.setdefault("enableDNSHostnames", True)
     network.setdefault("publishNotReadyAddresses", True)
     for replicated in _dicts(spec.get("replicatedJobs")):
         replicated.setdefault("replicas", 1)
         replicated.setdefault("groupName", "default")
-        job = replicated.setdefault("template", {}).setdefault("spec", {})
+        job = _child(_child(replicated, "template"), "spec")
         job.setdefault("completionMode", "Indexed")
-        pod = job.setdefault("template", {}).setdefault("spec", {})
+        pod = _child(_child(job, "template"), "spec")
         pod.setdefault("restartPolicy", "OnFailure")
     policy = spec.get("failurePolicy")
     if isinstance(policy, dict):
         policy.setdefault("restartStrategy", "Recreate")
         for index, rule in enumerate(_dicts(policy.get("rules"))):
             rule["name"] = rule.get("name") or f"failurePolicyRule{index}"
+
+
+def _child(parent: Obj, field: str) -> Obj:
+    """The object in a field, made if it is missing; one that nobody keeps where something else stands."""
+    found = parent.setdefault(field, {})
+    return found if isinstance(found, dict) else {}
+
+
+def defaulted(jobset: Obj) -> Obj:
+    """A JobSet with its defaults, whoever stored it: a server that has the definition but not these rules leaves them out."""
+    filled: Obj = objects.copy(jobset)
+    default(filled)
+    return filled
 
 
 def validate(new: Obj, old: Obj | None) -> list[Cause]:

@@ -1,0 +1,77 @@
+"""Our kinds on a Kubernetes cluster that is not ours: their definitions, and what each capability wants to find there.
+
+`definitions` is pure; `install` applies them and may be repeated, which changes nothing where nothing differs. Rules that look at other
+objects (`train.admission`) need webhooks, which this does not install: such a cluster stores what ours would refuse, and the controllers
+say in status and events what is wrong with it.
+Contract: apiextensions.k8s.io/v1 CustomResourceDefinition, condition Established.
+"""
+
+from collections.abc import Iterable
+
+from lightship.aio.clock import Clock
+from lightship.apiserver.crd_objects import definition_name, definition_of
+from lightship.builtin.api import JOB_SETS
+from lightship.client import Client
+from lightship.kinds import CUSTOM_RESOURCE_DEFINITIONS
+from lightship.meta import conditions, errors
+from lightship.meta.objects import Obj
+from lightship.meta.resources import Resource
+from lightship.meta.rest import ListOptions
+from lightship.train import api as train_api
+from lightship.train import bootstrap as train_bootstrap
+
+RESOURCES: tuple[Resource, ...] = (JOB_SETS, *train_api.RESOURCES)
+"""The kinds that a cluster does not have by itself; a capability adds its own here."""
+PATIENCE = 30.0
+"""Seconds that a server may take to serve a definition it has accepted."""
+_POLL = 0.05
+
+
+def definitions(resources: Iterable[Resource] = RESOURCES) -> list[Obj]:
+    """The CustomResourceDefinitions of custom kinds, fit for any Kubernetes API server; versions of one kind make one definition."""
+    grouped: dict[str, list[Resource]] = {}
+    for resource in resources:
+        grouped.setdefault(definition_name(resource), []).append(resource)
+    return [definition_of(versions) for versions in grouped.values()]
+
+
+async def install(client: Client, *, clock: Clock, resources: Iterable[Resource] = RESOURCES) -> None:
+    """Make a cluster serve our kinds and give it what they need. Returns when it does.
+
+    Raises `StatusError` when the client may not, and `TimeoutError` with the server's reason when a kind is not served in time.
+    """
+    listed = list(resources)
+    for definition in definitions(listed):
+        await client.apply(CUSTOM_RESOURCE_DEFINITIONS, definition)
+    for resource in listed:
+        await _served(client, resource, clock)
+    await train_bootstrap.bootstrap(client)
+
+
+async def _served(client: Client, resource: Resource, clock: Clock) -> None:
+    """Wait until a kind can be asked for: a server takes a moment between accepting a definition and going by it."""
+    deadline = clock.monotonic() + PATIENCE
+    while not await _answers(client, resource):
+        if clock.monotonic() > deadline:
+            name = definition_name(resource)
+            raise TimeoutError(f"{name} was not served within {PATIENCE:g} s: {await _reason(client, name)}")
+        await clock.sleep(_POLL)
+
+
+async def _answers(client: Client, resource: Resource) -> bool:
+    try:
+        await client.transport.list(resource, "", ListOptions(limit=1))
+    except errors.StatusError as error:
+        if error.code in (404, 503):
+            return False
+        raise
+    return True
+
+
+async def _reason(client: Client, name: str) -> str:
+    definition = await client.get(CUSTOM_RESOURCE_DEFINITIONS, name)
+    for type in ("NonStructuralSchema", "NamesAccepted", "Established"):
+        found = conditions.get(definition, type)
+        if found and (found["status"] == "True") == (type == "NonStructuralSchema"):
+            return f"{type}: {found.get('message') or found.get('reason')}"
+    return "the server does not say why"

@@ -1,0 +1,50 @@
+"""Our kinds on a server that does not know them."""
+
+from lightship.kinds import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS
+from lightship.main.install import definitions, install
+from lightship.meta import codec, conditions, objects
+from lightship.meta.objects import Obj
+from lightship.train.api import CLUSTER_TRAINING_RUNTIMES
+from tests.cluster.site import Backend, Site
+
+
+def test_definitions_stand_alone() -> None:
+    found = definitions()
+    assert [objects.name(crd) for crd in found] == [
+        "jobsets.jobset.x-k8s.io",
+        "trainjobs.trainer.kubeflow.org",
+        "trainingruntimes.trainer.kubeflow.org",
+        "clustertrainingruntimes.trainer.kubeflow.org",
+    ]
+    for crd in found:
+        text = codec.encode(crd).decode()
+        assert "$ref" not in text
+        assert "x-kubernetes-patch" not in text
+        assert len(text) < 100_000, "etcd and kubectl take it"
+
+
+def test_what_is_installed_is_what_we_wrote_and_stays(backend: Backend) -> None:
+    async def scenario(here: Site) -> None:
+        async def stored() -> list[Obj]:
+            names = [objects.name(crd) for crd in definitions()]
+            return [await here.get(CUSTOM_RESOURCE_DEFINITIONS, name) for name in names]
+
+        before = await stored()
+        for crd, wanted in zip(before, definitions(), strict=True):
+            assert crd["spec"]["versions"] == wanted["spec"]["versions"]
+            assert conditions.is_true(crd, "Established")
+            assert conditions.get(crd, "NonStructuralSchema") is None
+        await install(here.client, clock=here.clock)
+        assert await stored() == before, "nothing is written again"
+
+    backend.run(scenario)
+
+
+def test_the_cluster_gets_what_train_needs(backend: Backend) -> None:
+    async def scenario(here: Site) -> None:
+        found = (await here.client.list(CLUSTER_TRAINING_RUNTIMES)).items
+        assert [objects.name(runtime) for runtime in found] == ["jax-distributed", "torch-distributed", "xgboost-distributed"]
+        public = await here.client.get(CONFIG_MAPS, "kubeflow-trainer-public", "kubeflow-system")
+        assert public["data"]["kubeflow_trainer_version"]
+
+    backend.run(scenario)
