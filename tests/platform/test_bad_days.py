@@ -33,11 +33,12 @@ def stopped(home: Home) -> Site:
 def test_a_corrupt_database_is_one_line_and_left_alone(home: Home, stopped: Site, damage: str) -> None:
     database = stopped.data / "state.db"
     whole = database.read_bytes()
-    broken = {
+    damaged = {
         "not a database": b"no database at all\n" * 500,
         "torn pages": whole[:4096] + os.urandom(len(whole) - 4096),
-        "empty": b"junk",
-    }[damage]
+        "short": b"junk",
+    }
+    broken = damaged[damage]
     database.write_bytes(broken)
     said = home.refused("up")
     assert str(database) in said

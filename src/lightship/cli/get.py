@@ -9,6 +9,7 @@ from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 from lightship.meta.rest import WatchOptions
 
+from .apply import label
 from .cluster import Cluster, add_cluster_options
 from .cluster import run as on_cluster
 from .command import add_format_option
@@ -36,27 +37,38 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def show(cluster: Cluster, args: argparse.Namespace) -> None:
-    """Print each kind that was asked for, in order."""
-    asked = [word.partition("/") for word in args.kinds.split(",")]
-    for word, _, name in asked:
-        resource = await cluster.resource(word)
-        names = [name] if name else list(args.names)
-        if args.output in ("json", "yaml", "name"):
-            await _show_objects(cluster, resource, names, args)
-        else:
-            await _show_table(cluster, resource, names, args, several=len(asked) > 1)
+    """Print each kind that was asked for, in order; for programs, all of them as one document."""
+    asked = [(await cluster.resource(word), names) for word, names in _asked(args)]
+    if args.output in ("json", "yaml", "name"):
+        found = [(resource, obj) for resource, names in asked for obj in await _objects(cluster, resource, names, args)]
+        _show_objects(found, args.output, single=len(asked) == 1 and len(asked[0][1]) == 1)
+        return
+    for resource, names in asked:
+        await _show_table(cluster, resource, names, args, several=len(asked) > 1)
 
 
-async def _show_objects(cluster: Cluster, resource: Resource, names: list[str], args: argparse.Namespace) -> None:
-    found = await _objects(cluster, resource, names, args)
-    if args.output == "name":
-        group = f".{resource.group}" if resource.group else ""
-        for obj in found:
-            say(f"{resource.singular or resource.plural}{group}/{obj['metadata']['name']}")
-    elif len(names) == 1:
-        say(render(found[0], args.output))
+def _asked(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
+    """Kinds with the names asked for (none: all of them): `pods,jobs`, `pod a b`, or `pod/a job/b`."""
+    words = [args.kinds, *args.names]
+    if not any("/" in word for word in words):
+        return [(kind, list(args.names)) for kind in args.kinds.split(",")]
+    pairs = [word.split("/") for word in (*args.kinds.split(","), *args.names)]
+    for pair in pairs:
+        if len(pair) != 2 or not all(pair):
+            raise CliError(
+                f'"{"/".join(pair)}" is no KIND/NAME', hint="lightship get pod/NAME job/NAME, or lightship get pods NAME", code=2
+            )
+    return [(kind, [name]) for kind, name in pairs]
+
+
+def _show_objects(found: list[tuple[Resource, Obj]], output: str, *, single: bool) -> None:
+    if output == "name":
+        for resource, obj in found:
+            say(label(resource, obj))
+    elif single:
+        say(render(found[0][1], output))
     else:
-        say(render({"apiVersion": "v1", "kind": "List", "items": found}, args.output))
+        say(render({"apiVersion": "v1", "kind": "List", "items": [obj for _, obj in found]}, output))
 
 
 async def _objects(cluster: Cluster, resource: Resource, names: list[str], args: argparse.Namespace) -> list[Obj]:

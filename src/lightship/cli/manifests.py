@@ -24,21 +24,38 @@ class Manifest(NamedTuple):
 
 
 def read(paths: Iterable[str]) -> list[Manifest]:
-    """All objects of all files. Raises `CliError` for a file that is missing, not YAML, or holds something that is no object."""
-    return [manifest for path in paths for source, text in _texts(path) for manifest in parse(text, source)]
+    """All objects of all files; each path must hold one at least.
+
+    Raises `CliError` for a file that is missing, not text, not YAML, empty, or holds something that is no object.
+    """
+    found: list[Manifest] = []
+    for path in paths:
+        manifests = [manifest for source, text in _texts(path) for manifest in parse(text, source)]
+        if not manifests:
+            where = "standard input" if path == "-" else path
+            raise CliError(f"{where}: there is no object in it", hint=f"files end in {', '.join(SUFFIXES)} and hold YAML or JSON objects")
+        found += manifests
+    return found
 
 
 def _texts(path: str) -> Iterator[tuple[str, str]]:
     if path == "-":
-        yield "standard input", sys.stdin.read()
+        yield "standard input", _decode(sys.stdin.buffer.read(), "standard input")
         return
     where = Path(path)
-    files = sorted(f for f in where.iterdir() if f.suffix in SUFFIXES) if where.is_dir() else [where]
-    for file in files:
-        try:
-            yield str(file), file.read_text()
-        except OSError as error:
-            raise CliError(f"{file} cannot be read: {error.strerror}") from error
+    try:
+        files = sorted(f for f in where.iterdir() if f.suffix in SUFFIXES) if where.is_dir() else [where]
+        for file in files:
+            yield str(file), _decode(file.read_bytes(), str(file))
+    except OSError as error:
+        raise CliError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _decode(content: bytes, source: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CliError(f"{source} is not text in UTF-8: byte {error.start} is 0x{content[error.start]:02x}") from error
 
 
 def parse(text: str, source: str) -> Iterator[Manifest]:
@@ -63,4 +80,16 @@ def _unfold(document: Any, where: str) -> Iterator[Obj]:
         for item in document["items"]:
             yield from _unfold(item, where)
     else:
+        _check_identity(document, where)
         yield document
+
+
+def _check_identity(obj: Obj, where: str) -> None:
+    """What we need to ask for the object at all; everything else about it is the server's to judge."""
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, dict | None):
+        raise CliError(f"{where}: metadata must be an object, found {type(metadata).__name__}")
+    for field in ("name", "namespace", "generateName"):
+        value = (metadata or {}).get(field)
+        if not isinstance(value, str | None):
+            raise CliError(f"{where}: metadata.{field} must be text, found {value!r}", hint=f'in YAML, quote it: {field}: "{value}"')

@@ -55,6 +55,10 @@ def is_ready(running: Running, ca: Path) -> bool:
 
 def sentence(found: dict[str, Any]) -> str:
     if found["pid"] is None:
-        return f'"{found["name"]}" is not running\n  hint: lightship up'
+        return f'"{found["name"]}" is not running\n  hint: lightship up{_option(found["name"])}'
     state = "ready" if found["ready"] else "starting or unwell"
     return f'"{found["name"]}" is {state}\n  API server  {found["api"]}\n  kubeconfig  {found["kubeconfig"]}\n  process     {found["pid"]}'
+
+
+def _option(name: str) -> str:
+    return "" if name == "default" else f" --name {name}"

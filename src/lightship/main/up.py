@@ -113,9 +113,7 @@ def serve(instance: Instance, ready: Callable[[Running], None], *, port: int = 0
             runner.run(main())
     except OSError as error:
         where = error.filename2 or error.filename or instance.data_dir
-        raise CliError(
-            f"{where}: {error.strerror or error}", hint="the platform needs its data directory, readable and writable"
-        ) from error
+        raise CliError(f"{where}: {error.strerror or error}", hint="the data directory must be readable and writable") from error
     finally:
         instance.withdraw()
         del lock
