@@ -133,8 +133,11 @@ class Api:
 
     def call(self, method: str, path: str, body: Any = None, *, content_type: str = "application/json") -> Answer:
         """One request; refusals come back as answers. Raises OSError when nobody answers."""
+        return self.send(method, path, None if body is None else json.dumps(body).encode(), content_type)
+
+    def send(self, method: str, path: str, data: bytes | None, content_type: str = "application/json") -> Answer:
+        """`call` with the body as it is."""
         headers = {"Content-Type": content_type, **({"Authorization": f"Bearer {self._token}"} if self._token else {})}
-        data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)
         try:
             with urllib.request.urlopen(request, context=self._context, timeout=LIMIT) as response:

@@ -17,4 +17,7 @@ encode = _encoder.encode
 
 def decode(data: bytes | memoryview | str) -> Any:
     """Decode JSON. Raises `ValueError` with the position and what was expected when `data` is not JSON."""
-    return _decoder.decode(data)
+    try:
+        return _decoder.decode(data)
+    except RecursionError:
+        raise ValueError("JSON is nested too deeply") from None
