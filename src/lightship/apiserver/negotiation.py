@@ -1,7 +1,7 @@
 """What the client sends and what it wants back: media types, and the transformations that hang on them.
 
 `front` asks here before it decodes a body and before it encodes an answer. JSON and YAML come in; JSON goes out, as the object itself, as
-a Table for people, or as metadata only. Knows media types, not how anything is transformed.
+a Table for people, or as metadata only. Protobuf comes in too, for built-in kinds. Knows media types, not how anything is transformed.
 Contract: Kubernetes API concepts, alternate representations; RFC 9110 section 12.5.1.
 """
 
@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 from msgspec import yaml
 
+from lightship.kinds import protobuf
 from lightship.meta import codec, errors
 
 Form: TypeAlias = Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList", "APIGroupDiscoveryList"]
@@ -77,6 +78,13 @@ def decode_body(content_type: str, body: bytes, complaint: str = "error decoding
             return codec.decode(codec.encode(yaml.decode(body)))
         except (msgspec.MsgspecError, TypeError, ValueError) as error:
             raise errors.bad_request(f"{complaint}it is not YAML: {error}") from error
+    if media == protobuf.MEDIA_TYPE:
+        try:
+            return protobuf.decode(body)
+        except protobuf.UnknownKind as error:
+            raise errors.unsupported_media_type(f"the body of the request was in an unknown format - {error}") from error
+        except ValueError as error:
+            raise errors.bad_request(f"{complaint}it is not protobuf: {error}") from error
     raise errors.unsupported_media_type(f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}")
 
 
