@@ -128,7 +128,7 @@ class Served:
         no decoder would have read.
         """
         compiled = self.compiled()
-        if compiled is None:
+        if compiled is None or compiled.settle(obj):
             return []
         causes = [] if self.resource.custom else compiled.check(obj)
         if causes and causes[0].reason == _TYPE_INVALID:

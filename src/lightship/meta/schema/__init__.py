@@ -11,20 +11,26 @@ from typing import Any
 
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
-from lightship.meta.schema import checks, limits, shape
+from lightship.meta.schema import checks, glance, limits, shape
 from lightship.meta.schema.nodes import Context, Node, root
 
 __all__ = ["Compiled", "Context", "Node", "compile", "root"]
 
 
+OFTEN = 32
+"""Objects of a built-in kind after which it pays to compile the types of a glance: some milliseconds for the larger kinds."""
+
+
 class Compiled:
     """One schema as functions. Safe to share; objects are never kept."""
 
-    __slots__ = ("_check", "_fill", "_strays", "builtin", "node")
+    __slots__ = ("_check", "_fill", "_glance", "_strays", "_until_glance", "builtin", "node")
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self.builtin = node.context.builtin
+        self._glance: glance.Glance | None = None
+        self._until_glance = OFTEN
         self._check: limits.Check | None = None
         self._strays: shape.Strays | None = None
         self._fill: shape.Fill | None = None
@@ -42,6 +48,23 @@ class Compiled:
         if out and self.builtin:
             return next(([c] for c in out if c.reason == limits.UNDECODABLE), out)
         return out
+
+    def settle(self, obj: Obj) -> bool:
+        """`default`, of an object that `check` and `unknown` find nothing wrong with; False, and nothing done, when they must look.
+
+        Of an object that is right it may say False, but never True of one that is not.
+        """
+        if self._glance is None:
+            self._until_glance -= self.builtin
+            if self._until_glance > 0 or not self.builtin:
+                return False
+            self._glance = glance.prepare(self.node)
+        type, complete = self._glance
+        if not glance.fits(obj, type):
+            return False
+        if complete is not None:
+            complete(obj)
+        return True
 
     def unknown(self, obj: Obj) -> list[str]:
         """Paths of the fields that the schema does not know, in the order in which the real server names them."""
