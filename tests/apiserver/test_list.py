@@ -23,7 +23,7 @@ def test_get_by_resource_version() -> None:
         request = Request(ADMIN, CONFIG_MAPS, "default", "a")
         for version in ("", "0", "1", str(site.store.revision)):
             assert (await registry.get(request, version)).obj["metadata"]["name"] == "a"
-        with refused(504, "Timeout", "Too large resource version: 9999") as found:
+        with refused(504, "Timeout", "Timeout: Too large resource version: 9999") as found:
             await registry.get(request, "9999")
         assert (found[0].details or {})["causes"][0]["reason"] == "ResourceVersionTooLarge"
         with refused(400, "BadRequest", "abc"):
@@ -156,7 +156,7 @@ def test_list_at_a_revision() -> None:
 
 
 REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
-    ("future", {"resource_version": "9999"}, 504, "Timeout", "Too large resource version: 9999, current: "),
+    ("future", {"resource_version": "9999"}, 504, "Timeout", "Timeout: Too large resource version: 9999, current: "),
     ("future, exact", {"resource_version": "9999", "resource_version_match": "Exact"}, 504, "Timeout", "Too large resource version"),
     ("no number", {"resource_version": "x"}, 400, "BadRequest", "invalid resource version"),
     ("match alone", {"resource_version_match": "Exact"}, 422, "Invalid", "is forbidden unless resourceVersion is provided"),

@@ -77,6 +77,8 @@ STEPS = [
     Step("POST", "/api/v1/namespaces/nope/configmaps", {"metadata": {"name": "a"}}),
     Step("POST", f"{N}/configmaps", {"metadata": {"name": "a"}, "data": {"x": 1}}),
     Step("POST", f"{N}/configmaps?fieldValidation=Strict", {"metadata": {"name": "a", "foo": 1}, "bar": {"x": 1}}),
+    Step("POST", f"{N}/configmaps?fieldValidation=Foo", {"metadata": {"name": "a"}}),
+    Step("PATCH", f"{N}/configmaps/a?fieldValidation=Foo", {}, MERGE),
     Step("POST", f"{N}/configmaps", [], loose=True),
     Step("POST", f"{N}/configmaps", {"metadata": {"name": "a"}, "data": {"x": "1"}}),
     Step("POST", f"{N}/configmaps", {"metadata": {"name": "a"}, "data": {"x": "1"}}),
@@ -107,7 +109,9 @@ STEPS = [
     Step("GET", f"{N}/pods?labelSelector=a%20b"),
     Step("GET", f"{N}/configmaps?continue=abc", loose=True),
     Step("GET", f"{N}/configmaps?resourceVersion=abc", loose=True),
-    Step("GET", f"{N}/configmaps?resourceVersion=9999999", loose=True),
+    Step("GET", f"{N}/configmaps?resourceVersion=9999999"),
+    Step("GET", f"{N}/configmaps/a?resourceVersion=9999999"),
+    Step("GET", f"{N}/configmaps?resourceVersion=9999999&resourceVersionMatch=Exact"),
     Step("GET", f"{N}/configmaps?watch=1&sendInitialEvents=true&timeoutSeconds=1"),
     Step("GET", f"{N}/configmaps?watch=1&resourceVersionMatch=NotOlderThan&timeoutSeconds=1"),
     Step("GET", f"{N}/configmaps?watch=1&resourceVersionMatch=Exact&timeoutSeconds=1&sendInitialEvents=true"),
@@ -246,6 +250,7 @@ def _shown(answer: tuple[int, Obj], *, loose: bool = False) -> tuple[Any, ...]:
 def _plain(text: str) -> str:
     """Texts without what differs from run to run: uids, versions, generated names."""
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID", text)
+    text = re.sub(r"current: \d+", "current: N", text)
     text = re.sub(r"in record \(\d+\)", "in record (N)", text)
     return re.sub(r"A_[a-z0-9]{5}", "A_NNNNN", text)
 

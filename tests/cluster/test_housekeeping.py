@@ -75,8 +75,12 @@ def test_endpoints_follow_pods(backend: Backend) -> None:
                 return await addresses(here) == list(want)
 
             await here.until(lambda: listed(("10.9.0.1", True, "")))
-            older = await here.until(lambda: here.client.get_or_none(ENDPOINTS, "web", here.namespace))
-            assert older["subsets"][0]["addresses"][0]["ip"] == "10.9.0.1"
+
+            async def in_the_older_form() -> bool:
+                subsets = (await here.get(ENDPOINTS, "web")).get("subsets") or []
+                return [address["ip"] for subset in subsets for address in subset.get("addresses") or ()] == ["10.9.0.1"]
+
+            await here.until(in_the_older_form)
             await here.settle(0.5)
             before = await revisions(here)
             await here.settle(0.5)

@@ -9,6 +9,7 @@ from lightship.meta import errors
 
 CONFLICT = errors.conflict("pods", "a", errors.MODIFIED)
 EXISTS = errors.already_exists("pods", "a")
+GOING = errors.StatusError(403, "Forbidden", "no", {"causes": [{"reason": "NamespaceTerminating"}]})
 DOWN = errors.unavailable("not now")
 TERMINAL = Terminal("NoSuchRuntime", "there is no runtime x")
 BUG = KeyError("spec")
@@ -22,6 +23,8 @@ BUG = KeyError("spec")
         pytest.param(RequeueAfter(-1), None, Result.REQUEUE, 0, False, id="a time that has passed means now"),
         pytest.param(None, CONFLICT, Result.CONFLICT, 0, False, id="somebody was faster"),
         pytest.param(None, EXISTS, Result.CONFLICT, 0, False, id="somebody created it first"),
+        pytest.param(None, GOING, Result.DONE, 0, False, id="its namespace is being deleted"),
+        pytest.param(None, ExceptionGroup("", [GOING, DOWN]), Result.RETRY, 0, False, id="a namespace that goes, and a refusal"),
         pytest.param(None, DOWN, Result.RETRY, 0, False, id="a refusal speaks for itself"),
         pytest.param(None, BUG, Result.RETRY, 0, True, id="a surprise shows where it came from"),
         pytest.param(None, TERMINAL, Result.TERMINAL, 0, False, id="hopeless"),
@@ -37,7 +40,7 @@ BUG = KeyError("spec")
 def test_decide(returned: Outcome | None, raised: BaseException | None, want: Result, want_after: float, want_traceback: bool) -> None:
     found = decide(returned, raised)
     assert (found.result, found.after, found.traceback) == (want, want_after, want_traceback)
-    assert (found.error is None) == (raised is None)
+    assert (found.error is None) == (raised in (None, GOING))
 
 
 def test_the_error_shown_says_most() -> None:

@@ -165,7 +165,8 @@ class Recorder:
                 await self._deliver(self._correlator.observe(said))
             except Exception as error:  # events are a courtesy: none of them may stop the others
                 self.dropped += 1
-                log.warning("event lost reason=%s error=%s", said.reason, error)
+                level = logging.DEBUG if errors.is_namespace_terminating(error) else logging.WARNING
+                log.log(level, "event lost reason=%s error=%s", said.reason, error)
             finally:
                 self._queue.task_done()
 

@@ -5,7 +5,7 @@
     raise anything                try again, later each time (5 ms up to 1000 s)
     raise Terminal(reason, ...)   trying again cannot help; look again when the object changes
 
-Reconcilers return or raise these; the controller asks `decide` and does what it says.
+A create that was refused since its namespace is being deleted counts as done. Reconcilers return or raise these; the controller asks `decide` and does what it says.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 from lightship.aio.tasks import leaves
-from lightship.meta.errors import StatusError
+from lightship.meta.errors import StatusError, is_namespace_terminating
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,9 @@ def decide(returned: Outcome | None, raised: BaseException | None) -> Decision:
     for cause in causes:
         if isinstance(cause, Terminal):
             return Decision(Result.TERMINAL, error=cause)
+    # Where everything is on its way out nothing new is wanted; the deletion of what there is will wake the key again.
+    if all(is_namespace_terminating(cause) for cause in causes):
+        return Decision(Result.DONE)
     # Somebody else was faster, or the object is still on its way out: everyday life, the next look sees the newer state.
     if all(isinstance(cause, StatusError) and cause.code == 409 for cause in causes):
         return Decision(Result.CONFLICT, error=causes[0])

@@ -181,7 +181,7 @@ def unavailable(message: str) -> StatusError:
 def future_revision(asked: int, current: int) -> StatusError:
     """504 with the cause by which clients recognise a resourceVersion from the future."""
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
-    message = f"Too large resource version: {asked}, current: {current}"
+    message = f"Timeout: Too large resource version: {asked}, current: {current}"
     return StatusError(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1})
 
 
@@ -199,6 +199,12 @@ def is_conflict(error: BaseException) -> bool:
 
 def is_invalid(error: BaseException) -> bool:
     return isinstance(error, StatusError) and error.reason == "Invalid"
+
+
+def is_namespace_terminating(error: BaseException) -> bool:
+    """Was something refused because its namespace is being deleted? Nothing can be made there any more."""
+    causes = (error.details or {}).get("causes") or () if isinstance(error, StatusError) else ()
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
 
 
 def is_expired(error: BaseException) -> bool:
