@@ -90,7 +90,7 @@ def test_a_pod_waits_a_moment_for_its_account() -> None:
     async def test(site: Site) -> None:
         await site.create(NAMESPACES, {"metadata": {"name": "new"}}, "")
         waiting = asyncio.ensure_future(site.create(PODS, pod("p"), "new"))
-        await asyncio.sleep(0.3)
+        await site.clock.sleep(0.3)
         assert not waiting.done()
         await site.create(kinds.SERVICE_ACCOUNTS, {"metadata": {"name": "default"}}, "new")
         assert (await waiting)["spec"]["serviceAccountName"] == "default"

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from lightship import kinds, store
-from lightship.aio.clock import SystemClock
+from lightship.aio.clock import SystemClock, pause
 from lightship.apiserver.authn import StaticTokens
 from lightship.apiserver.http import serve
 from lightship.apiserver.server import Server
@@ -227,7 +227,7 @@ def _ask(port: int, step: Step, *, tls: bool) -> tuple[int, Obj]:
         unserved = code == 404 and (b"could not find the requested resource" in data or not data.startswith(b"{"))
         if not (tls and unserved and "example.com" in step.path) and code != 429:
             break
-        time.sleep(0.1)
+        pause(0.1)
     connection.close()
     try:
         return code, codec.decode(data)
@@ -263,7 +263,7 @@ def _wait_ready(port: int, log: Path) -> None:
                 return
         except OSError:
             pass
-        time.sleep(0.2)
+        pause(0.2)
     pytest.fail(f"the real server did not start: {log.read_text()[-2000:]}")
 
 

@@ -288,7 +288,7 @@ def test_closing_the_store_ends_watches() -> None:
     async def test(site: Site) -> None:
         async with site.watching(CONFIG_MAPS, resource_version=str(site.store.revision)) as watching:
             ended = asyncio.ensure_future(watching.rest())
-            await asyncio.sleep(1)
+            await site.clock.sleep(1)
             await site.store.close()
             assert await ended == []
 
