@@ -1,6 +1,7 @@
 """CustomResourceDefinition objects to resources and back. Pure.
 
-Called by `definitions`, and by `main.install` for servers that are not ours. Contract: apiextensions.k8s.io/v1 CustomResourceDefinitionSpec.
+Called by `definitions`, and by `main.install` for servers that are not ours.
+Contract: apiextensions.k8s.io/v1 CustomResourceDefinitionSpec.
 """
 
 from collections.abc import Sequence

@@ -5,7 +5,8 @@
     raise anything                try again, later each time (5 ms up to 1000 s)
     raise Terminal(reason, ...)   trying again cannot help; look again when the object changes
 
-A create that was refused since its namespace is being deleted counts as done. Reconcilers return or raise these; the controller asks `decide` and does what it says.
+A create that was refused since its namespace is being deleted counts as done. Reconcilers return or raise these; the controller asks
+`decide` and does what it says.
 """
 
 from dataclasses import dataclass
