@@ -133,6 +133,7 @@ def environment_of(client: Any) -> str:
 
 def local_process() -> float:
     """Seconds of the SDK's own local-process backend for a function that prints one line, environment included."""
+
     def hello() -> None:
         print("hello")
 
