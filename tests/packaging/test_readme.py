@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -50,3 +51,30 @@ def test_the_door_says_what_is_missing(tmp_path: Path) -> None:
     assert "Python 3.11 or newer is needed" in ended.stderr
     assert "hint: install one" in ended.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_the_door_installs_when_what_is_needed_has_changed(tmp_path: Path) -> None:
+    """With a Python that only writes down how it is called: nothing is installed twice, and nothing old is kept."""
+    for name in ("lightship", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    commands = tmp_path / ".venv" / "bin"
+    commands.mkdir(parents=True)
+    for name in ("python", "lightship"):
+        (commands / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "{tmp_path}/calls"\n')
+        (commands / name).chmod(0o755)
+    (tmp_path / "tools").mkdir()
+    for tool in ("sh", "dirname", "cat", "cksum", "grep"):
+        (tmp_path / "tools" / tool).symlink_to(str(shutil.which(tool)))
+
+    def calls() -> list[str]:
+        (tmp_path / "calls").write_text("")
+        env = {"PATH": str(tmp_path / "tools")}
+        subprocess.run(["sh", str(tmp_path / "lightship"), "status"], env=env, capture_output=True, check=True)
+        return [" ".join(line.split()[:3]) for line in (tmp_path / "calls").read_text().splitlines()]
+
+    assert calls() == ["python -m pip", "lightship status"]
+    assert calls() == ["lightship status"], "installed already"
+    (tmp_path / "constraints.txt").write_text("msgspec==0.20\n")
+    assert calls() == ["python -m pip", "lightship status"], "what is needed has changed"
+    (tmp_path / ".venv" / ".installed-core").rename(tmp_path / ".venv" / ".installed-demo,fast")
+    assert calls() == ["lightship status"], "the demo's environment has the core"

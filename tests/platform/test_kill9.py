@@ -1,7 +1,10 @@
 """kill -9 of the platform: nothing that was acknowledged is lost, nothing of the old platform lives on, and work goes on after `up`."""
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -73,6 +76,20 @@ def test_status_and_down_after_kill(home: Home) -> None:
     again = home.up()
     assert again.url == site.url
     assert again.api.get("/api/v1/nodes")["items"]
+
+
+def test_kills_while_it_starts(home: Home) -> None:
+    """At every file that the first start makes: killed as soon as it is there, the next start finds its way."""
+    data = home.path / "default"
+    env = {**os.environ, "LIGHTSHIP_HOME": str(home.path)}
+    for mark in ("lightship.lock", "pki", "pki/ca.crt", "pki/server.key", "pki/admin.token", "state.db", "port", "kubeconfig", "pods"):
+        with subprocess.Popen([sys.executable, "-m", "lightship", "up", "--foreground"], stdout=subprocess.DEVNULL, env=env) as starting:
+            eventually((data / mark).exists, f"{mark} is made", seconds=20)
+            starting.kill()
+        site = home.up()
+        assert site.api.get("/api/v1/nodes")["items"], mark
+        site.down()
+        shutil.rmtree(data)
 
 
 @pytest.mark.parametrize("runtime", ["auto", "process"])
