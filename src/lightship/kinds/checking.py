@@ -63,8 +63,9 @@ def not_found(path: str, value: str, why: str = "") -> Cause:
 def labels(path: str, found: dict[str, str] | None) -> list[Cause]:
     causes: list[Cause] = []
     for key, value in (found or {}).items():
-        causes += check_name(path, key, "qualified")
-        causes += check_name(path, value, "label-value")
+        if not (names.follows(key, "qualified") and names.follows(value, "label-value")):
+            causes += check_name(path, key, "qualified")
+            causes += check_name(path, value, "label-value")
     return causes
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from lightship.kinds import checking
 from lightship.kinds.downward_checks import field_ref, resource_field_ref
 from lightship.kinds.resource_checks import check_resources
-from lightship.meta import errors
+from lightship.meta import errors, names
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 
@@ -28,6 +28,8 @@ _ENV_FIELDS = (
     "status.podIP",
     "status.podIPs",
 )
+_RARE = frozenset({"envFrom", "volumeDevices", "lifecycle", *_PROBES})
+"""Fields that few containers have."""
 _MORE_THAN_ONE = "may not have more than one field specified at a time"
 
 
@@ -43,23 +45,37 @@ class Surroundings(NamedTuple):
 
 def check_container(path: str, container: Obj, pod: Surroundings) -> list[Cause]:
     causes: list[Cause] = []
-    if container.get("name"):
-        causes += checking.check_name(f"{path}.name", container["name"], "label")
-    causes += _check_image(f"{path}.image", container.get("image") or "")
-    causes += _check_ports(f"{path}.ports", container.get("ports") or [], host_network=pod.host_network)
+    name, image = container.get("name"), container.get("image") or ""
+    if name and not names.follows(name, "label"):
+        causes += checking.check_name(f"{path}.name", name, "label")
+    if not image or image != image.strip():
+        causes += _check_image(f"{path}.image", image)
+    if ports := container.get("ports"):
+        causes += _check_ports(f"{path}.ports", ports, host_network=pod.host_network)
     for i, variable in enumerate(container.get("env") or ()):
-        causes += _check_variable(f"{path}.env[{i}]", variable)
+        if variable.get("valueFrom") is not None or not names.follows(variable.get("name") or "", "env"):
+            causes += _check_variable(f"{path}.env[{i}]", variable)
+    if mounts := container.get("volumeMounts"):
+        causes += _check_mounts(f"{path}.volumeMounts", mounts, pod)
+    if not _RARE.isdisjoint(container):
+        causes += _check_rare(path, container, pod)
+    if resources := container.get("resources"):
+        causes += check_resources(f"{path}.resources", resources, pod.claims)
+    if context := container.get("securityContext"):
+        causes += check_security_context(f"{path}.securityContext", context)
+    return causes
+
+
+def _check_rare(path: str, container: Obj, pod: Surroundings) -> list[Cause]:
+    causes: list[Cause] = []
     for i, source in enumerate(container.get("envFrom") or ()):
         causes += _check_env_from(f"{path}.envFrom", i, source)
-    causes += _check_mounts(f"{path}.volumeMounts", container.get("volumeMounts") or [], pod)
     causes += _check_devices(f"{path}.volumeDevices", container.get("volumeDevices") or [], pod)
     causes += _check_probes(path, container, pod)
     for hook in ("postStart", "preStop"):
         handler = (container.get("lifecycle") or {}).get(hook)
         if handler is not None:
             causes += _check_handler(f"{path}.lifecycle.{hook}", handler)
-    causes += check_resources(f"{path}.resources", container.get("resources") or {}, pod.claims)
-    causes += check_security_context(f"{path}.securityContext", container.get("securityContext") or {})
     return causes
 
 
@@ -71,17 +87,19 @@ def _check_image(path: str, image: str) -> list[Cause]:
 
 def _check_ports(path: str, ports: list[Obj], *, host_network: bool) -> list[Cause]:
     causes: list[Cause] = []
-    names: set[str] = set()
+    taken: set[str] = set()
     for i, port in enumerate(ports):
         at = f"{path}[{i}]"
         name = port.get("name")
         if name:
-            causes += checking.check_name(f"{at}.name", name, "port") or ([errors.duplicate(f"{at}.name", name)] if name in names else [])
-            names.add(name)
-        if not port.get("containerPort"):
+            if name in taken or not names.follows(name, "port"):
+                causes += checking.check_name(f"{at}.name", name, "port") or [errors.duplicate(f"{at}.name", name)]
+            taken.add(name)
+        number = port.get("containerPort")
+        if not number:
             causes.append(errors.required(f"{at}.containerPort"))
-        else:
-            causes += checking.port_number(f"{at}.containerPort", port["containerPort"])
+        elif not 1 <= number <= 65535:
+            causes += checking.port_number(f"{at}.containerPort", number)
         host = port.get("hostPort")
         if host:
             causes += checking.port_number(f"{at}.hostPort", host)
@@ -138,25 +156,27 @@ def _check_mounts(path: str, mounts: list[Obj], pod: Surroundings) -> list[Cause
     causes: list[Cause] = []
     taken: set[str] = set()
     for i, mount in enumerate(mounts):
-        at, name, target = f"{path}[{i}]", mount.get("name") or "", mount.get("mountPath")
+        name, target = mount.get("name") or "", mount.get("mountPath")
         if name not in pod.volumes:
-            causes.append(checking.not_found(f"{at}.name", name))
+            causes.append(checking.not_found(f"{path}[{i}].name", name))
         if target and target in taken:
-            causes.append(errors.invalid_value(f"{at}.mountPath", target, "must be unique"))
+            causes.append(errors.invalid_value(f"{path}[{i}].mountPath", target, "must be unique"))
         taken.add(target or "")
         inside, expression = mount.get("subPath"), mount.get("subPathExpr")
         if inside:
             causes += checking.relative_path(f"{path}.subPath", inside)
         if expression:
             if inside:
-                causes.append(errors.invalid_value(f"{at}.subPathExpr", expression, "subPathExpr and subPath are mutually exclusive"))
+                causes.append(
+                    errors.invalid_value(f"{path}[{i}].subPathExpr", expression, "subPathExpr and subPath are mutually exclusive")
+                )
             causes += checking.relative_path(f"{path}.subPathExpr", expression)
     return causes
 
 
 def _check_devices(path: str, devices: list[Obj], pod: Surroundings) -> list[Cause]:
-    names = [(i, d.get("name") or "") for i, d in enumerate(devices)]
-    return [checking.not_found(f"{path}[{i}].name", name) for i, name in names if name not in pod.volumes]
+    found = [(i, d.get("name") or "") for i, d in enumerate(devices)]
+    return [checking.not_found(f"{path}[{i}].name", name) for i, name in found if name not in pod.volumes]
 
 
 def _check_probes(path: str, container: Obj, pod: Surroundings) -> list[Cause]:

@@ -6,7 +6,7 @@ Called by `pod_checks`. Contract: kube 1.36 pkg/apis/core/validation; texts comp
 from collections import Counter
 
 from lightship.kinds import checking
-from lightship.meta import errors
+from lightship.meta import errors, names
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 
@@ -19,17 +19,34 @@ _UNSATISFIABLE = ("DoNotSchedule", "ScheduleAnyway")
 def check_placement(path: str, spec: Obj) -> list[Cause]:
     causes: list[Cause] = checking.labels(f"{path}.nodeSelector", spec.get("nodeSelector"))
     for i, toleration in enumerate(spec.get("tolerations") or ()):
-        causes += check_toleration(f"{path}.tolerations[{i}]", toleration)
-    affinity = spec.get("affinity") or {}
+        if not _is_common(toleration):
+            causes += check_toleration(f"{path}.tolerations[{i}]", toleration)
+    if affinity := spec.get("affinity"):
+        causes += _check_affinity(f"{path}.affinity", affinity)
+    if constraints := spec.get("topologySpreadConstraints"):
+        causes += _check_spread(f"{path}.topologySpreadConstraints", constraints)
+    if gates := spec.get("schedulingGates"):
+        if spec.get("nodeName"):
+            causes.append(errors.forbidden_field(f"{path}.nodeName", "cannot be set until all schedulingGates have been cleared"))
+        causes += checking.duplicates(f"{path}.schedulingGates", gates)
+    return causes
+
+
+def _is_common(toleration: Obj) -> bool:
+    """`Exists` with a good key and an effect that may have its seconds, as every pod has two: nothing to look for."""
+    key = toleration.get("key")
+    if not key or toleration.get("operator") != "Exists" or toleration.get("value"):
+        return False
+    return names.follows(key, "qualified") and ("tolerationSeconds" not in toleration or toleration.get("effect") == "NoExecute")
+
+
+def _check_affinity(path: str, affinity: Obj) -> list[Cause]:
+    causes: list[Cause] = []
     if affinity.get("nodeAffinity"):
-        causes += _check_node_affinity(f"{path}.affinity.nodeAffinity", affinity["nodeAffinity"])
+        causes += _check_node_affinity(f"{path}.nodeAffinity", affinity["nodeAffinity"])
     for kind in ("podAffinity", "podAntiAffinity"):
         if affinity.get(kind):
-            causes += _check_pod_affinity(f"{path}.affinity.{kind}", affinity[kind])
-    causes += _check_spread(f"{path}.topologySpreadConstraints", spec.get("topologySpreadConstraints") or [])
-    if spec.get("schedulingGates") and spec.get("nodeName"):
-        causes.append(errors.forbidden_field(f"{path}.nodeName", "cannot be set until all schedulingGates have been cleared"))
-    causes += checking.duplicates(f"{path}.schedulingGates", spec.get("schedulingGates") or ())
+            causes += _check_pod_affinity(f"{path}.{kind}", affinity[kind])
     return causes
 
 

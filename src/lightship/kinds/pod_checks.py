@@ -9,12 +9,13 @@ from lightship.kinds.container_checks import Surroundings, check_container, chec
 from lightship.kinds.placement_checks import check_placement
 from lightship.kinds.resource_checks import check_resources
 from lightship.kinds.volume_checks import check_volumes
-from lightship.meta import codec, errors
+from lightship.meta import codec, errors, names
 from lightship.meta.errors import Cause
 from lightship.meta.names import Rule
 from lightship.meta.objects import Obj, copy
 from lightship.meta.patch import same
 
+_DNS = frozenset({"hostAliases", "dnsConfig"})
 _CONTAINER_POLICIES = ("Always", "Never", "OnFailure")
 _SYSTEMS = ("linux", "windows")
 _MUTABLE = (
@@ -30,10 +31,12 @@ def check_pod_spec(spec: Obj, path: str = "spec") -> list[Cause]:
     causes += _check_containers(path, spec)
     causes += _check_names(path, spec)
     causes += check_placement(path, spec)
-    causes += _check_dns(path, spec)
+    if not _DNS.isdisjoint(spec) or spec.get("dnsPolicy") == "None":
+        causes += _check_dns(path, spec)
     if spec.get("activeDeadlineSeconds") is not None:
         causes += checking.in_range(f"{path}.activeDeadlineSeconds", spec["activeDeadlineSeconds"], 1, checking.INT32_MAX)
-    causes += check_security_context(f"{path}.securityContext", spec.get("securityContext") or {})
+    if context := spec.get("securityContext"):
+        causes += check_security_context(f"{path}.securityContext", context)
     if spec.get("shareProcessNamespace") and spec.get("hostPID"):
         why = "ShareProcessNamespace and HostPID cannot both be enabled"
         causes.append(errors.invalid_value(f"{path}.securityContext.shareProcessNamespace", True, why))
@@ -135,18 +138,18 @@ def _check_containers(path: str, spec: Obj) -> list[Cause]:
     volumes = {v.get("name") for v in spec.get("volumes") or () if v.get("name")}
     claims = {c.get("name") for c in spec.get("resourceClaims") or ()}
     pod = Surroundings(volumes, claims, bool(spec.get("hostNetwork")))
-    names: set[str] = set()
+    taken: set[str] = set()
     for field, listed in (("containers", containers), ("initContainers", init)):
         for i, container in enumerate(listed):
             at, name = f"{path}.{field}[{i}]", container.get("name")
-            if name and name in names:
+            if name and name in taken:
                 causes.append(errors.duplicate(f"{at}.name", name))
-            names.add(name or "")
+            taken.add(name or "")
             policy = container.get("restartPolicy")
             if policy and policy not in _CONTAINER_POLICIES:
                 causes.append(errors.not_supported(f"{at}.restartPolicy", policy, _CONTAINER_POLICIES))
             ends = field == "initContainers" and policy != "Always"
-            causes += check_container(at, container, pod._replace(init=ends))
+            causes += check_container(at, container, pod._replace(init=True) if ends else pod)
     return causes + _check_host_ports(path, {"containers": containers, "initContainers": init})
 
 
@@ -167,8 +170,9 @@ def _check_host_ports(path: str, lists: dict[str, list[Obj]]) -> list[Cause]:
 def _check_names(path: str, spec: Obj) -> list[Cause]:
     causes: list[Cause] = []
     for field, rule in _NAMES:
-        if spec.get(field):
-            causes += checking.check_name(f"{path}.{field}", spec[field], rule)
+        value = spec.get(field)
+        if value and not names.follows(value, rule):
+            causes += checking.check_name(f"{path}.{field}", value, rule)
     return causes
 
 

@@ -6,6 +6,7 @@ Contract: kube 1.36 pkg/apis/core/v1/defaults.go; compared with what kube-apiser
 """
 
 from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 from typing import Any
 
 from lightship.meta import quantity
@@ -13,6 +14,7 @@ from lightship.meta.objects import Obj
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _HOOKS = ("postStart", "preStop")
+_RARE = frozenset({"lifecycle", *_PROBES})
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 _SPEC = {
     "restartPolicy": "Always",
@@ -25,6 +27,7 @@ _FILE_MODE = 0o644
 _TOKEN_SECONDS = 3600
 _MILLI = Decimal("0.001")
 _TOLERATION_SECONDS = 300
+_NO_EXECUTE = ("NoExecute", None, "")
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
@@ -62,14 +65,11 @@ def default_pod(pod: Obj) -> None:
 def tolerate_lost_nodes(spec: Obj) -> None:
     """What the DefaultTolerationSeconds plugin adds to a new pod: five minutes for a node to come back."""
     tolerations = spec.get("tolerations") or []
-    missing = [key for key in _TOLERATED if not any(_tolerates(t, key) for t in tolerations)]
+    tolerated = {t.get("key") or "" for t in tolerations if t.get("effect") in _NO_EXECUTE}
+    missing = [] if "" in tolerated else [key for key in _TOLERATED if key not in tolerated]
     added = [{"key": k, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _TOLERATION_SECONDS} for k in missing]
     if added:
         spec["tolerations"] = [*tolerations, *added]
-
-
-def _tolerates(toleration: Obj, key: str) -> bool:
-    return toleration.get("key") in (key, None, "") and toleration.get("effect") in ("NoExecute", None, "")
 
 
 def _containers(spec: Obj) -> list[Obj]:
@@ -94,7 +94,13 @@ def _default_container(container: Obj) -> None:
         if not port.get("protocol"):
             port["protocol"] = "TCP"
     for variable in container.get("env") or ():
-        _default_field_ref(variable.get("valueFrom") or {})
+        if variable.get("valueFrom"):
+            _default_field_ref(variable["valueFrom"])
+    if not _RARE.isdisjoint(container):
+        _default_rare(container)
+
+
+def _default_rare(container: Obj) -> None:
     for name in _PROBES:
         if container.get(name) is not None:
             _default_probe(container[name])
@@ -162,13 +168,19 @@ def _default_projection(source: Obj) -> None:
 
 def _amounts(spec: Obj) -> list[dict[str, Any]]:
     """All resource lists of a pod."""
-    found = [(c.get("resources") or {}).get(k) for c in [*_containers(spec), spec] for k in ("limits", "requests")]
-    return [amounts for amounts in [*found, spec.get("overhead")] if amounts]
+    resources = [found for holder in [*_containers(spec), spec] if (found := holder.get("resources"))]
+    lists = [found.get(kind) for found in resources for kind in ("limits", "requests")]
+    return [amounts for amounts in [*lists, spec.get("overhead")] if amounts]
 
 
 def _canonical_amounts(amounts: dict[str, Any]) -> None:
     """Quantities as the API server writes them: strings in canonical form, nothing finer than a thousandth."""
     for name, value in amounts.items():
-        exact = quantity.parse(value)
-        milli = exact.quantize(_MILLI, ROUND_CEILING)
-        amounts[name] = quantity.canonical(value) if milli == exact else quantity.canonical(f"{milli}")
+        amounts[name] = _canonical(str(value))
+
+
+@lru_cache(maxsize=4096)
+def _canonical(amount: str) -> str:
+    exact = quantity.parse(amount)
+    milli = exact.quantize(_MILLI, ROUND_CEILING)
+    return quantity.canonical(amount) if milli == exact else quantity.canonical(f"{milli}")

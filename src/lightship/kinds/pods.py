@@ -89,7 +89,7 @@ def qos_class(pod: Obj) -> str:
     spec = pod.get("spec") or {}
     for container in [spec] if spec.get("resources") else containers(pod):
         resources = container.get("resources") or {}
-        requests, limits = (_counted(resources.get(k)) for k in ("requests", "limits"))
+        requests, limits = _counted(resources.get("requests")), _counted(resources.get("limits"))
         best_effort = best_effort and not requests and not limits
         # A missing request is taken from the limit by the defaults, so only the limits must be complete.
         guaranteed = guaranteed and limits.keys() == {"cpu", "memory"} and all(limits[k] == v for k, v in requests.items())
@@ -100,5 +100,6 @@ def qos_class(pod: Obj) -> str:
 
 def _counted(amounts: Mapping[str, quantity.Number] | None) -> dict[str, object]:
     """The amounts that decide about quality of service; zero is as good as none."""
-    parsed = {k: quantity.parse(v) for k, v in (amounts or {}).items() if k in ("cpu", "memory")}
-    return {k: v for k, v in parsed.items() if v > 0}
+    if not amounts:
+        return {}
+    return {k: amount for k in ("cpu", "memory") if (given := amounts.get(k)) and (amount := quantity.parse(given)) > 0}

@@ -4,6 +4,7 @@ Called by `container_checks` and `pod_checks`. Contract: kube 1.36 ValidateResou
 """
 
 from collections.abc import Collection
+from functools import lru_cache
 
 from lightship.kinds import checking
 from lightship.meta import errors, quantity
@@ -18,11 +19,14 @@ def check_resources(path: str, resources: Obj, claims: Collection[str] = ()) -> 
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
     causes: list[Cause] = []
     for name, amount in limits.items():
-        causes += _check_name(f"{path}.limits[{name}]", name) + _check_amount(f"{path}.limits[{name}]", name, amount)
+        if not _is_common(name, amount, None):
+            causes += _check_name(f"{path}.limits[{name}]", name) + _check_amount(f"{path}.limits[{name}]", name, amount)
     for name, amount in requests.items():
-        causes += _check_name(f"{path}.requests[{name}]", name) + _check_amount(f"{path}.requests[{name}]", name, amount)
-        causes += _check_against_limit(path, name, amount, limits)
-    if any(n.startswith(_HUGE_PAGES) for n in [*limits, *requests]) and not ({"cpu", "memory"} & {*limits, *requests}):
+        if not _is_common(name, amount, limits.get(name)):
+            causes += _check_name(f"{path}.requests[{name}]", name) + _check_amount(f"{path}.requests[{name}]", name, amount)
+            causes += _check_against_limit(path, name, amount, limits)
+    names = {*limits, *requests}
+    if not names <= _STANDARD and any(n.startswith(_HUGE_PAGES) for n in names) and not ({"cpu", "memory"} & names):
         causes.append(errors.forbidden_field(path, "HugePages require cpu or memory"))
     for i, claim in enumerate(resources.get("claims") or ()):
         name = claim.get("name") or ""
@@ -39,6 +43,12 @@ def is_standard(name: str) -> bool:
 def _overcommits(name: str) -> bool:
     """May more be asked of a node than it has? Only what the kernel can share out."""
     return name in _STANDARD
+
+
+@lru_cache(maxsize=4096)
+def _is_common(name: str, amount: quantity.Number, limit: quantity.Number | None) -> bool:
+    """A standard resource in an amount that nobody could object to: the few kinds of nodes and jobs of a cluster ask for the same."""
+    return name in _STANDARD and 0 <= quantity.parse(amount) and (limit is None or quantity.parse(amount) <= quantity.parse(limit))
 
 
 def _check_name(path: str, name: str) -> list[Cause]:

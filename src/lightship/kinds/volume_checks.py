@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from lightship.kinds import checking
 from lightship.kinds.downward_checks import field_ref, resource_field_ref
-from lightship.meta import errors, quantity
+from lightship.meta import errors, names, quantity
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 
@@ -22,9 +22,9 @@ def check_volumes(path: str, spec: Obj) -> list[Cause]:
     has_account = bool(spec.get("serviceAccountName"))
     causes = checking.duplicates(path, volumes)
     for i, volume in enumerate(volumes):
-        at = f"{path}[{i}]"
-        if volume.get("name"):
-            causes += checking.check_name(f"{at}.name", volume["name"], "label")
+        at, name = f"{path}[{i}]", volume.get("name")
+        if name and not names.follows(name, "label"):
+            causes += checking.check_name(f"{at}.name", name, "label")
         causes += _check_source(at, volume, has_account=has_account)
     return causes
 
@@ -61,17 +61,23 @@ def _check_config_map(path: str, source: Obj) -> list[Cause]:
 
 
 def _check_files(path: str, source: Obj) -> list[Cause]:
-    causes = _check_mode(f"{path}.defaultMode", source.get("defaultMode"))
+    causes = _check_mode(path, "defaultMode", source)
     for i, item in enumerate(source.get("items") or ()):
         at = f"{path}.items[{i}]"
-        if item.get("path"):
-            causes += checking.relative_path(f"{at}.path", item["path"])
-        causes += _check_mode(f"{at}.mode", item.get("mode"))
+        causes += _check_path(at, item)
+        causes += _check_mode(at, "mode", item)
     return causes
 
 
-def _check_mode(path: str, mode: int | None) -> list[Cause]:
-    return [errors.invalid_value(path, mode, _MODE)] if mode is not None and not 0 <= mode <= 0o777 else []
+def _check_mode(path: str, field: str, source: Obj) -> list[Cause]:
+    mode = source.get(field)
+    return [errors.invalid_value(f"{path}.{field}", mode, _MODE)] if mode is not None and not 0 <= mode <= 0o777 else []
+
+
+def _check_path(path: str, item: Obj) -> list[Cause]:
+    """Where in its volume a file is to be."""
+    found = item.get("path") or ""
+    return checking.relative_path(f"{path}.path", found) if found.startswith("/") or ".." in found else []
 
 
 def _check_host_path(path: str, source: Obj) -> list[Cause]:
@@ -79,16 +85,14 @@ def _check_host_path(path: str, source: Obj) -> list[Cause]:
 
 
 def _check_downward(path: str, source: Obj) -> list[Cause]:
-    causes = _check_mode(f"{path}.defaultMode", source.get("defaultMode"))
+    causes = _check_mode(path, "defaultMode", source)
     for item in source.get("items") or ():
         causes += _check_downward_file(path, item)
     return causes
 
 
 def _check_downward_file(path: str, item: Obj) -> list[Cause]:
-    causes: list[Cause] = []
-    if item.get("path"):
-        causes += checking.relative_path(f"{path}.path", item["path"])
+    causes = _check_path(path, item)
     field, resource = item.get("fieldRef"), item.get("resourceFieldRef")
     if field is not None:
         causes += field_ref(f"{path}.fieldRef", field, _VOLUME_FIELDS)
@@ -100,11 +104,11 @@ def _check_downward_file(path: str, item: Obj) -> list[Cause]:
         causes += resource_field_ref(f"{path}.resourceFieldRef", resource)
     else:
         causes.append(errors.required(path, "one of fieldRef and resourceFieldRef is required"))
-    return causes + _check_mode(f"{path}.mode", item.get("mode"))
+    return causes + _check_mode(path, "mode", item)
 
 
 def _check_projected(path: str, source: Obj, *, has_account: bool) -> list[Cause]:
-    causes = _check_mode(f"{path}.defaultMode", source.get("defaultMode"))
+    causes = _check_mode(path, "defaultMode", source)
     for i, projection in enumerate(source.get("sources") or ()):
         at = f"{path}.sources[{i}]"
         given = [kind for kind, value in projection.items() if value is not None]
@@ -119,13 +123,12 @@ def _check_projected(path: str, source: Obj, *, has_account: bool) -> list[Cause
 
 def _check_token(path: str, token: Obj, *, has_account: bool) -> list[Cause]:
     causes: list[Cause] = []
-    seconds, at = token.get("expirationSeconds"), f"{path}.expirationSeconds"
+    seconds = token.get("expirationSeconds")
     if seconds is not None and seconds < _MIN_TOKEN_SECONDS:
-        causes.append(errors.invalid_value(at, seconds, "may not specify a duration less than 10 minutes"))
+        causes.append(errors.invalid_value(f"{path}.expirationSeconds", seconds, "may not specify a duration less than 10 minutes"))
     if seconds is not None and seconds > _MAX_TOKEN_SECONDS:
-        causes.append(errors.invalid_value(at, seconds, "may not specify a duration larger than 2^32 seconds"))
-    if token.get("path"):
-        causes += checking.relative_path(f"{path}.path", token["path"])
+        causes.append(errors.invalid_value(f"{path}.expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds"))
+    causes += _check_path(path, token)
     if not has_account:
         causes.append(errors.forbidden_field(path, "must not be specified when serviceAccountName is not set"))
     return causes

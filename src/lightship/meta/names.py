@@ -53,6 +53,11 @@ def check_name(text: str, rule: Rule) -> str | None:
     return found[0] if found else None
 
 
+def follows(text: str, rule: Rule) -> bool:
+    """Is nothing wrong with `text`? The cheapest question, for those who ask it of every object."""
+    return not (_remembered(text, rule) if len(text) <= NAME_LIMIT else _RULES[rule](text))
+
+
 def problems(text: str, rule: Rule) -> list[str]:
     """All that is wrong with `text` under the rule, each a sentence of its own as the real server lists them."""
     return list(_remembered(text, rule)) if len(text) <= NAME_LIMIT else _RULES[rule](text)
