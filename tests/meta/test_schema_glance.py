@@ -14,7 +14,7 @@ from lightship.meta.resources import Resource
 from lightship.meta.schema import glance
 
 _CASES = Path(__file__).parent.parent / "kinds" / "cases"
-_ODD = (
+_ODD: tuple[Any, ...] = (
     None,
     {},
     [],

@@ -5,7 +5,6 @@ Contract: apimachinery pkg/api/validation/objectmeta.go, apiserver pkg/registry/
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from lightship.meta import errors, names
@@ -16,14 +15,16 @@ ANNOTATIONS_LIMIT = 256 * 1024
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
 _BARE_FINALIZERS = frozenset({FOREGROUND, ORPHAN, "kubernetes", "customresourcecleanup.apiextensions.k8s.io"})
-_SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields", "generation")
+_SERVER_OWNED = frozenset(
+    {"uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields", "generation"}
+)
 _CHECKED = ("labels", "annotations", "ownerReferences", "finalizers")
 
 
 def stamp_new(meta: Obj, uid: str, now: str, *, generation: bool) -> None:
     """Fill, in place, what the server says of a new object."""
-    for field in _SERVER_OWNED:
-        meta.pop(field, None)
+    for field in _SERVER_OWNED & meta.keys():
+        del meta[field]
     meta["uid"] = uid
     meta["creationTimestamp"] = now
     if generation:
@@ -56,7 +57,7 @@ def check_new(meta: Obj, rule: names.Rule, *, builtin: bool) -> list[Cause]:
     name = meta.get("name")
     if not name:
         causes.append(errors.required("metadata.name", "name or generateName is required"))
-    else:
+    elif not names.follows(name, rule):
         causes += [errors.invalid_value("metadata.name", name, m) for m in names.problems(name, rule)]
     for field in _CHECKED:
         if meta.get(field):
@@ -83,17 +84,12 @@ def check_update(new: Obj, old: Obj, *, builtin: bool) -> list[Cause]:
     return causes + _check_bare(new, old) if builtin else causes
 
 
-@lru_cache(maxsize=4096)
-def _problems(text: str, rule: names.Rule) -> tuple[str, ...]:
-    """Keys and values of labels come again and again."""
-    return tuple(names.problems(text, rule))
-
-
 def _check_labels(labels: dict[str, str]) -> list[Cause]:
     causes: list[Cause] = []
     for key, value in labels.items():
-        causes += [errors.invalid_value("metadata.labels", key, m) for m in _problems(key, "qualified")]
-        causes += [errors.invalid_value("metadata.labels", value, m) for m in _problems(value, "label-value")]
+        if not (names.follows(key, "qualified") and names.follows(value, "label-value")):
+            causes += [errors.invalid_value("metadata.labels", key, m) for m in names.problems(key, "qualified")]
+            causes += [errors.invalid_value("metadata.labels", value, m) for m in names.problems(value, "label-value")]
     return causes
 
 
@@ -101,7 +97,8 @@ def _check_annotations(annotations: dict[str, str]) -> list[Cause]:
     causes: list[Cause] = []
     size = 0
     for key, value in annotations.items():
-        causes += [errors.invalid_value("metadata.annotations", key, m) for m in _problems(key.lower(), "qualified")]
+        if not names.follows(key.lower(), "qualified"):
+            causes += [errors.invalid_value("metadata.annotations", key, m) for m in names.problems(key.lower(), "qualified")]
         size += len(key) + len(value)
     if size > ANNOTATIONS_LIMIT:
         causes.append(errors.too_long("metadata.annotations", ANNOTATIONS_LIMIT))

@@ -48,7 +48,7 @@ def _overcommits(name: str) -> bool:
 @lru_cache(maxsize=4096)
 def _is_common(name: str, amount: quantity.Number, limit: quantity.Number | None) -> bool:
     """A standard resource in an amount that nobody could object to: the few kinds of nodes and jobs of a cluster ask for the same."""
-    return name in _STANDARD and 0 <= quantity.parse(amount) and (limit is None or quantity.parse(amount) <= quantity.parse(limit))
+    return name in _STANDARD and quantity.parse(amount) >= 0 and (limit is None or quantity.parse(amount) <= quantity.parse(limit))
 
 
 def _check_name(path: str, name: str) -> list[Cause]:

@@ -33,6 +33,12 @@ _port_name = re.compile("[-a-z0-9]+").fullmatch
 
 NAME_LIMIT = 253
 LABEL_LIMIT = 63
+_PATTERNS: dict[str, tuple[int, Callable[[str], object]]] = {
+    "label": (LABEL_LIMIT, _label),
+    "subdomain": (NAME_LIMIT, _subdomain),
+    "label-value": (LABEL_LIMIT, _label_value),
+}
+"""Rules that say no more than a pattern and a length: names of objects are asked about once, and not worth remembering."""
 _GENERATED_SUFFIX = 5
 _GENERATED_BASE = LABEL_LIMIT - _GENERATED_SUFFIX
 
@@ -55,6 +61,10 @@ def check_name(text: str, rule: Rule) -> str | None:
 
 def follows(text: str, rule: Rule) -> bool:
     """Is nothing wrong with `text`? The cheapest question, for those who ask it of every object."""
+    pattern = _PATTERNS.get(rule)
+    if pattern is not None:
+        limit, match = pattern
+        return len(text) <= limit and match(text) is not None
     return not (_remembered(text, rule) if len(text) <= NAME_LIMIT else _RULES[rule](text))
 
 

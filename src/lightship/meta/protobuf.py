@@ -15,14 +15,15 @@ from lightship.meta import codec
 
 MAX_DEPTH = 100
 """Messages within messages. The deepest honest ones are schemas within schemas, about twenty."""
+MAX_MESSAGES = 200_000
+"""Messages and map entries in one body: half a second's work. The largest honest bodies have some ten thousand."""
 
 Tables: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
-"""Message → field number → [JSON name, type] and `omitempty`, `repeated`, `map` or `inline`. Types are messages or those in `_WIRE`."""
+"""Message → field number → [JSON name, type] and `omitempty`, `repeated`, `map` or `inline`. Types are messages or those in `_ZEROS`."""
 Special: TypeAlias = Callable[[dict[str, Any]], Any]
 """Makes the JSON value of a message from its plain fields. Raises `ValueError` when there is none."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_WIRE = {"bool": _VARINT, "int32": _VARINT, "int64": _VARINT, "double": _FIXED64}
 _ZEROS: dict[str, Any] = {"string": "", "bytes": "", "slice": b"", "json": None, "bool": False, "int32": 0, "int64": 0, "double": 0}
 _MOST = 2**64
 
@@ -32,36 +33,69 @@ class Malformed(ValueError):  # noqa: N818 - says what the bytes are
 
 
 class _Field:
-    """A row of a table, made ready: `message` is None for scalars, `take` makes a value of the bytes of a length-delimited scalar."""
+    """A row of a table, made ready: `take` makes a value of the bytes of a string and the like, `turn` of the number in a varint."""
 
-    __slots__ = ("how", "message", "name", "take", "type", "wire")
+    __slots__ = ("entry", "how", "name", "take", "turn", "type", "wire")
 
     def __init__(self, name: str, type: str, how: str = "") -> None:
         self.name = name
         self.type = type
         self.how = how
-        self.wire = _WIRE.get(type, _BYTES)
-        self.take = _TAKERS.get(type)
-        self.message = type if type not in _ZEROS else None
+        self.take: Callable[[bytes, int, int], Any] | None = _TAKERS.get(type) if how != "map" else None
+        self.turn = _TURNS.get(type)
+        # A map's entry is a message of its own, whose key is text in all of Kubernetes.
+        self.entry = _Table(f"{name}'s entry", {"1": ("key", "string"), "2": ("value", type)}) if how == "map" else None
+        self.wire = _BYTES if how == "map" else _VARINT if self.turn else _FIXED64 if type == "double" else _BYTES
+
+
+class _Table:
+    """The fields of a message by their tags: number and wire type."""
+
+    __slots__ = ("fields", "name", "numbers")
+
+    def __init__(self, name: str, rows: Mapping[str, Sequence[str]]) -> None:
+        self.name = name
+        found = [(int(number) << 3, _Field(*row)) for number, row in rows.items()]
+        self.fields = {number | field.wire: field for number, field in found}
+        # A list of numbers may come packed into one piece.
+        self.fields.update({number | _BYTES: field for number, field in found if field.turn and field.how == "repeated"})
+        self.numbers = {number >> 3: field for number, field in found}
 
 
 class Decoder:
     """Reads messages by the given tables; each table is made ready when its message is first met."""
 
     def __init__(self, tables: Tables, special: Mapping[str, Special]) -> None:
+        self.special = special
         self._tables = tables
-        self._special = special
-        self._ready: dict[str, dict[int, _Field]] = {}
+        self._ready: dict[str, _Table] = {}
 
     def decode(self, message: str, data: bytes) -> Any:
         """The JSON value of a whole message. Raises `Malformed`."""
-        return self._message(message, data, 0, len(data), 0, None)
+        return _Reader(self, data).message(message, 0, len(data), 0, None)
 
-    def _message(self, message: str, data: bytes, start: int, end: int, depth: int, known: Any) -> Any:
+    def table(self, message: str) -> _Table:
+        table = self._ready.get(message)
+        if table is None:
+            table = self._ready[message] = _Table(message, self._tables[message])
+        return table
+
+
+class _Reader:
+    """One body being read."""
+
+    __slots__ = ("_data", "_decoder", "_left")
+
+    def __init__(self, decoder: Decoder, data: bytes) -> None:
+        self._decoder = decoder
+        self._data = data
+        self._left = MAX_MESSAGES
+
+    def message(self, message: str, start: int, end: int, depth: int, known: Any) -> Any:
         """The value in `data[start:end]`; `known` is what an earlier piece of the same message gave."""
-        special = self._special.get(message)
-        found: dict[str, Any] = known if isinstance(known, dict) and special is None else {}
-        self._fill(message, data, start, end, depth, found)
+        special = self._decoder.special.get(message)
+        found: dict[str, Any] = known if special is None and isinstance(known, dict) else {}
+        self._fill(self._decoder.table(message), start, end, depth, found)
         if special is None:
             return found
         try:
@@ -69,76 +103,57 @@ class Decoder:
         except ValueError as error:
             raise Malformed(f"{message} at byte {start}: {error}") from error
 
-    def _fill(self, message: str, data: bytes, at: int, end: int, depth: int, found: dict[str, Any]) -> None:
-        if depth > MAX_DEPTH:
-            raise Malformed(f"{message} at byte {at}: nested more than {MAX_DEPTH} messages deep")
-        fields = self._ready.get(message) or self._prepare(message)
+    def _fill(self, table: _Table, at: int, end: int, depth: int, found: dict[str, Any]) -> None:
+        """Put the fields in `data[at:end]` into `found`."""
+        self._count(table, at, depth)
+        fields = table.fields
+        data = self._data
         while at < end:
             start = at
             tag, at = _varint(data, at, end)
+            field = fields.get(tag)
             wire = tag & 7
-            field = fields.get(tag >> 3)
-            if wire == _BYTES:
-                size, at = _varint(data, at, end)
-                stop = at + size
+            if wire == _VARINT:
+                value, at = _varint(data, at, end)
+                if field is not None and field.turn is not None:
+                    _put(found, field, field.turn(value))
             else:
-                stop = _skip(wire, data, at, end)
-            if stop > end:
-                raise Malformed(f"{message} at byte {start}: a field ends {stop - end} bytes after its message")
-            if tag < 8:
-                raise Malformed(f"{message} at byte {start}: there is no field 0")
-            if field is not None:
-                if wire == field.wire == _BYTES:
-                    self._delimited(field, data, at, stop, depth, found)
+                at, stop = _extent(table, wire, data, at, end)
+                if field is None:
+                    pass
+                elif field.take is not None:
+                    _put(found, field, field.take(data, at, stop))
                 else:
-                    _plain(message, field, wire, data, at, stop, found)
-            at = stop
+                    self._nested(field, at, stop, depth + 1, found)
+                at = stop
+            if field is None:
+                _check_stranger(table, tag, start)
 
-    def _delimited(self, field: _Field, data: bytes, at: int, stop: int, depth: int, found: dict[str, Any]) -> None:
-        """A string, bytes, a message, or an entry of a map."""
-        name, how, take, message = field.name, field.how, field.take, field.message
-        if how == "inline":
-            self._fill(field.type, data, at, stop, depth + 1, found)
-        elif how == "map":
-            key, value = self._entry(field, data, at, stop, depth + 1)
-            found.setdefault(name, {})[key] = value
-        elif take is not None:
-            _put(found, name, how, take(data, at, stop))
-        elif message is not None:
-            known = None if how == "repeated" else found.get(name)
-            _put(found, name, how, self._message(message, data, at, stop, depth + 1, known))
+    def _count(self, table: _Table, at: int, depth: int) -> None:
+        self._left -= 1
+        if depth > MAX_DEPTH:
+            raise Malformed(f"{table.name} at byte {at}: nested more than {MAX_DEPTH} messages deep")
+        if self._left < 0:
+            raise Malformed(f"{table.name} at byte {at}: more than {MAX_MESSAGES} messages in one body")
 
-    def _entry(self, field: _Field, data: bytes, at: int, end: int, depth: int) -> tuple[str, Any]:
-        """A map's entry is a message of its own: field 1 the key, which is text in all of Kubernetes, field 2 the value."""
-        entry: dict[str, Any] = {}
-        while at < end:
-            tag, at = _varint(data, at, end)
-            wire = tag & 7
-            if wire == _BYTES:
-                size, at = _varint(data, at, end)
-                stop = at + size
-            else:
-                stop = _skip(wire, data, at, end)
-            if stop > end:
-                raise Malformed(f"{field.name} at byte {at}: an entry of the map is cut short")
-            if tag == _KEY:
-                entry["key"] = _text(data, at, stop)
-            elif tag >> 3 == 2:
-                inner = _Field("value", field.type)
-                if wire == inner.wire == _BYTES:
-                    self._delimited(inner, data, at, stop, depth, entry)
-                else:
-                    _plain(field.name, inner, wire, data, at, stop, entry)
-            at = stop
-        if "value" not in entry:
-            empty = field.message is not None
-            entry["value"] = self._message(field.type, b"", 0, 0, depth, None) if empty else _ZEROS[field.type]
-        return entry.get("key", ""), entry["value"]
-
-    def _prepare(self, message: str) -> dict[int, _Field]:
-        ready = {int(number): _Field(*row) for number, row in self._tables[message].items()}
-        self._ready[message] = ready
-        return ready
+    def _nested(self, field: _Field, at: int, stop: int, depth: int, found: dict[str, Any]) -> None:
+        """A message, its fields in the place of its own, an entry of a map, or numbers packed together."""
+        if field.entry is not None:
+            entry: dict[str, Any] = {}
+            self._fill(field.entry, at, stop, depth, entry)
+            if "value" not in entry:
+                scalar = field.type in _ZEROS
+                entry["value"] = _ZEROS[field.type] if scalar else self.message(field.type, 0, 0, depth, None)
+            found.setdefault(field.name, {})[entry.get("key", "")] = entry["value"]
+        elif field.how == "inline":
+            self._fill(self._decoder.table(field.type), at, stop, depth, found)
+        elif field.turn is not None:
+            while at < stop:
+                value, at = _varint(self._data, at, stop)
+                _put(found, field, field.turn(value))
+        else:
+            known = None if field.how == "repeated" else found.get(field.name)
+            _put(found, field, self.message(field.type, at, stop, depth, known))
 
 
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
@@ -151,58 +166,61 @@ def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
         value |= (byte & 127) << shift
         if byte < 128:
             if value >= _MOST:
-                raise Malformed(f"byte {at}: a number of more than 64 bits")
+                break
             return value, i + 1
         shift += 7
     raise Malformed(f"byte {at}: " + ("the data ends within a number" if end - at < 10 else "a number of more than 64 bits"))
 
 
-def _skip(wire: int, data: bytes, at: int, end: int) -> int:
-    """Where a field that has no length of its own ends."""
-    if wire == _VARINT:
-        return _varint(data, at, end)[1]
-    if wire == _FIXED64:
-        return at + 8
-    if wire == _FIXED32:
-        return at + 4
-    raise Malformed(f"byte {at}: wire type {wire} is not one of 0, 1, 2 and 5")
-
-
-def _plain(message: str, field: _Field, wire: int, data: bytes, at: int, stop: int, found: dict[str, Any]) -> None:
-    """A number, or several packed together."""
-    if wire == field.wire:
-        _put(found, field.name, field.how, _number(field.type, data, at, stop)[0])
-    elif wire == _BYTES and field.how == "repeated":
-        while at < stop:
-            value, at = _number(field.type, data, at, stop)
-            _put(found, field.name, field.how, value)
+def _extent(table: _Table, wire: int, data: bytes, at: int, end: int) -> tuple[int, int]:
+    """Where the content of a field that is no varint begins and ends."""
+    if wire == _BYTES:
+        size, at = _varint(data, at, end)
+    elif wire == _FIXED64:
+        size = 8
+    elif wire == _FIXED32:
+        size = 4
     else:
-        raise Malformed(f"{message} at byte {at}: {field.name} has wire type {wire} and should have {field.wire}")
+        raise Malformed(f"{table.name} at byte {at}: wire type {wire} is not one of 0, 1, 2 and 5")
+    if at + size > end:
+        raise Malformed(f"{table.name} at byte {at}: a field ends {at + size - end} bytes after its message")
+    return at, at + size
 
 
-def _number(type: str, data: bytes, at: int, end: int) -> tuple[Any, int]:
-    if type == "double":
-        if at + 8 > end:
-            raise Malformed(f"byte {at}: the data ends within a number")
-        real: float = struct.unpack_from("<d", data, at)[0]
-        if real - real != 0:
-            raise Malformed(f"byte {at}: {real} is no JSON number")
-        return int(real) if real.is_integer() else real, at + 8
-    value, at = _varint(data, at, end)
-    if type == "bool":
-        return value != 0, at
-    bits = 32 if type == "int32" else 64
-    value &= (1 << bits) - 1
-    return value - (1 << bits) if value >> (bits - 1) else value, at
+def _check_stranger(table: _Table, tag: int, at: int) -> None:
+    """A field that the table does not know in this form: new ones are welcome, wrong ones are not."""
+    field = table.numbers.get(tag >> 3)
+    if field is not None:
+        raise Malformed(f"{table.name} at byte {at}: {field.name or field.type} has wire type {tag & 7} and should have {field.wire}")
+    if tag < 8:
+        raise Malformed(f"{table.name} at byte {at}: there is no field 0")
 
 
-def _put(found: dict[str, Any], name: str, how: str, value: Any) -> None:
-    if how == "repeated":
-        found.setdefault(name, []).append(value)
-    elif how != "omitempty" or value:
-        found[name] = value
+def _put(found: dict[str, Any], field: _Field, value: Any) -> None:
+    how = field.how
+    if not how or (how == "omitempty" and value):
+        found[field.name] = value
+    elif how == "repeated":
+        found.setdefault(field.name, []).append(value)
     else:
-        found.pop(name, None)
+        found.pop(field.name, None)
+
+
+def _double(data: bytes, at: int, _stop: int) -> int | float:
+    """A number as Go's JSON shows it: without a fraction where there is none."""
+    real: float = struct.unpack_from("<d", data, at)[0]
+    if real - real != 0:
+        raise Malformed(f"byte {at}: {real} is no JSON number")
+    return int(real) if real.is_integer() else real
+
+
+def _int32(value: int) -> int:
+    value &= 0xFFFFFFFF
+    return value - (1 << 32) if value >> 31 else value
+
+
+def _int64(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
 
 
 def _text(data: bytes, at: int, stop: int) -> str:
@@ -228,5 +246,11 @@ def _json(data: bytes, at: int, stop: int) -> Any:
         raise Malformed(f"byte {at}: it is not JSON: {error}") from error
 
 
-_TAKERS: dict[str, Callable[[bytes, int, int], Any]] = {"string": _text, "bytes": _base64, "slice": _slice, "json": _json}
-_KEY = 1 << 3 | _BYTES
+_TAKERS: dict[str, Callable[[bytes, int, int], Any]] = {
+    "string": _text,
+    "bytes": _base64,
+    "slice": _slice,
+    "json": _json,
+    "double": _double,
+}
+_TURNS: dict[str, Callable[[int], int | bool]] = {"bool": bool, "int32": _int32, "int64": _int64}

@@ -4,11 +4,18 @@ Contract: metav1.Time is RFC 3339 in UTC with whole seconds, metav1.MicroTime ha
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def rfc3339(seconds: float) -> str:
     """metav1.Time: `2026-11-21T08:00:00Z`."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _rfc3339(int(seconds))
+
+
+@lru_cache(maxsize=64)
+def _rfc3339(seconds: int) -> str:
+    """What is written in one second bears the same text."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def rfc3339_micro(seconds: float) -> str:
