@@ -123,7 +123,7 @@ def test_it_runs_from_there(environment: Path, home: Path) -> None:
 def test_the_demo_says_what_it_lacks_there(environment: Path, home: Path) -> None:
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "LIGHTSHIP_HOME": str(home / "platforms")}
     ended = subprocess.run([environment / "bin" / "lightship", "demo"], capture_output=True, text=True, timeout=60, check=False, env=env)
-    call(environment / "bin" / "lightship", "down", env=env)
     assert ended.returncode == 1
+    assert not (home / "platforms").exists(), "it says so before it starts anything"
     assert 'hint: pip install "lightship[demo]"' in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -30,6 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     instance = Instance(args.name, args.data_dir)
+    job.check_sdk()
     steps: list[Step] = []
 
     def timed(title: str) -> Step:

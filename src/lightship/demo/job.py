@@ -6,6 +6,7 @@ Called by `command`. The clients cost seconds to import, so they are loaded in a
 import json
 import re
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,17 @@ class Sdk(NamedTuple):
     train_digits: Callable[..., Any]
 
 
+def check_sdk() -> None:
+    """Say early, and before anything is started, that the official clients are missing. Raises `CliError`."""
+    for module in ("kubeflow", "kubernetes"):
+        if find_spec(module) is None:
+            raise _missing(module)
+
+
+def _missing(module: str | None) -> CliError:
+    return CliError(f"the demo submits with the official Kubeflow SDK, and {module} is not installed", hint='pip install "lightship[demo]"')
+
+
 def load_sdk() -> Sdk:
     try:
         import kubernetes
@@ -36,9 +48,7 @@ def load_sdk() -> Sdk:
         from kubeflow.common.types import KubernetesBackendConfig
         from kubeflow.trainer import options
     except ImportError as error:
-        raise CliError(
-            f"the demo submits with the official Kubeflow SDK, and {error.name} is not installed", hint='pip install "lightship[demo]"'
-        ) from error
+        raise _missing(error.name) from error
     from lightship.train.runtime.digits import train_digits
 
     return Sdk(trainer, kubernetes, options, KubernetesBackendConfig, train_digits)
