@@ -6,6 +6,7 @@ import pwd
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,22 @@ ROOT = Path(__file__).parent.parent.parent
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
-@pytest.fixture
-def stopped(home: Home) -> Site:
+@pytest.fixture(scope="module")
+def template() -> Iterator[Site]:
     """A platform that ran, holds one object, and has ended."""
-    site = home.up()
-    site.api.create(CONFIG_MAPS, config_map("kept"))
-    site.down()
-    return site
+    with tempfile.TemporaryDirectory(prefix="ls-") as directory:
+        site = Home(Path(directory)).up("--no-node")
+        site.api.create(CONFIG_MAPS, config_map("kept"))
+        site.down()
+        yield site
+
+
+@pytest.fixture
+def stopped(home: Home, template: Site) -> Site:
+    """A copy of it, to be damaged."""
+    data = home.path / "default"
+    shutil.copytree(template.data, data)
+    return Site(home, {**template.told, "dataDir": str(data), "kubeconfig": str(data / "kubeconfig")})
 
 
 @pytest.mark.parametrize("damage", ["not a database", "torn pages", "short"])
@@ -66,7 +76,7 @@ def test_half_written_files_are_written_again(home: Home, stopped: Site, content
     assert "kept" in names(again.api.get(CONFIG_MAPS))
 
 
-@pytest.mark.parametrize("content", ["", "-----BEGIN CERTIFICATE-----\nMIIB", "\x00\x01"], ids=["empty", "half", "garbage"])
+@pytest.mark.parametrize("content", ["", "-----BEGIN CERTIFICATE-----\nMIIB"], ids=["empty", "half"])
 @pytest.mark.parametrize("file", ["ca.crt", "ca.key", "server.crt", "server.key", "sa.key", "issued.json"])
 def test_half_written_keys_are_made_again_or_named(home: Home, stopped: Site, file: str, content: str) -> None:
     path = stopped.data / "pki" / file
