@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from .kit import EVENTS, JOBS, PODS, Api, Obj, Site
+from .kit import EVENTS, JOBS, PODS, Api, Home, Obj, Site
 
 pytestmark = pytest.mark.slow
 TRAIN_JOBS = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/default/trainjobs"
@@ -141,3 +141,18 @@ def test_a_train_job_whose_runtime_is_not_there(site: Site) -> None:
     answer = site.api.call("POST", TRAIN_JOBS, train_job("lost", "no-such-runtime", command=["true"]))
     assert answer.code in (403, 422)
     assert "no-such-runtime" in answer.body["message"]
+
+
+def test_folders_of_the_machine_are_mounted_only_where_that_is_allowed(site: Site, home: Home) -> None:
+    (home.path / "shared").mkdir()
+    (home.path / "shared" / "file").write_text("from the host\n")
+    spec = {"volumes": [{"name": "v", "hostPath": {"path": str(home.path / "shared")}}]}
+    container = {"volumeMounts": [{"name": "v", "mountPath": "/shared"}]}
+    site.api.run("mounts", "cat ${LIGHTSHIP_POD_ROOT}/shared/file", container=container, **spec)
+    site.api.until(EVENTS, lambda events: "--allow-host-path" in str(events), "the way out")
+    assert site.api.get(f"{PODS}/mounts")["status"]["phase"] == "Pending"
+    site.api.delete(f"{PODS}/mounts?gracePeriodSeconds=0")
+    allowed = home.up("--allow-host-path").api
+    allowed.run("mounts", "cat ${LIGHTSHIP_POD_ROOT}/shared/file", container=container, **spec)
+    allowed.phase("mounts", "Succeeded")
+    assert allowed.log("mounts") == "from the host\n"

@@ -55,13 +55,17 @@ new_event_loop = uvloop.new_event_loop
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What can be chosen about a platform. `port` 0 takes last time's or any free one; `durable=False` keeps objects in memory."""
+    """What can be chosen about a platform. `port` 0 takes last time's or any free one; `durable=False` keeps objects in memory.
+
+    `allow_host_path` lets pods mount any folder of the machine that this user can read.
+    """
 
     instance: Instance
     port: int = 0
     node: bool = True
     runtime: str = "auto"
     durable: bool = True
+    allow_host_path: bool = False
 
 
 class Platform:
@@ -190,7 +194,14 @@ class Platform:
                 clock=self._clock,
             )
             self._stack.push_async_callback(door.close)
-        settings = Settings(name=node_name(), data=data, api_host=host, api_port=port, runtime_reason=chosen.reason)
+        settings = Settings(
+            name=node_name(),
+            data=data,
+            api_host=host,
+            api_port=port,
+            runtime_reason=chosen.reason,
+            allow_host_path=self._config.allow_host_path,
+        )
         catalogue = Catalogue(data / "images.json", Environments(cache_directory(), self._clock))
         self._agent = Agent(self.manager, runtime, catalogue, settings)
         await self._run(network.serve_names_and_relay(runtime, self._agent.names))

@@ -24,6 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=port_number, default=0, help="port of the API server (default: last time's, else any free one)")
     parser.add_argument("--foreground", action="store_true", help="stay in this terminal; end with Ctrl-C")
     parser.add_argument("--no-node", action="store_true", help="API server and controllers only: pods stay Pending")
+    parser.add_argument("--allow-host-path", action="store_true", help="pods may mount folders of this machine (default: refused)")
     parser.add_argument(
         "--runtime",
         choices=("auto", "sandbox", "process"),
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"  kubeconfig  {running.kubeconfig}")
         say(f"  try         export KUBECONFIG={running.kubeconfig} && kubectl get nodes")
 
-    options = {"port": args.port, "node": not args.no_node, "runtime": args.runtime}
+    options = {"port": args.port, "node": not args.no_node, "runtime": args.runtime, "allow_host_path": args.allow_host_path}
     if args.foreground:
         instance.prepare()
         serve(instance, say_ready, **options)
@@ -88,10 +89,19 @@ def ensure(instance: Instance) -> tuple[Running, bool]:
     return daemon.start(instance, lambda ready: serve(instance, ready)), True
 
 
-def serve(instance: Instance, ready: Callable[[Running], None], *, port: int = 0, node: bool = True, runtime: str = "auto") -> None:
+def serve(
+    instance: Instance,
+    ready: Callable[[Running], None],
+    *,
+    port: int = 0,
+    node: bool = True,
+    runtime: str = "auto",
+    allow_host_path: bool = False,
+) -> None:
     """Run the platform in this process until SIGTERM or SIGINT. Raises `CliError` when it cannot start."""
     from .platform import Config, Platform, new_event_loop
 
+    config = Config(instance=instance, port=port, node=node, runtime=runtime, allow_host_path=allow_host_path)
     lock = instance.lock()
 
     async def main() -> None:
@@ -99,7 +109,7 @@ def serve(instance: Instance, ready: Callable[[Running], None], *, port: int = 0
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
-        async with Platform(Config(instance=instance, port=port, node=node, runtime=runtime)) as platform:
+        async with Platform(config) as platform:
             instance.announce(platform.running)
             # What start-up made stays for good, and so does most of what is stored: the collector need not walk all of it again and again.
             gc.freeze()
