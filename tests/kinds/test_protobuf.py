@@ -119,6 +119,22 @@ def test_times(seconds: int, nanos: int, want: str | None) -> None:
     assert found == {"deletionTimestamp": want}
 
 
+@pytest.mark.parametrize(
+    ("port", "want"),
+    [
+        (b"", 0),
+        (b"\x08\x00\x10\x50", 80),
+        (b"\x08\x00\x10\x50" + piece(3, b"ignored"), 80),
+        (b"\x08\x01\x10\x50" + piece(3, b"http"), "http"),
+        (b"\x08\x01\x10\x50" + piece(3, b""), ""),
+    ],
+)
+def test_the_type_of_a_number_or_text_decides(port: bytes, want: int | str) -> None:
+    probe = piece(1, piece(2, piece(2, port)))  # handler, httpGet, port
+    found = protobuf.decode(enveloped(piece(2, piece(2, piece(10, probe)))))
+    assert found["spec"]["containers"][0]["livenessProbe"]["httpGet"] == {"port": want}
+
+
 MALFORMED = [
     (b"", "does not begin with"),
     (b'{"kind":"Pod"}', "does not begin with"),
