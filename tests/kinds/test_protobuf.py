@@ -140,8 +140,8 @@ MALFORMED = [
     (b'{"kind":"Pod"}', "does not begin with"),
     (protobuf.MAGIC + b"\x0a", "the data ends within a number"),
     (protobuf.MAGIC + b"\x0a\x05", "ends 5 bytes after its message"),
-    (enveloped(b"", more=piece(3, b"gzip")), "the envelope holds gzip"),
-    (enveloped(b"", more=piece(4, b"application/json")), "the envelope holds application/json"),
+    (enveloped(b"", more=piece(3, b"gzip")), 'the envelope holds "gzip"'),
+    (enveloped(b"", more=piece(4, b"application/json")), 'the envelope holds "application/json"'),
     (enveloped(b"\x0b"), "wire type 3 is not one of"),
     (enveloped(b"\x00\x00"), "there is no field 0"),
     (enveloped(b"\x08\x01"), "metadata has wire type 0 and should have 2"),
@@ -180,6 +180,13 @@ def test_kinds_without_protobuf(kind: bytes) -> None:
         protobuf.decode(enveloped(b"", kind=kind))
 
 
+def test_what_the_client_calls_itself_is_quoted() -> None:
+    with pytest.raises(protobuf.UnknownKind) as caught:
+        protobuf.decode(enveloped(b"", kind=b"a\n" + b"b" * 1000))
+    assert '"a\\nb' in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
 def read(body: bytes) -> None:
     """Whatever the bytes: an object that is JSON, or a refusal."""
     complaint = ""
@@ -191,7 +198,7 @@ def read(body: bytes) -> None:
 
 
 @given(st.binary(max_size=200), st.sampled_from(sorted(protobuf.known_kinds())))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, database=None)
 def test_random_bytes(raw: bytes, kind: str) -> None:
     api_version, _, name = kind.rpartition("/")
     read(protobuf.MAGIC + raw)
@@ -199,7 +206,7 @@ def test_random_bytes(raw: bytes, kind: str) -> None:
 
 
 @given(st.sampled_from(SMALL), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, database=None)
 def test_damaged_bodies(body: bytes, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(body) - 1))
     read(body[:at])

@@ -37,9 +37,10 @@ def decode(body: bytes) -> Obj:
     api_version, kind = head.get("apiVersion", ""), head.get("kind", "")
     message = kinds.get(f"{api_version}/{kind}") or kinds.get(f"{_ANY_GROUP}{kind}")
     if message is None:
-        raise UnknownKind(f'no protobuf form of kind "{kind}" in version "{api_version}" is known: send application/json')
-    if envelope.get("contentEncoding") or envelope.get("contentType", "") not in ("", MEDIA_TYPE):
-        raise Malformed(f"the envelope holds {envelope.get('contentEncoding') or envelope['contentType']} where it should hold protobuf")
+        raise UnknownKind(f"no protobuf form of kind {_shown(kind)} in version {_shown(api_version)} is known: send application/json")
+    encoding, media = envelope.get("contentEncoding", ""), envelope.get("contentType", "")
+    if encoding or media not in ("", MEDIA_TYPE):
+        raise Malformed(f"the envelope holds {_shown(encoding or media)} where it should hold protobuf")
     obj: Obj = {"apiVersion": api_version, "kind": kind}
     obj.update(decoder.decode(message, envelope.get("raw", b"")))
     return obj
@@ -50,6 +51,11 @@ def _tables() -> tuple[dict[str, str], Decoder]:
     """`apiVersion/kind` → message, and the decoder of all messages."""
     data: dict[str, Any] = codec.decode((Path(__file__).parent / "data" / "protobuf.json").read_bytes())
     return data["kinds"], Decoder(data["messages"], SPECIAL)
+
+
+def _shown(text: str) -> str:
+    """A word of the client's in quotes: one line, and not a long one."""
+    return codec.encode(text[:80]).decode()
 
 
 def known_kinds() -> frozenset[str]:
