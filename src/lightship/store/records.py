@@ -19,21 +19,28 @@ Change: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
 class Record:
     """One object at one revision."""
 
-    __slots__ = ("_obj", "key", "revision", "value")
+    __slots__ = ("_obj", "_read", "key", "revision", "value")
 
     def __init__(self, key: str, value: bytes, revision: int, obj: Obj | None = None) -> None:
         self.key = key
         self.value = value
         self.revision = revision
         self._obj = obj
+        self._read = False
 
     @property
     def obj(self) -> Obj:
         """The decoded value, shared by all readers: never mutate it."""
+        self._read = True
         found = self._obj
         if found is None:
             found = self._obj = codec.decode(self.value)
         return found
+
+    def cool(self, *, superseded: bool = False) -> None:
+        """Keep only the bytes, which are a fifth of it all, unless this is current and somebody has asked for the decoded value."""
+        if superseded or not self._read:
+            self._obj = None
 
     def __repr__(self) -> str:
         return f"<{self.key} at {self.revision}>"
@@ -58,6 +65,13 @@ class Event:
         if found is None:
             found = self._wire = b'{"type":"%b","object":%b}\n' % (self.type.encode(), self.record.value)
         return found
+
+    def cool(self) -> None:
+        """Drop what can be made again, now that nobody is likely to ask soon."""
+        self._wire = None
+        self.record.cool(superseded=self.type == DELETED)
+        if self.previous is not None:
+            self.previous.cool(superseded=True)
 
     def __repr__(self) -> str:
         return f"<{self.type} {self.record.key} at {self.revision}>"

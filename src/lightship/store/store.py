@@ -5,19 +5,22 @@ makes them visible and publishes them to the `watches.Hub`, always in revision o
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 
 from lightship.aio.clock import Clock
 
 from .errors import StoreError
 from .journal import Batch, Journal
-from .records import Op, Page, Record
+from .records import Event, Op, Page, Record
 from .retention import Limits, Retention
 from .state import State
 from .watches import Hub, Watch
 
 WATCH_BUFFER = 10_000
 """Events that may wait for one reader before it is cut off. They are shared, so what a slow reader holds up is only this list."""
+WARM_EVENTS = 256
+"""Changes that are kept decoded, and as watch lines, in case somebody reads them; of older ones, what nobody read is bytes alone."""
 
 
 class Store:
@@ -30,6 +33,7 @@ class Store:
         self._retention = Retention(clock, limits)
         self._epoch = 0
         self._closed = False
+        self._warm: deque[Event] = deque()
         self._journal = journal
         past = journal.open(self._settled)
         garbage = self._state.restore(past.rows, past.revision, past.oldest)
@@ -105,8 +109,11 @@ class Store:
         for batch in batches:
             self._state.settle(batch.events)
             self._hub.publish(batch.events)
+            self._warm.extend(batch.events)
             if not batch.done.done():
                 batch.done.set_result(None)
+        while len(self._warm) > WARM_EVENTS:
+            self._warm.popleft().cool()
         begin = self._retention.begin(self._state)
         if begin > self._state.oldest:
             self.compact(begin)
