@@ -50,6 +50,8 @@ class Step(NamedTuple):
 MERGE, JSON6902 = "application/merge-patch+json", "application/json-patch+json"
 POD = {"metadata": {"name": "p", "finalizers": ["x/y"]}, "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]}}
 TWO = {"containers": [{"name": "c", "image": "i"}, {"name": "d", "image": "i"}], "initContainers": [{"name": "e", "image": "i"}]}
+JOBS = "/apis/batch/v1/namespaces/default/jobs"
+JOB = {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}}
 CRD_SCHEMA = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}}}}
 CRD = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -145,6 +147,14 @@ STEPS = [
     Step("DELETE", f"{N}/configmaps/b", {"propagationPolicy": "Orphan"}),
     Step("DELETE", f"{N}/configmaps/b", {"propagationPolicy": "Background"}),
     Step("GET", f"{N}/configmaps/b"),
+    Step("POST", JOBS, {**JOB, "metadata": {"name": "keeps"}}),
+    Step("DELETE", f"{JOBS}/keeps"),
+    Step("DELETE", f"{JOBS}/keeps?propagationPolicy=Background"),
+    Step("POST", JOBS, {**JOB, "metadata": {"name": "waits", "finalizers": ["foregroundDeletion"]}}),
+    Step("DELETE", f"{JOBS}/waits?gracePeriodSeconds=0"),
+    Step("POST", JOBS, {**JOB, "metadata": {"name": "both", "finalizers": ["x/y"]}}),
+    Step("DELETE", JOBS),
+    Step("GET", f"{JOBS}/both"),
     Step("DELETE", "/api/v1/namespaces/default"),
     Step("POST", "/api/v1/namespaces", {"metadata": {"name": "ns1"}}),
     Step("DELETE", "/api/v1/namespaces/ns1"),
@@ -241,7 +251,7 @@ def _shown(answer: tuple[int, Obj], *, loose: bool = False) -> tuple[Any, ...]:
     if not isinstance(obj, dict) or obj.get("kind") != "Status" or obj.get("status") == "Success":
         meta = obj.get("metadata", {}) if isinstance(obj, dict) else {}
         fields = ("name", "namespace", "generation", "finalizers", "deletionGracePeriodSeconds", "labels")
-        return (code, obj.get("kind"), obj.get("status") if obj.get("kind") == "Status" else "", [meta.get(f) for f in fields])
+        return (code, obj.get("kind"), obj.get("status") if obj.get("kind") == "Status" else "", _plain(str([meta.get(f) for f in fields])))
     if loose:
         return (code, obj.get("reason"))
     return (code, obj.get("reason"), _plain(obj.get("message") or ""), _plain(str(obj.get("details", {}).get("kind"))))

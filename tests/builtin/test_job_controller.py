@@ -2,6 +2,7 @@
 
 from lightship.kinds import JOBS, PODS
 from lightship.meta import conditions, objects
+from lightship.meta.rest import DeleteOptions
 from tests.builtin import make
 from tests.builtin.site import Site, run
 
@@ -117,10 +118,24 @@ def test_deleting_the_job_deletes_its_pods() -> None:
     async def work(here: Site) -> None:
         await here.client.create(JOBS, make.job(parallelism=3, completions=3))
         await here.until_pods(3)
-        await here.client.delete(JOBS, "job", "default")
+        await here.client.delete(JOBS, "job", "default", DeleteOptions(propagation_policy="Background"))
         await here.until_pods(0)
         await here.until_gone(JOBS, "job")
         assert await here.pods() == []
+
+    run(work)
+
+
+def test_deleting_the_job_without_a_word_on_its_pods_leaves_them() -> None:
+    async def work(here: Site) -> None:
+        await here.client.create(JOBS, make.job(parallelism=2, completions=2))
+        await here.until_pods(2)
+        await here.client.delete(JOBS, "job", "default")
+        await here.until_gone(JOBS, "job")
+        await here.settle()
+        left = await here.pods()
+        assert len(left) == 2
+        assert not any(objects.owners(pod) or objects.meta(pod).get("finalizers") for pod in left)
 
     run(work)
 

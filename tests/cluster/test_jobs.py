@@ -6,6 +6,7 @@ from lightship import kinds
 from lightship.builtin.api import JOB_SETS
 from lightship.kinds import JOBS, PODS
 from lightship.meta import conditions, errors, objects
+from lightship.meta.rest import DeleteOptions
 from tests.cluster import make
 from tests.cluster.site import Backend, Site
 
@@ -66,6 +67,27 @@ def test_a_suspended_job_lets_its_pods_go_and_starts_again(backend: Backend) -> 
             for pod in await here.until_bound(2):
                 await here.move(pod, "Succeeded")
             await here.until_condition(JOBS, "job", "Complete")
+
+    backend.run(scenario)
+
+
+def test_a_deleted_job_leaves_its_pods_unless_told_otherwise(backend: Backend) -> None:
+    async def scenario(here: Site) -> None:
+        async with here.controllers(), here.node():
+            await here.client.create(JOBS, make.job(here, "keeps"))
+            await here.client.create(JOBS, make.job(here, "takes"))
+            await here.until_bound(2)
+            await here.client.delete(JOBS, "keeps", here.namespace)
+            await here.client.delete(JOBS, "takes", here.namespace, DeleteOptions(propagation_policy="Background"))
+            await here.until_some(JOBS, 0)
+            (left,) = await here.until_some(PODS, 1)
+            assert objects.labels(left)["job-name"] == "keeps"
+            assert objects.owners(left) == []
+
+            async def let_go() -> bool:
+                return not any(objects.meta(pod).get("finalizers") for pod in await here.all(PODS))
+
+            await here.until(let_go)
 
     backend.run(scenario)
 

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
+
 from lightship.apiserver.core import Core
 from lightship.apiserver.objectmeta import FOREGROUND, ORPHAN
 from lightship.apiserver.requests import Answer, Request
@@ -51,7 +53,8 @@ class Deleter:
             shown = served.read(head)
             check_preconditions(served, request.name, shown.obj, options)
             await self._admit(served, request, shown.obj, options)
-            step = decide(served.bucket, graceful=served.resource.graceful, obj=shown.obj, options=options, now=self._core.clock.now())
+            spoken = _spoken(served, shown.obj, options, request.warnings)
+            step = decide(served.bucket, graceful=served.resource.graceful, obj=shown.obj, options=spoken, now=self._core.clock.now())
             if options.dry_run:
                 return _answer(served, step, shown.obj, None)
             try:
@@ -106,6 +109,16 @@ class Deleter:
             dry_run=options.dry_run,
         )
         await admit(functions, asked, request.warnings)
+
+
+def _spoken(served: Served, obj: Obj, options: DeleteOptions, warnings: list[str]) -> DeleteOptions:
+    """The options with what a kind means by saying nothing of dependents; a finalizer that was put there before says it too."""
+    warning = served.resource.keeps_dependents
+    if not warning or options.propagation_policy:
+        return options
+    warnings.append(warning)
+    decided = any(f in (FOREGROUND, ORPHAN) for f in obj["metadata"].get("finalizers") or ())
+    return options if decided else msgspec.structs.replace(options, propagation_policy="Orphan")
 
 
 def decide(bucket: str, *, graceful: bool, obj: Obj, options: DeleteOptions, now: float) -> Step:

@@ -12,8 +12,11 @@ from lightship.kinds import NAMESPACES, PODS
 from lightship.meta import conditions, errors, objects
 from lightship.meta.objects import Key, Obj
 from lightship.meta.resources import Resource
+from lightship.meta.rest import DeleteOptions
 
 FINALIZER = "kubernetes"
+_WHOLE = DeleteOptions(propagation_policy="Background")
+"""What depends on a thing goes too, whatever the kind does by itself (Jobs would leave their pods)."""
 REMAINING = "NamespaceContentRemaining"
 
 
@@ -46,7 +49,7 @@ class NamespaceReconciler:
         if not (await self._client.list(resource, namespace)).items:
             return 0
         try:
-            await self._client.delete_collection(resource, namespace)
+            await self._client.delete_collection(resource, namespace, options=_WHOLE)
         except errors.StatusError as error:
             if error.code not in (404, 405):
                 raise

@@ -126,6 +126,7 @@ JOBS = facts.resource(
     default=job_rules.default,
     validate=job_checks.validate,
     row=job_rules.row,
+    keeps_dependents=job_rules.KEEPS_PODS,
 )
 LEASES = facts.resource("coordination.k8s.io/v1/leases", validate=cluster.validate_lease, row=cluster.lease_row, unconditional_update=False)
 ENDPOINT_SLICES = facts.resource(

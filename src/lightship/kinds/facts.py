@@ -50,6 +50,7 @@ def resource(
     row: Row | None = None,
     unconditional_update: bool = True,
     graceful: bool = False,
+    keeps_dependents: str = "",
     storage: tuple[str, str] | None = None,
 ) -> Resource:
     """The `Resource` of a kind in the data files, with the given rules. Raises `KeyError` for a kind that is not there."""
@@ -77,5 +78,6 @@ def resource(
         row=row,
         unconditional_update=unconditional_update,
         graceful=graceful,
+        keeps_dependents=keeps_dependents,
         storage=storage,
     )

@@ -78,6 +78,8 @@ class Resource:
     """May PUT come without a resourceVersion (as the real server allows for this kind)?"""
     graceful: bool = False
     """Deletion is two-step with a grace period (pods)."""
+    keeps_dependents: str = ""
+    """Not empty for a kind whose deletion leaves what it owns unless the client says otherwise: the warning that tells so (Jobs)."""
     storage: tuple[str, str] | None = None
     """(group, plural) under which objects are stored, when two groups share one kind (events)."""
 
