@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
-from msgspec import yaml
 
+from lightship.apiserver import yaml_bodies
 from lightship.kinds import protobuf
 from lightship.meta import codec, errors
 
@@ -74,9 +74,8 @@ def decode_body(content_type: str, body: bytes, complaint: str = "error decoding
             raise errors.bad_request(f"{complaint}it is not JSON: {error}") from error
     if media == YAML or media.endswith("+yaml"):
         try:
-            # YAML has dates and numbers for keys, JSON has not: through JSON once, and nobody behind us needs to know.
-            return codec.decode(codec.encode(yaml.decode(body)))
-        except (msgspec.MsgspecError, TypeError, ValueError) as error:
+            return yaml_bodies.decode(body)
+        except ValueError as error:
             raise errors.bad_request(f"{complaint}it is not YAML: {error}") from error
     if media == protobuf.MEDIA_TYPE:
         try:
