@@ -19,8 +19,9 @@ from .watches import Hub, Watch
 
 WATCH_BUFFER = 10_000
 """Events that may wait for one reader before it is cut off. They are shared, so what a slow reader holds up is only this list."""
-WARM_EVENTS = 256
-"""Changes that are kept decoded, and as watch lines, in case somebody reads them; of older ones, what nobody read is bytes alone."""
+WARM_EVENTS = 16
+"""Changes before the last group that are still kept decoded, and as watch lines; of older ones, what nobody read is bytes alone. Few, so
+that what goes is still in the processor's caches; those who read at all do so when the group is published."""
 
 
 class Store:
@@ -106,14 +107,14 @@ class Store:
         if error is not None:
             self._failed(batches, error)
             return
+        while len(self._warm) > WARM_EVENTS:
+            self._warm.popleft().cool()
         for batch in batches:
             self._state.settle(batch.events)
             self._hub.publish(batch.events)
             self._warm.extend(batch.events)
             if not batch.done.done():
                 batch.done.set_result(None)
-        while len(self._warm) > WARM_EVENTS:
-            self._warm.popleft().cool()
         begin = self._retention.begin(self._state)
         if begin > self._state.oldest:
             self.compact(begin)
