@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias, cast
 
 import httptools
 
+from lightship.apiserver import impersonation
 from lightship.apiserver.exchange import HttpRequest, Refused, Reply, Stream, head
 from lightship.apiserver.streaming import Outflow
 
@@ -122,7 +123,10 @@ class Connection(asyncio.Protocol):
         self._count_header(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._request.headers[name.lower()] = value
+        key, headers = name.lower(), self._request.headers
+        if key in headers and key.startswith(b"impersonate-"):
+            value = headers[key] + impersonation.SEPARATOR + value
+        headers[key] = value
         self._count_header(len(name) + len(value))
 
     def on_headers_complete(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, cast, get_args
 
 from lightship.aio.clock import Clock
 from lightship.aio.streams import closing
-from lightship.apiserver import negotiation, paths, queries, reviews
+from lightship.apiserver import impersonation, negotiation, paths, queries, reviews
 from lightship.apiserver.authn import Authenticator, bearer_token
 from lightship.apiserver.authz import Attributes, Authorizer, denial
 from lightship.apiserver.documents import Documents, is_public
@@ -62,6 +62,8 @@ class Front:
         # Credentials that are wrong are refused everywhere, none at all only where they are needed.
         if user is None and (credentials or not is_public(request.path)):
             raise errors.unauthorized()
+        if user is not None and impersonation.is_asked(request.headers):
+            user = self._impersonate(user, request)
         target = paths.parse(request.path)
         if target is None or user is None:
             if user is not None:
@@ -76,6 +78,12 @@ class Front:
         _check_place(resource, target, verb)
         asked = Request(user, resource, target.namespace, target.name, target.subresource)
         return await self._operate(verb, asked, request, query)
+
+    def _impersonate(self, asker: User, request: HttpRequest) -> User:
+        user = impersonation.wanted(request.headers)
+        for wish in impersonation.wishes(asker, user, request.headers):
+            self._authorize(wish)
+        return user
 
     def _authorize(self, wish: Attributes) -> None:
         if not self._authorizer.allows(wish):
