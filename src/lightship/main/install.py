@@ -1,6 +1,7 @@
 """Our kinds on a Kubernetes cluster that is not ours: their definitions, and what each capability wants to find there.
 
-`definitions` is pure; `install` applies them and may be repeated, which changes nothing where nothing differs. Rules that look at other
+`definitions` is pure; `install` applies them and may be repeated, which changes nothing where nothing differs. Definitions that somebody
+else brought to the cluster (JobSet's or Trainer's own releases) are left as they are. Rules that look at other
 objects (`train.admission`) need webhooks, which this does not install: such a cluster stores what ours would refuse, and the controllers
 say in status and events what is wrong with it.
 Contract: apiextensions.k8s.io/v1 CustomResourceDefinition, condition Established.
@@ -11,9 +12,10 @@ from collections.abc import Iterable
 from lightship.aio.clock import Clock
 from lightship.apiserver.crd_objects import definition_name, definition_of
 from lightship.builtin.api import JOB_SETS
+from lightship.cli.errors import CliError
 from lightship.client import Client
 from lightship.kinds import CUSTOM_RESOURCE_DEFINITIONS
-from lightship.meta import conditions, errors
+from lightship.meta import conditions, errors, objects
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 from lightship.meta.rest import ListOptions
@@ -22,6 +24,9 @@ from lightship.train import bootstrap as train_bootstrap
 
 RESOURCES: tuple[Resource, ...] = (JOB_SETS, *train_api.RESOURCES)
 """The kinds that a cluster does not have by itself; a capability adds its own here."""
+MANAGED_BY = "app.kubernetes.io/managed-by"
+OURS = "lightship"
+"""Label of the definitions that we may change."""
 PATIENCE = 30.0
 """Seconds that a server may take to serve a definition it has accepted."""
 _POLL = 0.05
@@ -32,20 +37,39 @@ def definitions(resources: Iterable[Resource] = RESOURCES) -> list[Obj]:
     grouped: dict[str, list[Resource]] = {}
     for resource in resources:
         grouped.setdefault(definition_name(resource), []).append(resource)
-    return [definition_of(versions) for versions in grouped.values()]
+    return [_labelled(definition_of(versions)) for versions in grouped.values()]
 
 
 async def install(client: Client, *, clock: Clock, resources: Iterable[Resource] = RESOURCES) -> None:
     """Make a cluster serve our kinds and give it what they need. Returns when it does.
 
-    Raises `StatusError` when the client may not, and `TimeoutError` with the server's reason when a kind is not served in time.
+    Raises `StatusError` when the client may not, and `CliError` when a kind is not served in time or is somebody else's of another version.
     """
     listed = list(resources)
     for definition in definitions(listed):
-        await client.apply(CUSTOM_RESOURCE_DEFINITIONS, definition)
+        await _define(client, definition)
     for resource in listed:
         await _served(client, resource, clock)
     await train_bootstrap.bootstrap(client)
+
+
+def _labelled(definition: Obj) -> Obj:
+    return {**definition, "metadata": {**definition["metadata"], "labels": {MANAGED_BY: OURS}}}
+
+
+async def _define(client: Client, definition: Obj) -> None:
+    """Create a definition, or bring one of ours up to date."""
+    name = objects.name(definition)
+    live = await client.get_or_none(CUSTOM_RESOURCE_DEFINITIONS, name)
+    if live is None or objects.labels(live).get(MANAGED_BY) == OURS:
+        await client.apply(CUSTOM_RESOURCE_DEFINITIONS, definition, live=live)
+        return
+    served = {version["name"] for version in live["spec"]["versions"] if version.get("served")}
+    if missing := [version["name"] for version in definition["spec"]["versions"] if version["name"] not in served]:
+        raise CliError(
+            f"{name} is on this cluster already, without version {missing[0]}: it has {', '.join(sorted(served)) or 'none'}",
+            hint="update it with whatever installed it, or delete it (and all its objects) if nothing needs it",
+        )
 
 
 async def _served(client: Client, resource: Resource, clock: Clock) -> None:
@@ -54,7 +78,7 @@ async def _served(client: Client, resource: Resource, clock: Clock) -> None:
     while not await _answers(client, resource):
         if clock.monotonic() > deadline:
             name = definition_name(resource)
-            raise TimeoutError(f"{name} was not served within {PATIENCE:g} s: {await _reason(client, name)}")
+            raise CliError(f"{name} was not served within {PATIENCE:g} s: {await _reason(client, name)}")
         await clock.sleep(_POLL)
 
 
