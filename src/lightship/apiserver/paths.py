@@ -5,6 +5,7 @@ expressions. Knows the grammar of paths, not which resources exist.
 Contract: Kubernetes API concepts, resource URIs; apiserver's RequestInfo.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 _OF_A_NAMESPACE = frozenset({"status", "finalize"})
@@ -22,6 +23,7 @@ class Target(NamedTuple):
     rest: str = ""
 
 
+@lru_cache(maxsize=256)
 def parse(path: str) -> Target | None:
     """The resource that `path` (decoded) names, or None when it is not under a group version. A trailing slash means nothing."""
     parts = path.split("/")

@@ -5,10 +5,11 @@ Contract: kube 1.36 validateVolumeSource; texts compared with kube-apiserver.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from lightship.kinds import checking
 from lightship.kinds.downward_checks import field_ref, resource_field_ref
-from lightship.meta import errors, names, quantity
+from lightship.meta import codec, errors, names, quantity
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 
@@ -22,11 +23,28 @@ def check_volumes(path: str, spec: Obj) -> list[Cause]:
     has_account = bool(spec.get("serviceAccountName"))
     causes = checking.duplicates(path, volumes)
     for i, volume in enumerate(volumes):
-        at, name = f"{path}[{i}]", volume.get("name")
+        name = volume.get("name")
         if name and not names.follows(name, "label"):
-            causes += checking.check_name(f"{at}.name", name, "label")
-        causes += _check_source(at, volume, has_account=has_account)
+            causes += checking.check_name(f"{path}[{i}].name", name, "label")
+        if not _is_common(volume, has_account=has_account):
+            causes += _check_source(f"{path}[{i}]", volume, has_account=has_account)
     return causes
+
+
+def _is_common(volume: Obj, *, has_account: bool) -> bool:
+    """An empty directory, or the projection that every pod has to find its account's token: nothing to look for."""
+    if len(volume) != 2 or "name" not in volume:
+        return False
+    projected = volume.get("projected")
+    if projected:
+        return _is_right(codec.encode(projected), has_account=has_account)
+    return volume.get("emptyDir") == {}
+
+
+@lru_cache(maxsize=256)
+def _is_right(projected: bytes, *, has_account: bool) -> bool:
+    """Remembers what was judged: the pods of a cluster differ in the names of these volumes, hardly ever in what is in them."""
+    return not _check_projected("", codec.decode(projected), has_account=has_account)
 
 
 def _check_source(path: str, volume: Obj, *, has_account: bool) -> list[Cause]:

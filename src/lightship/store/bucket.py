@@ -13,11 +13,12 @@ _revision = attrgetter("revision")
 
 
 class Bucket:
-    """`records` by key, `keys` sorted, `history` in revision order."""
+    """`records` by key, `keys` sorted, `history` in revision order; `revision` is that of the last change since the store was opened."""
 
-    __slots__ = ("history", "keys", "records")
+    __slots__ = ("history", "keys", "records", "revision")
 
     def __init__(self) -> None:
+        self.revision = 0
         self.records: dict[str, Record] = {}
         self.keys: list[str] = []
         self.history: list[Event] = []
@@ -25,6 +26,7 @@ class Bucket:
     def apply(self, event: Event) -> None:
         """Make one change visible."""
         record = event.record
+        self.revision = event.revision
         if event.type == DELETED:
             del self.records[record.key]
             del self.keys[bisect_left(self.keys, record.key)]

@@ -30,6 +30,11 @@ class State:
         bucket = self._buckets.get(bucket_of(key))
         return bucket.records.get(key) if bucket else None
 
+    def changed(self, prefix: str) -> int:
+        """The revision of the last visible change in the bucket of `prefix` since the store was opened; 0 when there was none."""
+        bucket = self._buckets.get(bucket_of(prefix))
+        return bucket.revision if bucket else 0
+
     def head(self, key: str) -> Record | None:
         """The newest record of `key`, writes in flight included."""
         event = self._heads.get(key)

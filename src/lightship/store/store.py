@@ -59,6 +59,10 @@ class Store:
         """The newest record of `key`, including writes in flight: what a writer must build on."""
         return self._state.head(key)
 
+    def changed(self, prefix: str) -> int:
+        """The revision of the last visible change in the bucket of `prefix` since the store was opened: by it readers can remember."""
+        return self._state.changed(prefix)
+
     def list(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
         """Records under `prefix` in key order, as of `revision` (0: now). Raises `Compacted` or `Future`.
 

@@ -9,6 +9,7 @@ from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
 
 BUCKET = "scheduling.k8s.io/priorityclasses"
+_PREFIX = BUCKET + "/"
 SYSTEM = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
 """Classes that exist on every cluster, before anybody has created one."""
 _DEFAULT: Obj = {"value": 0}
@@ -20,18 +21,20 @@ def admission(core: Core) -> list[Admission]:
     if pods is None:
         return []
 
+    default = _DefaultClass(core)
+
     async def resolve(request: AdmissionRequest) -> list[str] | None:
         pod = request.obj
         if request.operation == "CREATE" and not request.subresource and pod is not None:
-            _resolve(core, request.name, pod["spec"])
+            _resolve(core, default, request.name, pod["spec"])
         return None
 
     return [Admission(name="Priority", resources=(pods,), mutate=resolve)]
 
 
-def _resolve(core: Core, pod: str, spec: Obj) -> None:
+def _resolve(core: Core, default: "_DefaultClass", pod: str, spec: Obj) -> None:
     name = spec.get("priorityClassName") or ""
-    found = _named(core, name) if name else _default(core)
+    found = _named(core, name) if name else default.current()
     if found is None:
         why = f"no PriorityClass with name {name} was found"
         raise errors.forbidden(f'pods "{pod}" is forbidden: {why}', "pods", pod)
@@ -55,7 +58,19 @@ def _named(core: Core, name: str) -> Obj | None:
     return {"value": SYSTEM[name]} if name in SYSTEM else None
 
 
-def _default(core: Core) -> Obj:
-    """The class for pods that name none: of several defaults the least, as the real one does."""
-    defaults = [r.obj for r in core.store.list(BUCKET + "/").records if r.obj.get("globalDefault")]
-    return min(defaults, key=lambda c: int(c["value"])) if defaults else _DEFAULT
+class _DefaultClass:
+    """The class for pods that name none, looked for again when a class has changed."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._seen = -1
+        self._found = _DEFAULT
+
+    def current(self) -> Obj:
+        """Of several defaults the least, as the real one does."""
+        changed = self._core.store.changed(_PREFIX)
+        if changed != self._seen:
+            defaults = [r.obj for r in self._core.store.list(_PREFIX).records if r.obj.get("globalDefault")]
+            self._found = min(defaults, key=lambda c: int(c["value"])) if defaults else _DEFAULT
+            self._seen = changed
+        return self._found
