@@ -1,5 +1,6 @@
 """A place to try the agent: our API server in this process, a runtime that only pretends, virtual time."""
 
+import asyncio
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -50,6 +51,10 @@ class Pretend:
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...
+
+    async def wait_lost(self) -> str:
+        await asyncio.Event().wait()
+        return ""
 
     async def create_sandbox(self, spec: SandboxSpec) -> str:
         if self.refuse_sandbox:

@@ -34,7 +34,7 @@ from lightship.node import network as pod_network
 from lightship.node.agent import Agent, Settings
 from lightship.node.environments import Environments, cache_directory
 from lightship.node.images import Catalogue
-from lightship.node.runtime import RuntimeUnavailableError
+from lightship.node.runtime import Runtime, RuntimeUnavailableError
 from lightship.scheduler import controller as scheduler
 from lightship.train import admission as train_admission
 from lightship.train import api as train_api
@@ -71,7 +71,7 @@ class Config:
 class Platform:
     """`async with Platform(config) as platform:` is ready inside the block and has ended after it.
 
-    Raises `CliError` when it cannot start.
+    Raises `CliError` when it cannot start. The block is cancelled, and `RuntimeUnavailableError` raised, when pods cannot run any more.
     """
 
     def __init__(self, config: Config) -> None:
@@ -205,6 +205,7 @@ class Platform:
         catalogue = Catalogue(data / "images.json", Environments(cache_directory(), self._clock))
         self._agent = Agent(self.manager, runtime, catalogue, settings)
         await self._run(network.serve_names_and_relay(runtime, self._agent.names))
+        await self._run(_until_lost(runtime))
 
     async def _run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a part in the background until the platform ends."""
@@ -212,6 +213,10 @@ class Platform:
 
     def _node_connection(self, name: str) -> NodeConnection | None:
         return self._agent if name == node_name() else None
+
+
+async def _until_lost(runtime: Runtime) -> None:
+    raise RuntimeUnavailableError(await runtime.wait_lost())
 
 
 def node_name() -> str:

@@ -1,10 +1,6 @@
 """`lightship up`: start the platform in the background and say how to reach it; `--foreground` for service managers."""
 
 import argparse
-import asyncio
-import gc
-import signal
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -89,41 +85,8 @@ def ensure(instance: Instance) -> tuple[Running, bool]:
     return daemon.start(instance, lambda ready: serve(instance, ready)), True
 
 
-def serve(
-    instance: Instance,
-    ready: Callable[[Running], None],
-    *,
-    port: int = 0,
-    node: bool = True,
-    runtime: str = "auto",
-    allow_host_path: bool = False,
-) -> None:
-    """Run the platform in this process until SIGTERM or SIGINT. Raises `CliError` when it cannot start."""
-    from .platform import Config, Platform, new_event_loop
+def serve(instance: Instance, ready: Callable[[Running], None], **options: Any) -> None:
+    """Run the platform in this process: `serving.serve`, which brings the whole house along and is imported only now."""
+    from . import serving
 
-    config = Config(instance=instance, port=port, node=node, runtime=runtime, allow_host_path=allow_host_path)
-    lock = instance.lock()
-
-    async def main() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, stop.set)
-        async with Platform(config) as platform:
-            instance.announce(platform.running)
-            # What start-up made stays for good, and so does most of what is stored: the collector need not walk all of it again and again.
-            gc.freeze()
-            gc.set_threshold(10_000, 10, 1_000)
-            ready(platform.running)
-            await stop.wait()
-            print("lightship: stopping", file=sys.stderr, flush=True)
-
-    try:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(main())
-    except OSError as error:
-        where = error.filename2 or error.filename or instance.data_dir
-        raise CliError(f"{where}: {error.strerror or error}", hint="the data directory must be readable and writable") from error
-    finally:
-        instance.withdraw()
-        del lock
+    serving.serve(instance, ready, **options)

@@ -67,6 +67,10 @@ class ProcessRuntime:
         if guard is not None:
             await asyncio.to_thread(guard.communicate)
 
+    async def wait_lost(self) -> str:
+        await asyncio.Event().wait()  # there is nothing to lose: pods are processes like any other
+        return ""
+
     async def create_sandbox(self, spec: SandboxSpec) -> str:
         try:
             layout.places(spec).base.mkdir(parents=True, exist_ok=True)

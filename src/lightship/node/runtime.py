@@ -120,6 +120,10 @@ class Runtime(Protocol):
         """Send a signal to the container's process (SIGKILL: to all that it started). A container that has ended is left alone."""
         ...
 
+    async def wait_lost(self) -> str:
+        """Returns, with the reason, when this runtime cannot run pods any more: its owner makes a new one."""
+        ...
+
     def on_exit(self, callback: Callable[[Exit], None]) -> None:
         """Call `callback` on the event loop once for each container that `start_container` returned for, also when its sandbox dies."""
         ...

@@ -28,7 +28,7 @@ from .runtime import ContainerError, ContainerSpec, Exit, RuntimeUnavailableErro
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from launch import launcher; launcher.main(int(sys.argv[2]))"
 _INHERITED = ("LD_LIBRARY_PATH",)  # an interpreter may need it to find its own library
 _START_SECONDS = 20.0
-_LOST = "the pod network is gone, since its helper process was killed: restart the node"
+_LOST = "the pod network is gone, since its helper process was killed"
 
 
 @dataclass(slots=True, eq=False)
@@ -107,6 +107,17 @@ class SandboxRuntime:
         os.close(self._launcher_pidfd)
         for sandbox_id in list(self._sandboxes):
             await self.remove_sandbox(sandbox_id)
+
+    async def wait_lost(self) -> str:
+        loop, gone = asyncio.get_running_loop(), asyncio.Event()
+        pidfd = os.dup(self._launcher_pidfd)  # `close` may come first
+        loop.add_reader(pidfd, gone.set)
+        try:
+            await gone.wait()
+        finally:
+            loop.remove_reader(pidfd)
+            os.close(pidfd)
+        return _LOST
 
     async def create_sandbox(self, spec: SandboxSpec) -> str:
         known = self._sandboxes.get(spec.id)
