@@ -11,6 +11,10 @@ Obj: TypeAlias = dict[str, Any]
 """One API object as decoded JSON."""
 
 
+_ATOMS = frozenset({str, int, float, bool, type(None)})
+"""Classes whose values need no copy."""
+
+
 class GVK(NamedTuple):
     """Group, version and kind: what an object says it is."""
 
@@ -36,9 +40,13 @@ class Key(NamedTuple):
 def copy(value: Any) -> Any:
     """A deep copy of JSON data: several times faster than `copy.deepcopy`, which must care for cycles and classes."""
     if isinstance(value, dict):
-        return {k: copy(v) if isinstance(v, dict | list) else v for k, v in value.items()}
+        new = dict(value)
+        for key, item in value.items():
+            if item.__class__ not in _ATOMS:
+                new[key] = copy(item)
+        return new
     if isinstance(value, list):
-        return [copy(v) if isinstance(v, dict | list) else v for v in value]
+        return [item if item.__class__ in _ATOMS else copy(item) for item in value]
     return value
 
 
