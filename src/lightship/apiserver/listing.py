@@ -114,7 +114,7 @@ class Reader:
             page = store.list(prefix, after=after, limit=_CHUNK if limit else 0, revision=revision)
             for record in page.records:
                 shown = served.read(record)
-                if selection.matches(shown.obj):
+                if selection.finds(shown):
                     found.append(shown)
                     if len(found) == limit:
                         last = record.key == page.records[-1].key and not page.next
@@ -127,7 +127,7 @@ class Reader:
         """A list by metadata.name, as `kubectl wait` asks for, is a get."""
         record = self._core.store.get(served.key(request.namespace, selection.name))
         shown = served.read(record) if record else None
-        return [shown] if shown and selection.matches(shown.obj) else [], self._core.store.revision, "", 0
+        return [shown] if shown and selection.finds(shown) else [], self._core.store.revision, "", 0
 
 
 def parse_revision(text: str) -> int:

@@ -52,7 +52,10 @@ def page_reply(request: Request, page: Page, view: View, clock: Clock) -> Reply:
     if page.remaining:
         metadata["remainingItemCount"] = page.remaining
     if view.accepted.form:
-        body = _encode(_transformed(resource, [r.obj for r in page.records], view, clock, metadata, many=True), view.pretty)
+        body = _encode(
+            _transformed(resource, [r.decoded or codec.decode(r.value) for r in page.records], view, clock, metadata, many=True),
+            view.pretty,
+        )
     else:
         items = b",".join([record.value for record in page.records])
         start = codec.encode({"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata})[:-1]

@@ -57,7 +57,7 @@ def _start(core: Core, served: Served, selection: Selection, prefix: str, option
         raise errors.future_revision(asked, core.store.revision)
     page = core.store.list(prefix)
     records = (served.read(record) for record in page.records)
-    return page.revision, [Event("ADDED", r, None) for r in records if selection.everything or selection.matches(r.obj)]
+    return page.revision, [Event("ADDED", r, None) for r in records if selection.finds(r)]
 
 
 async def _follow(
@@ -93,10 +93,10 @@ def _seen(served: Served, selection: Selection, event: Event) -> Event | None:
     if selection.everything:
         return event if record is event.record else Event(event.type, record, event.previous)
     before = served.read(event.previous) if event.previous else None
-    was = before is not None and selection.matches(before.obj)
+    was = before is not None and selection.finds(before)
     if event.type == "DELETED":
         return Event("DELETED", record, before) if was else None
-    if selection.matches(record.obj):
+    if selection.finds(record):
         if was == (event.type == "MODIFIED"):
             return event if record is event.record else Event(event.type, record, before)
         return Event("MODIFIED" if was else "ADDED", record, before)

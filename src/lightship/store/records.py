@@ -37,6 +37,11 @@ class Record:
             found = self._obj = codec.decode(self.value)
         return found
 
+    @property
+    def decoded(self) -> Obj | None:
+        """The decoded value if it is at hand: for readers who can do without."""
+        return self._obj
+
     def cool(self, *, superseded: bool = False) -> None:
         """Keep only the bytes, which are a fifth of it all, unless this is current and somebody has asked for the decoded value."""
         if superseded or not self._read:
