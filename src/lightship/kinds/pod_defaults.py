@@ -23,6 +23,8 @@ _SPEC = {
     "schedulerName": "default-scheduler",
 }
 _CONTAINER = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
+_FILES = frozenset({"secret", "configMap", "downwardAPI", "projected", "hostPath", "ephemeral"})
+"""Volumes that have defaults inside."""
 _FILE_MODE = 0o644
 _TOKEN_SECONDS = 3600
 _MILLI = Decimal("0.001")
@@ -33,6 +35,10 @@ _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 def default_pod_spec(spec: Obj) -> None:
     """What a pod template leaves out, as the API server fills it in."""
+    _default_spec(spec, _containers(spec))
+
+
+def _default_spec(spec: Obj, containers: list[Obj]) -> None:
     for field, value in _SPEC.items():
         if not spec.get(field):
             spec[field] = value
@@ -40,23 +46,27 @@ def default_pod_spec(spec: Obj) -> None:
     _mirror_account(spec)
     for volume in spec.get("volumes") or ():
         _default_volume(volume)
-    for container in _containers(spec):
+    for container in containers:
         _default_container(container)
-    for amounts in _amounts(spec):
-        _canonical_amounts(amounts)
+    for holder in (*containers, spec):
+        if resources := holder.get("resources"):
+            _canonical_amounts(resources.get("limits"))
+            _canonical_amounts(resources.get("requests"))
+    _canonical_amounts(spec.get("overhead"))
 
 
 def default_pod(pod: Obj) -> None:
     """A pod proper: besides what templates have, requests taken from limits, and the links to services."""
     spec = pod.setdefault("spec", {})
-    default_pod_spec(spec)
+    containers = _containers(spec)
+    _default_spec(spec, containers)
     spec.setdefault("enableServiceLinks", True)
-    for holder in [*_containers(spec), spec]:
-        resources = holder.get("resources") or {}
-        if resources.get("limits"):
+    for holder in (*containers, spec):
+        resources = holder.get("resources")
+        if resources and resources.get("limits"):
             resources["requests"] = {**resources["limits"], **(resources.get("requests") or {})}
     if spec.get("hostNetwork"):
-        for container in _containers(spec):
+        for container in containers:
             for port in container.get("ports") or ():
                 if not port.get("hostPort") and port.get("containerPort"):
                     port["hostPort"] = port["containerPort"]
@@ -143,6 +153,8 @@ def _default_field_ref(source: Obj) -> None:
 def _default_volume(volume: Obj) -> None:
     if len(volume) == 1 and "name" in volume:
         volume["emptyDir"] = {}
+    if _FILES.isdisjoint(volume):
+        return
     for kind in ("secret", "configMap", "downwardAPI", "projected"):
         source = volume.get(kind)
         if source is not None:
@@ -166,17 +178,11 @@ def _default_projection(source: Obj) -> None:
         _default_field_ref(item)
 
 
-def _amounts(spec: Obj) -> list[dict[str, Any]]:
-    """All resource lists of a pod."""
-    resources = [found for holder in [*_containers(spec), spec] if (found := holder.get("resources"))]
-    lists = [found.get(kind) for found in resources for kind in ("limits", "requests")]
-    return [amounts for amounts in [*lists, spec.get("overhead")] if amounts]
-
-
-def _canonical_amounts(amounts: dict[str, Any]) -> None:
+def _canonical_amounts(amounts: dict[str, Any] | None) -> None:
     """Quantities as the API server writes them: strings in canonical form, nothing finer than a thousandth."""
-    for name, value in amounts.items():
-        amounts[name] = _canonical(str(value))
+    if amounts:
+        for name, value in amounts.items():
+            amounts[name] = _canonical(str(value))
 
 
 @lru_cache(maxsize=4096)
