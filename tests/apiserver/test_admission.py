@@ -140,8 +140,14 @@ def test_priorities(spec: dict[str, Any], want: int | str) -> None:
 
 def test_the_default_priority_class_is_for_pods_that_name_none() -> None:
     async def test(site: Site) -> None:
+        async def priority(name: str) -> tuple[str | None, int]:
+            spec = (await site.create(PODS, pod(name)))["spec"]
+            return spec.get("priorityClassName"), spec["priority"]
+
+        assert await priority("before") == (None, 0)
         await site.create(kinds.PRIORITY_CLASSES, {"metadata": {"name": "usual"}, "value": 10, "globalDefault": True}, "")
-        got = (await site.create(PODS, pod("p")))["spec"]
-        assert (got["priorityClassName"], got["priority"]) == ("usual", 10)
+        assert await priority("while") == ("usual", 10)
+        await site.api.delete(kinds.PRIORITY_CLASSES, "", "usual")
+        assert await priority("after") == (None, 0)
 
     run(test)

@@ -77,3 +77,11 @@ def test_acceptance(text: str, rule: names.Rule) -> None:
 def test_generate_cuts_the_base() -> None:
     assert names.generate("job-", lambda n: "x" * n) == "job-xxxxx"
     assert names.generate("a" * 100, lambda n: "x" * n) == "a" * 58 + "xxxxx"
+
+
+@pytest.mark.parametrize("rule", ["label", "label1035", "subdomain", "qualified", "label-value", "path", "env", "port", "config-key"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "A", "a.b", "a-", "-a", "1a", "a/b", "a/b/c", "a b", "é", "a\n", "a" * 63, "a" * 64, "a" * 253, "a" * 254]
+)
+def test_to_follow_a_rule_is_to_have_no_problem(text: str, rule: names.Rule) -> None:
+    assert names.follows(text, rule) is not bool(names.problems(text, rule))
