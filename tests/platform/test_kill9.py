@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .kit import CLAIMS, CONFIG_MAPS, EVENTS, IMAGE, JOBS, PODS, Home, Obj, Site, config_map, descendants, eventually, marked, names
+from .kit import CLAIMS, CONFIG_MAPS, IMAGE, JOBS, PODS, Home, Obj, Site, config_map, descendants, eventually, marked, names
 
 pytestmark = pytest.mark.slow
 INDEX = "batch.kubernetes.io/job-completion-index"
@@ -112,24 +111,6 @@ def test_no_process_of_a_killed_platform_is_left(home: Home, runtime: str) -> No
 def _container_runtime(site: Site) -> str:
     node = site.api.get("/api/v1/nodes")["items"][0]
     return "sandbox" if "sandbox" in str(node["metadata"].get("annotations", "")) + str(node["metadata"].get("labels", "")) else "process"
-
-
-def test_the_death_of_the_launcher_alone(home: Home) -> None:
-    """The process that starts containers is killed: events say what to do, and a restart goes on."""
-    site = home.up()
-    if _container_runtime(site) != "sandbox":
-        pytest.skip("no launcher where pods are plain processes")
-    mark = f"1000.{site.pid}"
-    site.api.run("running", f"sleep {mark}")
-    site.api.phase("running", "Running")
-    oldest = min(marked(mark), key=lambda process: int(process.started))
-    assert oldest.pid != site.pid
-    os.kill(oldest.pid, signal.SIGKILL)
-    assert site.api.phase("running", "Failed")["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 137
-    site.api.create(PODS, _pod("next", "true", "Never"))
-    eventually(lambda: "restart the node" in str(site.api.get(EVENTS)), "an event that says what to do", seconds=20)
-    site.down()
-    home.up().api.phase("next", "Succeeded")
 
 
 def _pod(name: str, script: str, policy: str) -> dict[str, object]:

@@ -28,7 +28,9 @@ def test_a_platform_whose_pod_network_dies_begins_anew(home: Home) -> None:
     word = f"mark-{uuid.uuid4().hex}"
     site.api.create(CONFIG_MAPS, config_map("kept", a="1"))
     site.api.run("keeps", f": {word}; sleep 1000", restartPolicy="Always")
-    site.api.phase("keeps", "Running")
+    site.api.run("ends", "sleep 1000", restartPolicy="Never")
+    for name in ("keeps", "ends"):
+        site.api.phase(name, "Running")
     os.kill(launcher_of(word), signal.SIGKILL)
 
     def restarted() -> bool:
@@ -40,6 +42,8 @@ def test_a_platform_whose_pod_network_dies_begins_anew(home: Home) -> None:
         return bool(found["restartCount"] and found["ready"])
 
     eventually(restarted, "the pod runs again, in a new network")
+    ended = site.api.phase("ends", "Failed")["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert ended["exitCode"] == 137
     status = home.status()
     assert (status["pid"], status["api"], status["ready"]) == (site.pid, site.url, True), "the same process at the same address"
     assert site.api.get(f"{CONFIG_MAPS}/kept")["data"] == {"a": "1"}
