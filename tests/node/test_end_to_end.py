@@ -183,3 +183,17 @@ def test_two_jobs_talk_by_name_on_one_port(site: Site) -> None:
     for job in ("one", "two"):
         assert site.ended(f"{job}-0")["status"]["phase"] == "Succeeded"
         assert site.log(f"{job}-0") == f"hello from 1 of {job}\n"
+
+
+def test_hardware_addresses_go_with_addresses(site: Site) -> None:
+    """The gateway's never changes while pods come and go, and a new pod at an old address is found: both were learnt by others before."""
+    if site.runtime != "sandbox":
+        pytest.skip("no network of its own in host mode")
+    site.start(
+        "macs", "python -c 'import socket; socket.gethostbyname(\"kubernetes.default\")'; cat /sys/class/net/eth0/address /proc/net/arp"
+    )
+    address = site.ended("macs")["status"]["podIP"]
+    own, *table = site.log("macs").splitlines()
+    assert own == "0a:58:" + ":".join(f"{int(part):02x}" for part in address.split("."))
+    gateway = next(line for line in table if line.startswith("10.244.0.1 "))
+    assert "0a:58:0a:f4:00:01" in gateway

@@ -12,7 +12,7 @@ import socket
 from typing import Any, NamedTuple, NoReturn
 
 from . import container, linux, wire
-from .netlink import Netlink
+from .netlink import Netlink, mac_of
 
 
 def run(spec: dict[str, Any], control: socket.socket) -> NoReturn:
@@ -36,7 +36,7 @@ def _set_up(spec: dict[str, Any]) -> None:
         linux.setting("net/ipv6/conf/default/disable_ipv6", "1")  # the pod network has no IPv6: no addresses to wait for
         linux.setting("net/ipv4/ip_unprivileged_port_start", "0")
         linux.setting("net/ipv4/ping_group_range", "0 0")
-        cluster.add_veth(spec["interface"], spec["bridge"], "eth0", peer_pid=1)
+        cluster.add_veth(spec["interface"], spec["bridge"], "eth0", mac_of(spec["address"]), peer_pid=1)
     with Netlink() as pod:
         pod.set_up(pod.index("lo"))
         wire_end = pod.index("eth0")

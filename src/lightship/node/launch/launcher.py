@@ -12,7 +12,7 @@ import stat
 from typing import Any, NoReturn
 
 from . import init, linux, rootfs, wire
-from .netlink import Netlink
+from .netlink import Netlink, mac_of
 
 _NAMESPACES = linux.NEW_USER | linux.NEW_NS | linux.NEW_NET | linux.NEW_PID | linux.NEW_IPC | linux.NEW_UTS
 
@@ -112,7 +112,7 @@ def _raise_network(settings: dict[str, Any]) -> int:
     with Netlink() as net:
         loopback = net.index("lo")
         net.set_up(loopback)
-        bridge = net.add_bridge(settings["bridge"])
+        bridge = net.add_bridge(settings["bridge"], mac_of(settings["gateway"]))
         net.add_address(bridge, settings["gateway"], settings["prefix"])
         for address in settings["addresses"]:
             net.add_address(bridge, address, 32)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 _NEWLINK, _DELLINK, _GETLINK, _NEWADDR, _NEWROUTE = 16, 17, 18, 20, 24
 _REQUEST, _MULTI, _ACK, _DUMP, _EXCLUSIVE, _CREATE = 1, 2, 4, 0x300, 0x200, 0x400
 _ERROR, _DONE = 2, 3
+_IFLA_ADDRESS = 1
 _IFLA_IFNAME, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_NET_NS_FD = 3, 10, 18, 19, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -47,6 +48,14 @@ def _link(index: int = 0, flags: int = 0) -> bytes:
     return struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, flags, flags)
 
 
+def mac_of(address: str) -> bytes:
+    """The hardware address that goes with an IPv4 address: a new pod at an old address is found by those who knew the old one.
+
+    Contract: the scheme of the CNI plugins, 0a:58 (locally administered) and the address.
+    """
+    return b"\x0a\x58" + socket.inet_aton(address)
+
+
 class Netlink:
     """A connection to the kernel's network configuration of the namespace it was opened in."""
 
@@ -76,20 +85,27 @@ class Netlink:
         """Raises `OSError` when there is no such interface."""
         return socket.if_nametoindex(name) if name == "lo" else self.links()[name]
 
-    def add_bridge(self, name: str) -> int:
-        """A bridge that is up; returns its index."""
-        info = attribute(_IFLA_LINKINFO, attribute(_IFLA_INFO_KIND, b"bridge"))
+    def add_bridge(self, name: str, mac: bytes) -> int:
+        """A bridge that is up; returns its index.
+
+        Without a `mac` of its own it would take that of one of its ports, another one whenever pods come and go, and pods that have
+        learnt the old one would speak to nobody for a minute.
+        """
+        info = attribute(_IFLA_LINKINFO, attribute(_IFLA_INFO_KIND, b"bridge")) + attribute(_IFLA_ADDRESS, mac)
         self._add(_NEWLINK, _link(flags=_UP) + attribute(_IFLA_IFNAME, _name(name)) + info, f"add bridge {name}")
         return self.index(name)
 
-    def add_veth(self, name: str, bridge: int, peer: str, *, peer_pid: int = 0, peer_fd: int = -1) -> None:
-        """A wire from `bridge` to an interface `peer` in the namespace of a process (or behind a descriptor), which is left down."""
+    def add_veth(self, name: str, bridge: int, peer: str, mac: bytes, *, peer_pid: int = 0, peer_fd: int = -1) -> None:
+        """A wire from `bridge` to an interface `peer` in the namespace of a process (or behind a descriptor), which is left down.
+
+        `mac` is the peer's.
+        """
         where = (
             attribute(_IFLA_NET_NS_PID, struct.pack("=I", peer_pid))
             if peer_fd < 0
             else attribute(_IFLA_NET_NS_FD, struct.pack("=I", peer_fd))
         )
-        far = _link() + attribute(_IFLA_IFNAME, _name(peer)) + where
+        far = _link() + attribute(_IFLA_IFNAME, _name(peer)) + attribute(_IFLA_ADDRESS, mac) + where
         info = attribute(_IFLA_INFO_KIND, b"veth") + attribute(_IFLA_INFO_DATA, attribute(_VETH_INFO_PEER, far))
         near = attribute(_IFLA_IFNAME, _name(name)) + attribute(_IFLA_MASTER, struct.pack("=I", bridge))
         self._add(_NEWLINK, _link(flags=_UP) + near + attribute(_IFLA_LINKINFO, info), f"add veth {name}")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 from . import linux, rootfs
-from .netlink import Netlink
+from .netlink import Netlink, mac_of
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def _user() -> None:
 def _network() -> None:
     with Netlink() as net:
         net.set_up(net.index("lo"))
-        net.add_veth("probe0", net.add_bridge("probe"), "probe1", peer_pid=os.getpid())
+        net.add_veth("probe0", net.add_bridge("probe", mac_of("10.0.0.1")), "probe1", mac_of("10.0.0.2"), peer_pid=os.getpid())
         net.accept_everything(net.index("lo"))
 
 
