@@ -1,6 +1,7 @@
 """What a sandboxed container gets to see, decided on paper."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +124,16 @@ def test_trees_that_a_pod_has_closed_are_deleted(tmp_path: Path) -> None:
 )
 def test_how_many_ids_can_be_given_away(text: str, want: int) -> None:
     assert idmap.extent(text) == want
+
+
+def test_two_may_remove_one_tree(tmp_path: Path) -> None:
+    """A pod that dies while the runtime is being closed is cleaned up after from both sides."""
+    top = tmp_path / "sandbox"
+    for branch in range(40):
+        (top / f"{branch}" / "work" / "deep").mkdir(parents=True)
+        (top / f"{branch}" / "file").write_text("x")
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(layout.remove_tree, top) for _ in range(4)]:
+            done.result()
+    assert not top.exists()
+    layout.remove_tree(top)

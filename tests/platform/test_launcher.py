@@ -41,7 +41,7 @@ def test_a_platform_whose_pod_network_dies_begins_anew(home: Home) -> None:
         found = pod["status"]["containerStatuses"][0]
         return bool(found["restartCount"] and found["ready"])
 
-    eventually(restarted, "the pod runs again, in a new network")
+    eventually(restarted, "the pod runs again, in a new network", lambda: (site.data / "lightship.log").read_text()[-3000:], seconds=20)
     ended = site.api.phase("ends", "Failed")["status"]["containerStatuses"][0]["state"]["terminated"]
     assert ended["exitCode"] == 137
     status = home.status()

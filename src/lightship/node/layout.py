@@ -165,12 +165,19 @@ def _covered(path: str, tops: Iterable[str]) -> bool:
 
 def remove_tree(path: Path) -> None:
     """Delete a directory whose contents a pod has made, whatever permissions it gave them. Blocks; raises `OSError`."""
-    try:
-        shutil.rmtree(path)
-    except PermissionError:
-        os.chmod(path, 0o700)
-        for directory, names, _ in os.walk(path):
-            for name in names:
-                if not os.path.islink(f"{directory}/{name}"):  # chmod would follow it, out of the tree
-                    os.chmod(f"{directory}/{name}", 0o700)
-        shutil.rmtree(path)
+    while path.exists():
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            continue  # a pod that dies while its runtime is closed is cleaned up after by both
+        except PermissionError:
+            _allow_all(path)
+            shutil.rmtree(path)
+
+
+def _allow_all(path: Path) -> None:
+    os.chmod(path, 0o700)
+    for directory, names, _ in os.walk(path):
+        for name in names:
+            if not os.path.islink(f"{directory}/{name}"):  # chmod would follow it, out of the tree
+                os.chmod(f"{directory}/{name}", 0o700)
