@@ -210,7 +210,10 @@ def test_packages_are_installed_into_an_environment_of_their_own(tmp_path: Path)
     source.mkdir()
     wheel = _tiny_wheel(tmp_path)
     made = ensure(tmp_path, str(wheel))
+    top = Path(made.path[0]).parent
+    assert list(top.glob("lib/*/site-packages/__pycache__/tiny.*.pyc")), "pods could not keep bytecode: it must be there"
     assert python(made, "import tiny; print(tiny.ANSWER)") == "42"
+    assert Path(python(made, "import tiny; print(tiny.main.__code__.co_filename)")).parts[: len(top.parts)] == top.parts
     assert subprocess.run([f"{made.path[0]}/tiny"], check=True, capture_output=True, text=True).stdout == "42\n"
 
 

@@ -30,7 +30,7 @@ from .interpreter import Interpreter
 Progress = Callable[[str], None]
 """Told one line whenever something worth showing happens."""
 
-VERSION = 1
+VERSION = 2
 """Part of every name: raise it when what is built changes."""
 LOCK_POLL = 0.2
 """Seconds between tries for another builder's lock."""
@@ -103,6 +103,7 @@ class Environments:
                     await asyncio.to_thread(_create, draft, base)
                     await self._install(draft, wanted, progress)
                     await self._add_pip(draft, progress)
+                    await self._compile(draft, [_site_packages(draft)], progress, moved=(draft, path))
                     (draft / "requirements.txt").write_text("\n".join(wanted) + "\n")
                     _relocate(draft, path)
         return Environment(
