@@ -126,6 +126,7 @@ def play(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Obj
             func=train,
             func_args={"epochs": 3},
             packages_to_install=["scikit-learn"],
+            pip_index_urls=["https://packages.example/simple"],
             num_nodes=2,
             resources_per_node={"cpu": 1, "memory": "512Mi"},
             env={"LR": "0.1"},
