@@ -270,3 +270,8 @@ def test_map_list_unmap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_mappings_that_mean_nothing_are_refused(tmp_path: Path, argv: list[str]) -> None:
     with pytest.raises(CliError):
         command("map", "x", *argv, "--data-dir", str(tmp_path))
+
+
+def test_a_name_that_would_leave_the_home_is_refused() -> None:
+    with pytest.raises(CliError, match="no name for a platform"):
+        cli.table_file("../elsewhere", None)

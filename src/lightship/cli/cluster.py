@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TypeVar
 
 from lightship.client import Client
@@ -20,6 +19,7 @@ from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 
 from .errors import CliError
+from .places import data_directory
 
 T = TypeVar("T")
 
@@ -40,8 +40,7 @@ def kubeconfig_of(args: argparse.Namespace) -> str | None:
         return str(args.kubeconfig)
     if os.environ.get("KUBECONFIG") and args.name == "default":
         return None
-    home = Path(os.environ.get("LIGHTSHIP_HOME") or Path.home() / ".lightship")
-    path = home / args.name / "kubeconfig"
+    path = data_directory(args.name) / "kubeconfig"
     if not path.exists():
         raise CliError(f"no kubeconfig at {path}", hint="lightship up starts the platform, --kubeconfig names another cluster")
     return str(path)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from lightship.cli.errors import CliError
+from lightship.cli.places import data_directory
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,11 +30,8 @@ class Instance:
     """The paths of one data directory. Making one touches nothing."""
 
     def __init__(self, name: str = "default", data_dir: str | None = None) -> None:
-        if not name or "/" in name or name.startswith("."):
-            raise CliError(f'"{name}" is no name for a platform', hint="use letters, digits and dashes, like `--name team-a`", code=2)
-        home = Path(os.environ.get("LIGHTSHIP_HOME") or Path.home() / ".lightship")
         self.name = name
-        self.data_dir = Path(data_dir).expanduser().absolute() if data_dir else home / name
+        self.data_dir = data_directory(name, data_dir)
 
     @property
     def database(self) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from lightship.cli.command import add_format_option, add_instance_options
 from lightship.cli.errors import CliError
 from lightship.cli.output import render, say, table
+from lightship.cli.places import data_directory
 
 from . import images
 from .images import Entry, MappingsError
@@ -56,9 +57,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def table_file(name: str, data_dir: str | None) -> Path:
-    """Where the platform of that name keeps its table: see `main.instance`, which knows the same rule."""
-    home = Path(os.environ.get("LIGHTSHIP_HOME") or Path.home() / ".lightship")
-    return (Path(data_dir).expanduser() if data_dir else home / name) / FILE
+    """Where the platform of that name keeps its table."""
+    return data_directory(name, data_dir) / FILE
 
 
 def _map(file: Path, args: argparse.Namespace) -> int:
