@@ -12,7 +12,7 @@ from lightship.node.process import ProcessRuntime
 from lightship.node.runtime import Runtime
 from lightship.node.sandbox import SandboxRuntime
 
-from .contract import World, pid_of, world
+from .contract import World, pid_of, processes, until, world
 
 
 async def main(kind: str, directory: str, seconds: str) -> None:
@@ -27,6 +27,8 @@ async def main(kind: str, directory: str, seconds: str) -> None:
 async def _one_pod(w: World, seconds: str) -> None:
     await w.pod()
     await w.start(["/bin/sleep", seconds])
+    # Started is not yet executing: between fork and exec it still has the command line of its parent.
+    await until(lambda: bool(processes(f"sleep\0{seconds}")))
 
 
 if __name__ == "__main__":
