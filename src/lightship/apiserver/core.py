@@ -4,7 +4,7 @@ Made by `server.Server`, handed to every operation module. Knows no verb.
 """
 
 import random as randomness
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -13,7 +13,8 @@ from lightship.apiserver.catalogue import Catalogue
 from lightship.apiserver.requests import TokenIssuer
 from lightship.meta import errors
 from lightship.meta.rest import NodeConnection
-from lightship.store import Op, Record, Store, StoreError
+from lightship.store import Delete, Op, Record, Store, StoreError
+from lightship.store.records import bucket_of
 
 Committed: TypeAlias = Callable[[Record, bool], Awaitable[None]]
 """Called after a write to a bucket is durable: (record, was it a deletion)."""
@@ -55,13 +56,20 @@ class Core:
             if watch:
                 watch.close()
 
-    async def commit(self, bucket: str, op: Op, *, deleted: bool = False) -> Record:
-        """Write one op durably and tell the bucket's observer. Raises `RevisionMismatch`, and 500 when the medium fails."""
+    async def commit(self, bucket: str, op: Op, also: Sequence[Op] = (), *, deleted: bool = False) -> Record:
+        """Write one op durably, together with what else must be written or not with it, and tell the buckets' observers.
+
+        Raises `RevisionMismatch` (whose `key` tells which op's precondition failed), and 500 when the medium fails.
+        """
         try:
-            (record,) = await self.store.commit(op)
+            record, *others = await self.store.commit(op, *also)
         except StoreError as error:
             raise errors.internal(str(error)) from error
         observer = self.committed.get(bucket)
         if observer is not None:
             await observer(record, deleted)
+        for other, written in zip(also, others, strict=True):
+            observer = self.committed.get(bucket_of(other.key))
+            if observer is not None:
+                await observer(written, isinstance(other, Delete))
         return record

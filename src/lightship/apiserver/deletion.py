@@ -21,7 +21,7 @@ from lightship.meta import errors, times
 from lightship.meta.admission import AdmissionRequest
 from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions
-from lightship.store import Delete, Put, Record, RevisionMismatch
+from lightship.store import Delete, Op, Put, Record, RevisionMismatch
 
 NAMESPACES = "core/namespaces"
 DEFINITIONS = "apiextensions.k8s.io/customresourcedefinitions"
@@ -52,13 +52,13 @@ class Deleter:
                 raise served.not_found(request.name)
             shown = served.read(head)
             check_preconditions(served, request.name, shown.obj, options)
-            await self._admit(served, request, shown.obj, options)
+            also = await self._admit(served, request, shown.obj, options)
             spoken = _spoken(served, shown.obj, options, request.warnings)
             step = decide(served.bucket, graceful=served.resource.graceful, obj=shown.obj, options=spoken, now=self._core.clock.now())
             if options.dry_run:
                 return _answer(served, step, shown.obj, None)
             try:
-                record = await self._perform(served, head, shown, step)
+                record = await self._perform(served, head, shown, step, also)
             except RevisionMismatch:
                 # Somebody was faster: decide again on what there is now, which the preconditions may refuse.
                 continue
@@ -84,19 +84,19 @@ class Deleter:
         if refusals:
             raise refusals[0]
 
-    async def _perform(self, served: Served, head: Record, shown: Record, step: Step) -> Record | None:
+    async def _perform(self, served: Served, head: Record, shown: Record, step: Step, also: list[Op]) -> Record | None:
         if step.gone:
             last = {**(step.obj or shown.obj)}
             last["metadata"] = {**last["metadata"]}
-            return await self._core.commit(served.bucket, Delete(head.key, encoder(last), head.revision, last), deleted=True)
+            return await self._core.commit(served.bucket, Delete(head.key, encoder(last), head.revision, last), also, deleted=True)
         if step.obj is None:
             return None
-        return await self._core.commit(served.bucket, Put(head.key, encoder(step.obj), head.revision, step.obj))
+        return await self._core.commit(served.bucket, Put(head.key, encoder(step.obj), head.revision, step.obj), also)
 
-    async def _admit(self, served: Served, request: Request, old: Obj, options: DeleteOptions) -> None:
+    async def _admit(self, served: Served, request: Request, old: Obj, options: DeleteOptions) -> list[Op]:
         functions = [*served.mutating, *served.validating]
         if not functions:
-            return
+            return []
         asked = AdmissionRequest(
             operation="DELETE",
             resource=served.resource,
@@ -107,8 +107,10 @@ class Deleter:
             old=old,
             user=request.user,
             dry_run=options.dry_run,
+            options=options,
         )
         await admit(functions, asked, request.warnings)
+        return asked.also
 
 
 def _spoken(served: Served, obj: Obj, options: DeleteOptions, warnings: list[str]) -> DeleteOptions:

@@ -76,7 +76,7 @@ class Front:
         if resource is None:
             return self._review(request, target, user)
         _check_place(resource, target, verb)
-        asked = Request(user, resource, target.namespace, target.name, target.subresource)
+        asked = Request(user, resource, target.namespace, target.name, target.subresource, request.header(b"user-agent"))
         return await self._operate(verb, asked, request, query)
 
     def _impersonate(self, asker: User, request: HttpRequest) -> User:

@@ -25,13 +25,19 @@ from lightship.meta.rest import (
 
 
 class LocalTransport:
-    """Satisfies `meta.rest.Transport` for one user, who may do everything: authorization is the HTTP front's."""
+    """Satisfies `meta.rest.Transport` for one user, who may do everything: authorization is the HTTP front's.
 
-    def __init__(self, registry: Registry, started: Callable[[], Awaitable[None]], pods: Resource | None, user: User) -> None:
+    `manager` is what the fields that it writes are said to be managed by, where a call names none: the user's short name by default.
+    """
+
+    def __init__(
+        self, registry: Registry, started: Callable[[], Awaitable[None]], pods: Resource | None, user: User, manager: str = ""
+    ) -> None:
         self._registry = registry
         self._started = started
         self._pods = pods
         self._user = user
+        self._manager = manager or _manager_of(user)
 
     async def get(self, resource: Resource, namespace: str, name: str, *, subresource: str = "") -> Obj:
         await self._started()
@@ -128,4 +134,9 @@ class LocalTransport:
         """Nothing to close: the server outlives its transports."""
 
     def _request(self, resource: Resource, namespace: str, name: str = "", subresource: str = "") -> Request:
-        return Request(self._user, resource, namespace if resource.namespaced else "", name, subresource)
+        return Request(self._user, resource, namespace if resource.namespaced else "", name, subresource, self._manager)
+
+
+def _manager_of(user: User) -> str:
+    """The last part of a user's name: `lightship` of `system:serviceaccount:kube-system:lightship`."""
+    return user.name.rpartition(":")[2]

@@ -28,6 +28,8 @@ class Request:
     """Empty for cluster-scoped kinds and for "all namespaces"."""
     name: str = ""
     subresource: str = ""
+    user_agent: str = ""
+    """What the client calls itself; the manager of the fields that it writes, where it names none."""
     warnings: list[str] = field(default_factory=list)
     """Filled by the operation; HTTP sends each as a `Warning: 299 - "..."` header."""
 

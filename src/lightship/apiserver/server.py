@@ -71,9 +71,9 @@ class Server:
                 await bootstrap(self._core, self._definitions)
                 self._started = True
 
-    def local(self, user: User) -> Transport:
-        """An in-process transport for `user`."""
-        return LocalTransport(self.registry, self.start, self.resources.find("", "v1", "pods"), user)
+    def local(self, user: User, manager: str = "") -> Transport:
+        """An in-process transport for `user`; `manager` names the manager of the fields that it writes, in place of a user agent."""
+        return LocalTransport(self.registry, self.start, self.resources.find("", "v1", "pods"), user, manager)
 
     def add_admission(self, admission: Admission) -> None:
         """Append one more rule set; it runs after those that are there."""

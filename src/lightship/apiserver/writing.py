@@ -6,7 +6,7 @@ flight or not, and tries again when another one was faster and the client asked 
 """
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from lightship.apiserver import objectmeta
 from lightship.apiserver.core import Core
@@ -17,7 +17,7 @@ from lightship.meta import codec, errors, names, times
 from lightship.meta.admission import AdmissionRequest, Admit
 from lightship.meta.objects import Obj
 from lightship.meta.rest import WriteOptions
-from lightship.store import Delete, Put, Record, RevisionMismatch
+from lightship.store import Delete, Op, Put, Record, RevisionMismatch
 
 NAME_ATTEMPTS = 8
 """Names that are tried for a `generateName` before the client is told to try again (KEP-4420)."""
@@ -49,8 +49,8 @@ class Writer:
             meta["name"] = names.generate(meta["generateName"], self._core.suffix)
         if resource.status and resource.custom:
             obj.pop("status", None)
-        await self._finish(served, request, obj, None, options, causes)
-        return await self._commit_new(served, request, obj, options, generated)
+        also = await self._finish(served, request, obj, None, options, causes)
+        return await self._commit_new(served, request, obj, options, generated, also)
 
     async def update(self, served: Served, request: Request, obj: Obj, options: WriteOptions) -> Answer:
         """200 with the stored object; 201 for the few kinds that PUT creates."""
@@ -92,11 +92,11 @@ class Writer:
                 check_uid(served, request, new, old.obj)
             check_version(served, request, new, old.obj)
             new = merge_subresource(served.resource, request.subresource, new, old.obj)
-            await self._prepare_update(served, request, new, old.obj, options)
+            also = await self._prepare_update(served, request, new, old.obj, options)
             try:
-                return await self._commit_change(served, request, head, old, new, options)
+                return await self._commit_change(served, request, head, old, new, options, also)
             except RevisionMismatch as mismatch:
-                if exact or attempt == CONFLICT_ATTEMPTS:
+                if (exact and mismatch.key == key) or attempt == CONFLICT_ATTEMPTS:
                     raise served.conflict(request.name) from mismatch
         raise served.conflict(request.name)
 
@@ -115,12 +115,13 @@ class Writer:
             except RevisionMismatch:
                 continue
 
-    async def _prepare_update(self, served: Served, request: Request, new: Obj, old: Obj, options: WriteOptions) -> None:
+    async def _prepare_update(self, served: Served, request: Request, new: Obj, old: Obj, options: WriteOptions) -> list[Op]:
         objectmeta.carry_over(new["metadata"], old["metadata"])
         causes = self._accept_change(served, request, new, options)
-        await self._finish(served, request, new, old, options, causes)
+        also = await self._finish(served, request, new, old, options, causes)
         if served.has_generation and _spec_changed(served, new, old):
             new["metadata"]["generation"] = (old["metadata"].get("generation") or 0) + 1
+        return also
 
     def _accept_change(self, served: Served, request: Request, new: Obj, options: WriteOptions) -> list[errors.Cause]:
         if request.subresource != "status" or served.resource.custom:
@@ -136,22 +137,23 @@ class Writer:
 
     async def _finish(
         self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, causes: list[errors.Cause]
-    ) -> None:
-        """Prepare, default, admit and validate, in place."""
+    ) -> list[Op]:
+        """Prepare, default, admit and validate, in place. Returns what must be written with the object."""
         resource = served.resource
         main = not request.subresource
         if main and resource.prepare:
             resource.prepare(obj, old)
         if resource.default and (main or request.subresource == "finalize"):
             resource.default(obj)
-        operation: Literal["CREATE", "UPDATE"] = "UPDATE" if old else "CREATE"
+        also: list[Op] = []
         if served.mutating:
-            await admit(served.mutating, self._admission(served, request, obj, old, operation, options), request.warnings)
+            await admit(served.mutating, self._admission(served, request, obj, old, options, also), request.warnings)
             if main and resource.default and served.default_again:
                 resource.default(obj)
         self._validate(served, request, obj, old, causes)
         if served.validating:
-            await admit(served.validating, self._admission(served, request, obj, old, operation, options), request.warnings)
+            await admit(served.validating, self._admission(served, request, obj, old, options, also), request.warnings)
+        return also
 
     def _validate(self, served: Served, request: Request, obj: Obj, old: Obj | None, causes: list[errors.Cause]) -> None:
         resource = served.resource
@@ -171,10 +173,10 @@ class Writer:
             raise served.invalid(meta.get("name") or "", found)
 
     def _admission(
-        self, served: Served, request: Request, obj: Obj, old: Obj | None, operation: Literal["CREATE", "UPDATE"], options: WriteOptions
+        self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, also: list[Op]
     ) -> AdmissionRequest:
         return AdmissionRequest(
-            operation=operation,
+            operation="UPDATE" if old else "CREATE",
             resource=served.resource,
             subresource=request.subresource,
             namespace=request.namespace,
@@ -183,9 +185,13 @@ class Writer:
             old=old,
             user=request.user,
             dry_run=options.dry_run,
+            options=options,
+            also=also,
         )
 
-    async def _commit_new(self, served: Served, request: Request, obj: Obj, options: WriteOptions, generated: bool) -> Answer:
+    async def _commit_new(
+        self, served: Served, request: Request, obj: Obj, options: WriteOptions, generated: bool, also: list[Op]
+    ) -> Answer:
         meta = obj["metadata"]
         for attempt in range(1, NAME_ATTEMPTS + 1):
             key = served.key(request.namespace, meta["name"])
@@ -194,28 +200,39 @@ class Writer:
                 if options.dry_run:
                     return Answer(201, obj=obj)
                 try:
-                    record = await self._core.commit(served.bucket, Put(key, encoder(obj), 0, obj))
+                    record = await self._core.commit(served.bucket, Put(key, encoder(obj), 0, obj), also)
                     return Answer(201, record=record)
                 except RevisionMismatch as mismatch:
+                    if mismatch.key != key:
+                        if attempt == NAME_ATTEMPTS:
+                            raise served.conflict(meta["name"]) from mismatch
+                        also = await self._admit_again(served, request, obj, options)
+                        continue
                     existing = mismatch.current
             if not generated or attempt == NAME_ATTEMPTS:
                 raise _exists(served, meta["name"], existing, generated)
             meta["name"] = names.generate(meta["generateName"], self._core.suffix)
         raise errors.internal("unreachable")
 
-    async def _commit_change(self, served: Served, request: Request, head: Record, old: Record, new: Obj, options: WriteOptions) -> Answer:
+    async def _admit_again(self, served: Served, request: Request, obj: Obj, options: WriteOptions) -> list[Op]:
+        """Once more for a new object whose companion ops met a newer revision."""
+        return await self._finish(served, request, obj, None, options, [])
+
+    async def _commit_change(
+        self, served: Served, request: Request, head: Record, old: Record, new: Obj, options: WriteOptions, also: list[Op]
+    ) -> Answer:
         new["metadata"]["resourceVersion"] = old.obj["metadata"]["resourceVersion"]
         bucket = served.bucket
         if is_finished(served, new, old.obj):
             if options.dry_run:
                 return Answer(obj=new)
-            return Answer(record=await self._core.commit(bucket, Delete(head.key, encoder(new), head.revision, new), deleted=True))
+            return Answer(record=await self._core.commit(bucket, Delete(head.key, encoder(new), head.revision, new), also, deleted=True))
         if new == old.obj:
             await self._core.settled(head)
             return Answer(record=old)
         if options.dry_run:
             return Answer(obj=new)
-        return Answer(record=await self._core.commit(bucket, Put(head.key, encoder(new), head.revision, new)))
+        return Answer(record=await self._core.commit(bucket, Put(head.key, encoder(new), head.revision, new), also))
 
     def _key(self, served: Served, request: Request) -> str:
         return served.key(request.namespace, request.name)

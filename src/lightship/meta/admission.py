@@ -6,13 +6,13 @@ Contract: admission.k8s.io/v1 AdmissionRequest.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from .objects import Obj
 from .resources import Resource
-from .rest import User
+from .rest import DeleteOptions, User, WriteOptions
 
 
 class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +27,11 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     old: Obj | None
     user: User
     dry_run: bool = False
+    options: WriteOptions | DeleteOptions | None = None
+    """What the client asked for besides the object."""
+    also: list[Any] = []
+    """Store operations that an admission function appends: they are written in the same commit as the object, or neither is (a quota's
+    charge). When one of them meets a newer revision, admission is asked again, from an empty list. A dry run writes none of them."""
 
 
 Admit: TypeAlias = Callable[[AdmissionRequest], Awaitable[list[str] | None]]
