@@ -24,7 +24,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from lightship.client.credentials import Token
 from lightship.client.http import HttpTransport
 
-ASSETS = os.environ.get("KUBEBUILDER_ASSETS", "")
+BUILT = Path(__file__).resolve().parent.parent / ".oracle" / "bin"
+"""Where `oracle/build` puts the programs."""
+ASSETS = os.environ.get("KUBEBUILDER_ASSETS") or (str(BUILT) if BUILT.is_dir() else "")
 PROGRAMS = ("etcd", "kube-apiserver")
 AVAILABLE = bool(ASSETS) and all((Path(ASSETS) / program).exists() for program in PROGRAMS)
 TOKEN = "oracle-token"

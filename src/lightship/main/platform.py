@@ -41,7 +41,7 @@ from lightship.train import api as train_api
 from lightship.train import bootstrap as train_bootstrap
 from lightship.train import controller as train
 
-from . import network
+from . import network, selection
 from .instance import Instance, Running, choose_port
 from .security import Security, open_security, write_kubeconfig
 
@@ -55,7 +55,8 @@ new_event_loop = uvloop.new_event_loop
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What can be chosen about a platform. `port` 0 takes last time's or any free one; `durable=False` keeps objects in memory.
+    """What can be chosen about a platform. `port` 0 takes last time's or any free one; `durable=False` keeps objects in memory;
+    `controllers` is a list for `selection.words`, so that upstream's own can run in their place.
 
     `allow_host_path` lets pods mount any folder of the machine that this user can read.
     """
@@ -64,6 +65,8 @@ class Config:
     port: int = 0
     node: bool = True
     runtime: str = "auto"
+    controllers: str = selection.ALL
+    scheduler: bool = True
     durable: bool = True
     allow_host_path: bool = False
 
@@ -162,12 +165,19 @@ class Platform:
         volumes = self._config.instance.data_dir / "volumes"
         added = [
             *builtin.controllers(manager, resources=RESOURCES, ca_pem=security.ca_pem),
-            scheduler.controller(manager),
             provisioner.controller(manager, volumes),
             *train.controllers(manager),
         ]
+        chosen = selection.words(self._config.controllers)
+        strangers = selection.unknown(chosen, {controller.name for controller in added})
+        if strangers:
+            names = ", ".join(sorted(controller.name for controller in added))
+            raise CliError(f"no controller is called {', '.join(strangers)}", hint=f"there are: {names}")
+        if self._config.scheduler:
+            manager.add(scheduler.controller(manager))
         for controller in added:
-            manager.add(controller)
+            if selection.selected(controller.name, chosen):
+                manager.add(controller)
         return manager
 
     async def _open_runtime(self) -> choice.Chosen:

@@ -8,6 +8,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from lightship.cli.errors import CliError
 from lightship.node.runtime import RuntimeUnavailableError
@@ -23,14 +24,10 @@ MOST_LOSSES = 5
 def serve(
     instance: Instance,
     ready: Callable[[Running], None],
-    *,
-    port: int = 0,
-    node: bool = True,
-    runtime: str = "auto",
-    allow_host_path: bool = False,
+    **options: Any,
 ) -> None:
-    """Run the platform in this process until SIGTERM or SIGINT. Raises `CliError` when it cannot start."""
-    config = Config(instance=instance, port=port, node=node, runtime=runtime, allow_host_path=allow_host_path)
+    """Run the platform in this process until SIGTERM or SIGINT; `options` are fields of `Config`. Raises `CliError` if it cannot start."""
+    config = Config(instance=instance, **options)
     lock = instance.lock()
 
     async def main() -> None:

@@ -10,7 +10,7 @@ from lightship.cli.errors import CliError
 from lightship.cli.output import render, say
 from lightship.cli.progress import seconds
 
-from . import daemon
+from . import daemon, selection
 from .instance import Instance, Running
 
 
@@ -21,6 +21,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--foreground", action="store_true", help="stay in this terminal; end with Ctrl-C")
     parser.add_argument("--no-node", action="store_true", help="API server and controllers only: pods stay Pending")
     parser.add_argument("--allow-host-path", action="store_true", help="pods may mount folders of this machine (default: refused)")
+    parser.add_argument("--no-scheduler", action="store_true", help="pods wait for another scheduler")
+    parser.add_argument(
+        "--controllers",
+        default=selection.ALL,
+        metavar="LIST",
+        help="which controllers run: '*' for all, 'job,endpoints' for these, '-job' for all but this one, 'none' (default: *)",
+    )
     parser.add_argument(
         "--runtime",
         choices=("auto", "sandbox", "process"),
@@ -50,7 +57,14 @@ def run(args: argparse.Namespace) -> int:
         say(f"  kubeconfig  {running.kubeconfig}")
         say(f"  try         export KUBECONFIG={running.kubeconfig} && kubectl get nodes")
 
-    options = {"port": args.port, "node": not args.no_node, "runtime": args.runtime, "allow_host_path": args.allow_host_path}
+    options = {
+        "port": args.port,
+        "node": not args.no_node,
+        "runtime": args.runtime,
+        "controllers": args.controllers,
+        "scheduler": not args.no_scheduler,
+        "allow_host_path": args.allow_host_path,
+    }
     if args.foreground:
         instance.prepare()
         serve(instance, say_ready, **options)
