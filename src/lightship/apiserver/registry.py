@@ -38,7 +38,7 @@ class Registry:
     async def get(self, request: Request, resource_version: str = "") -> Answer:
         """The object, or the answer of a readable subresource (`status`, `scale`)."""
         served = self._served(request)
-        if request.subresource not in ("", "status", "scale"):
+        if request.subresource not in ("", "status", "scale") and request.subresource not in served.resource.parts:
             raise errors.method_not_allowed()
         answer = self._reader.get(served, request, resource_version)
         return self._subresources.get_scale(served, answer.obj) if request.subresource == "scale" else answer
@@ -108,5 +108,7 @@ def _check_view(served: Served, request: Request) -> None:
     subresource = request.subresource
     if subresource == "status" and not served.resource.status:
         raise errors.no_such_path()
+    if subresource in served.resource.parts:
+        return
     if subresource not in _VIEWS or (subresource == "finalize" and served.bucket != "core/namespaces"):
         raise errors.method_not_allowed()

@@ -16,7 +16,7 @@ _KEPT_BY_STATUS = {"core/pods": ("ownerReferences",), "apps/deployments": ("labe
 
 def merge_subresource(resource: Resource, subresource: str, new: Obj, old: Obj) -> Obj:
     """The object to store when `new` was sent to a subresource (or to the object itself) of `old`. May change `new` in place."""
-    if subresource == "status":
+    if subresource == "status" or subresource in resource.parts:
         return _with_status(resource, new, old)
     if subresource == "finalize":
         spec = {**(old.get("spec") or {}), "finalizers": (new.get("spec") or {}).get("finalizers") or []}

@@ -141,8 +141,11 @@ class Writer:
         """Prepare, default, admit and validate, in place. Returns what must be written with the object."""
         resource = served.resource
         main = not request.subresource
-        if main and resource.prepare:
-            resource.prepare(obj, old)
+        rules = resource if main else resource.parts.get(request.subresource)
+        if rules and rules.prepare:
+            rules.prepare(obj, old)
+        if rules and rules.sign:
+            rules.sign(obj, old, request.user, times.rfc3339(self._core.clock.now()))
         if resource.default and (main or request.subresource == "finalize"):
             resource.default(obj)
         also: list[Op] = []
@@ -153,6 +156,8 @@ class Writer:
         self._validate(served, request, obj, old, causes)
         if served.validating:
             await admit(served.validating, self._admission(served, request, obj, old, options, also), request.warnings)
+        if rules and rules.warn:
+            request.warnings.extend(w for w in rules.warn(obj, old) if w not in request.warnings)
         return also
 
     def _validate(self, served: Served, request: Request, obj: Obj, old: Obj | None, causes: list[errors.Cause]) -> None:
@@ -167,8 +172,9 @@ class Writer:
         else:
             found = objectmeta.check_new(meta, served.name_rule, builtin=builtin)
         found += causes
-        if resource.validate and (resource.custom or not request.subresource):
-            found += resource.validate(obj, old)
+        rules = resource if resource.custom or not request.subresource else resource.parts.get(request.subresource)
+        if rules and rules.validate:
+            found += rules.validate(obj, old)
         if found:
             raise served.invalid(meta.get("name") or "", found)
 

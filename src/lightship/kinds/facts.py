@@ -11,7 +11,7 @@ from typing import Any
 
 from lightship.meta import codec
 from lightship.meta.objects import Obj
-from lightship.meta.resources import Column, Default, Prepare, Resource, Row, Validate
+from lightship.meta.resources import Column, Default, Part, Prepare, Resource, Row, Sign, Validate, Warn
 
 _DATA = Path(__file__).parent / "data"
 _SCHEMA_PREFIX = "#/components/schemas/"
@@ -47,6 +47,9 @@ def resource(
     prepare: Prepare | None = None,
     default: Default | None = None,
     validate: Validate | None = None,
+    warn: Warn | None = None,
+    sign: Sign | None = None,
+    parts: Mapping[str, Part] | None = None,
     row: Row | None = None,
     unconditional_update: bool = True,
     graceful: bool = False,
@@ -75,6 +78,9 @@ def resource(
         prepare=prepare,
         default=default,
         validate=validate,
+        warn=warn,
+        sign=sign,
+        parts=parts or {},
         row=row,
         unconditional_update=unconditional_update,
         graceful=graceful,

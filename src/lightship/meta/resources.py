@@ -8,7 +8,7 @@ Contract: metav1.APIResource, CustomResourceDefinition names, printer columns.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from .errors import Cause
 from .objects import GVK, Obj
@@ -19,6 +19,8 @@ Validate: TypeAlias = Callable[[Obj, Obj | None], list[Cause]]
 """(new, old or None on create) → everything wrong with new; empty when it may be stored."""
 Prepare: TypeAlias = Callable[[Obj, Obj | None], None]
 """Set, in place, what the server decides before defaults and validation (a fresh pod's phase, fields that clients may not touch)."""
+Warn: TypeAlias = Callable[[Obj, Obj | None], list[str]]
+"""(new, old or None on create) → what the client should know of an object that may be stored."""
 Row: TypeAlias = Callable[[Obj, float], list[Any]]
 """(object, seconds since the epoch) → one cell for each of the resource's columns."""
 
@@ -44,6 +46,33 @@ class Scale:
     spec_path: str = ".spec.replicas"
     status_path: str = ".status.replicas"
     selector_path: str = ""
+
+
+class Requester(Protocol):
+    """Who writes, for the few kinds that note it (`meta.rest.User` is one)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def groups(self) -> tuple[str, ...]: ...
+    @property
+    def uid(self) -> str: ...
+    @property
+    def extra(self) -> dict[str, list[str]]: ...
+
+
+Sign: TypeAlias = Callable[[Obj, Obj | None, Requester, str], None]
+"""(new, old or None on create, who writes, RFC 3339 time): note, in place, who wrote and when. Runs after `Prepare`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The rules of a subresource that is a view of the object (`status`, `approval`): the write already changes nothing else."""
+
+    prepare: Prepare | None = None
+    validate: Validate | None = None
+    warn: Warn | None = None
+    sign: Sign | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,6 +103,10 @@ class Resource:
     prepare: Prepare | None = None
     default: Default | None = None
     validate: Validate | None = None
+    warn: Warn | None = None
+    sign: Sign | None = None
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """Rules of writes to subresources, by name; `status` may be missing, any other name here is served for GET, PUT and PATCH."""
     unconditional_update: bool = True
     """May PUT come without a resourceVersion (as the real server allows for this kind)?"""
     graceful: bool = False
