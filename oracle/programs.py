@@ -1,0 +1,99 @@
+"""Upstream's programs as child processes: found in one folder, started with a log of their own, ended with a block.
+
+Used by tests, benchmarks and tools; knows nothing of Lightship. The folder is the one that KUBEBUILDER_ASSETS names (the convention of
+controller-runtime's envtest), or `.oracle/bin`, where `oracle/build` puts what it builds.
+"""
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+BUILT = Path(__file__).resolve().parent.parent / ".oracle" / "bin"
+STOP_SECONDS = 5.0
+
+
+def folder() -> Path:
+    """Where the programs are expected; it need not exist."""
+    return Path(os.environ.get("KUBEBUILDER_ASSETS") or BUILT)
+
+
+def missing(*names: str) -> list[str]:
+    """Those of the programs that are not there."""
+    return [name for name in names if not os.access(folder() / name, os.X_OK)]
+
+
+class Process:
+    """One running program and its log."""
+
+    def __init__(self, name: str, arguments: list[str], directory: Path, env: dict[str, str] | None = None) -> None:
+        self.name = name
+        self.log = directory / f"{name}.log"
+        with self.log.open("ab") as output:
+            self._child = subprocess.Popen(
+                [str(folder() / name), *arguments],
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(env or {})},
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def ended(self) -> int | None:
+        """The exit code, None while it runs."""
+        return self._child.poll()
+
+    def end_of_log(self, characters: int = 3000) -> str:
+        return self.log.read_text(errors="replace")[-characters:]
+
+    def stop(self) -> None:
+        """Ask it to end, then make it."""
+        self._child.send_signal(signal.SIGTERM)
+        try:
+            self._child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A directory for the logs and certificates of a run."""
+    with tempfile.TemporaryDirectory(prefix="lightship-oracle-") as name:
+        yield Path(name)
+
+
+@contextmanager
+def running(name: str, arguments: list[str], directory: Path, env: dict[str, str] | None = None) -> Iterator[Process]:
+    """The program for the length of a block."""
+    with ExitStack() as stack:
+        process = Process(name, arguments, directory, env)
+        stack.callback(process.stop)
+        yield process
+
+
+def controller_manager(kubeconfig: Path, directory: Path, *, port: int, controllers: str = "*", flags: tuple[str, ...] = ()) -> list[str]:
+    """Arguments of a kube-controller-manager on any API server; `controllers` as its own flag takes it."""
+    return [
+        *("--kubeconfig", str(kubeconfig), "--authentication-kubeconfig", str(kubeconfig), "--authorization-kubeconfig", str(kubeconfig)),
+        *("--secure-port", str(port), "--bind-address", "127.0.0.1", "--cert-dir", str(directory / "kcm-certs"), "--leader-elect=false"),
+        *("--controllers", controllers),
+        *flags,
+    ]
+
+
+def scheduler(kubeconfig: Path, directory: Path, *, port: int) -> list[str]:
+    """Arguments of a kube-scheduler on any API server."""
+    return [
+        *("--kubeconfig", str(kubeconfig), "--authentication-kubeconfig", str(kubeconfig), "--authorization-kubeconfig", str(kubeconfig)),
+        *("--secure-port", str(port), "--bind-address", "127.0.0.1", "--cert-dir", str(directory / "scheduler-certs")),
+        "--leader-elect=false",
+    ]

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Run Kubernetes' own conformance tests against Lightship and write what passes into docs/conformance.md.
+
+    python -m tools.run_conformance                      all of oracle/conformance.txt: those that need no container
+    python -m tools.run_conformance --focus ResourceQuota --keep report.json
+
+Needs kube-controller-manager, kubectl, e2e.test and ginkgo from `oracle/build`. The platform is started with a name and a folder of its
+own; controllers that it lacks run from the kube-controller-manager beside it (`THEIRS`).
+"""
+
+import argparse
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from oracle import programs
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = ROOT / "oracle" / "conformance.txt"
+PAGE = ROOT / "docs" / "conformance.md"
+THEIRS = (
+    "attachdetach-controller,cronjob-controller,daemonset-controller,deployment-controller,device-taint-eviction-controller,"
+    "disruption-controller,endpointslice-mirroring-controller,ephemeral-volume-controller,horizontal-pod-autoscaler-controller,"
+    "persistentvolume-binder-controller,persistentvolume-protection-controller,persistentvolumeclaim-protection-controller,"
+    "replicaset-controller,replicationcontroller-controller,resourceclaim-controller,resourcequota-controller,"
+    "selinux-warning-controller,service-cidr-controller,statefulset-controller,validatingadmissionpolicy-status-controller,"
+    "volumeattributesclass-protection-controller"
+)
+MINUTES = 40
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--names", type=Path, default=NAMES, help="file with one full test name per line")
+    parser.add_argument("--focus", help="only names that this regular expression finds")
+    parser.add_argument("--procs", type=int, default=4, help="tests side by side (default: 4)")
+    parser.add_argument("--keep", type=Path, help="keep ginkgo's report in this file")
+    parser.add_argument("--theirs", default=THEIRS, help="controllers that the kube-controller-manager runs")
+    parser.add_argument("--page", type=Path, help=f"write the page here (default: {PAGE.relative_to(ROOT)}, when all names ran)")
+    args = parser.parse_args()
+    absent = programs.missing("kube-controller-manager", "kubectl", "e2e.test", "ginkgo")
+    if absent:
+        print(f"not in {programs.folder()}: {', '.join(absent)}; `oracle/build` makes them", file=sys.stderr)
+        return 2
+    names = [name for name in args.names.read_text().splitlines() if name and (not args.focus or re.search(args.focus, name))]
+    began = time.monotonic()
+    specs = run(names, args.procs, args.theirs, args.keep)
+    passed = report(names, specs)
+    took = time.monotonic() - began
+    print(f"{passed} of {len(names)} passed in {took:.0f} s")
+    if args.page or not args.focus:
+        (args.page or PAGE).write_text(page(names, specs, args.theirs))
+    return 0 if passed == len(names) else 1
+
+
+def run(names: list[str], procs: int, theirs: str, keep: Path | None) -> dict[str, dict[str, Any]]:
+    """Ginkgo's verdicts by full test name."""
+    with programs.workplace() as directory:
+        environment = {**os.environ, "LIGHTSHIP_HOME": str(directory / "home")}
+        kubeconfig = start_platform(environment)
+        try:
+            arguments = programs.controller_manager(kubeconfig, directory, port=free_port(), controllers=theirs)
+            with programs.running("kube-controller-manager", arguments, directory) as manager:
+                out = directory / "report.json"
+                test(names, procs, kubeconfig, directory)
+                if manager.ended is not None:
+                    print(f"kube-controller-manager ended; its log:\n{manager.end_of_log()}", file=sys.stderr)
+                text = out.read_text()
+                if keep:
+                    keep.write_text(text)
+                    keep.with_suffix(".kcm.log").write_text(manager.log.read_text())
+                    keep.with_suffix(".platform.log").write_bytes((kubeconfig.parent / "lightship.log").read_bytes())
+        finally:
+            subprocess.run([sys.executable, "-m", "lightship", "down"], env=environment, check=False, stdout=subprocess.DEVNULL)
+    return {full_name(spec): spec for suite in json.loads(text) for spec in suite["SpecReports"] or [] if spec["State"] != "skipped"}
+
+
+def start_platform(environment: dict[str, str]) -> Path:
+    command = [sys.executable, "-m", "lightship", "up", "--no-node", "-o", "json"]
+    started = subprocess.run(command, env=environment, check=True, capture_output=True)
+    return Path(json.loads(started.stdout)["kubeconfig"])
+
+
+def test(names: list[str], procs: int, kubeconfig: Path, directory: Path) -> None:
+    """One run of the unmodified binary; its output is kept in the directory."""
+    focus = "(" + "|".join(re.escape(name) for name in names) + ")$"
+    folder = programs.folder()
+    command = [
+        *(str(folder / "ginkgo"), "run", f"--procs={procs}", f"--timeout={MINUTES}m", "--silence-skips", "--no-color"),
+        *("--json-report=report.json", f"--output-dir={directory}", f"--focus={focus}", str(folder / "e2e.test"), "--"),
+        *("--kubeconfig", str(kubeconfig), "--kubectl-path", str(folder / "kubectl"), "--provider", "skeleton", "--num-nodes", "0"),
+        *("--disable-log-dump", "--dump-logs-on-failure=false"),
+    ]
+    with (directory / "ginkgo.log").open("wb") as output:
+        child = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, cwd=directory)
+        try:
+            child.wait(MINUTES * 60 + 60)
+        except BaseException:
+            os.killpg(child.pid, signal.SIGKILL)
+            raise
+    if not (directory / "report.json").exists():
+        raise RuntimeError((directory / "ginkgo.log").read_text()[-4000:])
+
+
+def full_name(spec: dict[str, Any]) -> str:
+    return " ".join([*(spec["ContainerHierarchyTexts"] or []), spec["LeafNodeText"]])
+
+
+def report(names: list[str], specs: dict[str, dict[str, Any]]) -> int:
+    passed = 0
+    for name in names:
+        spec = verdict(name, specs)
+        if spec and spec["State"] == "passed":
+            passed += 1
+            continue
+        print(f"- {name}: {spec['State'] if spec else 'did not run'}")
+        if spec and spec.get("Failure"):
+            print("    " + spec["Failure"]["Message"][:1500].replace("\n", "\n    "))
+    return passed
+
+
+def verdict(name: str, specs: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    return specs.get(name) or next((spec for full, spec in specs.items() if full.startswith(name) or name.startswith(full)), None)
+
+
+def page(names: list[str], specs: dict[str, dict[str, Any]], theirs: str) -> str:
+    """docs/conformance.md."""
+    areas: dict[str, list[str]] = {}
+    for name in names:
+        areas.setdefault(name.partition("]")[0].strip("["), []).append(name)
+    good = {name for name in names if (verdict(name, specs) or {}).get("State") == "passed"}
+    lines = [
+        "# Conformance",
+        "",
+        "Kubernetes' own conformance tests (the unmodified `e2e.test` of 1.36) that need no container, run against",
+        f"`lightship up --no-node`: **{len(good)} of {len(names)} pass**.",
+        "",
+        "Made by `python -m tools.run_conformance`; the names are in `oracle/conformance.txt`. Controllers that Lightship does not have",
+        "yet ran from upstream's kube-controller-manager, as a client of our server like any other:",
+        "",
+        "> " + ", ".join(theirs.split(",")),
+        "",
+        "| area | tests | pass |",
+        "|---|---|---|",
+        *(f"| {area} | {len(found)} | {sum(name in good for name in found)} |" for area, found in sorted(areas.items())),
+        "",
+    ]
+    misses = [name for name in names if name not in good]
+    if misses:
+        lines += ["## Misses", "", *(f"- {name}: {(verdict(name, specs) or {}).get('State', 'did not run')}" for name in misses), ""]
+    lines += ["## All tests", "", *(f"- {'pass' if name in good else '**miss**'} {name}" for name in names), ""]
+    return "\n".join(lines)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
