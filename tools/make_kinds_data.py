@@ -14,37 +14,46 @@ import ssl
 import urllib.request
 from typing import Any
 
-SERVED = (
-    "v1/namespaces",
-    "v1/serviceaccounts",
-    "v1/configmaps",
-    "v1/secrets",
-    "v1/services",
-    "v1/endpoints",
-    "v1/persistentvolumes",
-    "v1/persistentvolumeclaims",
-    "v1/pods",
-    "v1/nodes",
-    "v1/events",
-    "events.k8s.io/v1/events",
-    "batch/v1/jobs",
-    "coordination.k8s.io/v1/leases",
-    "discovery.k8s.io/v1/endpointslices",
-    "scheduling.k8s.io/v1/priorityclasses",
-    "storage.k8s.io/v1/storageclasses",
-    "apiextensions.k8s.io/v1/customresourcedefinitions",
-)
-"""What the server offers now, in the order in which discovery lists it."""
+GROUPS = {
+    "v1": (
+        "bindings componentstatuses configmaps endpoints events limitranges namespaces nodes persistentvolumeclaims "
+        "persistentvolumes pods podtemplates replicationcontrollers resourcequotas secrets serviceaccounts services"
+    ),
+    "apiregistration.k8s.io/v1": "apiservices",
+    "apps/v1": "controllerrevisions daemonsets deployments replicasets statefulsets",
+    "events.k8s.io/v1": "events",
+    "autoscaling/v2": "horizontalpodautoscalers",
+    "autoscaling/v1": "horizontalpodautoscalers",
+    "batch/v1": "cronjobs jobs",
+    "certificates.k8s.io/v1": "certificatesigningrequests",
+    "networking.k8s.io/v1": "ingressclasses ingresses ipaddresses networkpolicies servicecidrs",
+    "policy/v1": "poddisruptionbudgets",
+    "rbac.authorization.k8s.io/v1": "clusterrolebindings clusterroles rolebindings roles",
+    "storage.k8s.io/v1": "csidrivers csinodes csistoragecapacities storageclasses volumeattachments volumeattributesclasses",
+    "admissionregistration.k8s.io/v1": (
+        "mutatingadmissionpolicies mutatingadmissionpolicybindings mutatingwebhookconfigurations "
+        "validatingadmissionpolicies validatingadmissionpolicybindings validatingwebhookconfigurations"
+    ),
+    "apiextensions.k8s.io/v1": "customresourcedefinitions",
+    "scheduling.k8s.io/v1": "priorityclasses",
+    "coordination.k8s.io/v1": "leases",
+    "node.k8s.io/v1": "runtimeclasses",
+    "discovery.k8s.io/v1": "endpointslices",
+    "resource.k8s.io/v1": "deviceclasses resourceclaims resourceclaimtemplates resourceslices",
+    "flowcontrol.apiserver.k8s.io/v1": "flowschemas prioritylevelconfigurations",
+}
+"""What the server offers, in the order in which the real one lists it in discovery."""
+SERVED = tuple(f"{group}/{plural}" for group, plurals in GROUPS.items() for plural in plurals.split())
 
 ALSO = (
     "io.k8s.api.authentication.v1.TokenRequest",
     "io.k8s.api.authentication.v1.TokenReview",
     "io.k8s.api.authentication.v1.SelfSubjectReview",
+    "io.k8s.api.authorization.v1.LocalSubjectAccessReview",
     "io.k8s.api.authorization.v1.SelfSubjectAccessReview",
     "io.k8s.api.authorization.v1.SelfSubjectRulesReview",
     "io.k8s.api.authorization.v1.SubjectAccessReview",
-    "io.k8s.api.core.v1.Binding",
-    "io.k8s.api.core.v1.PodTemplateSpec",
+    "io.k8s.api.autoscaling.v1.Scale",
     "io.k8s.api.policy.v1.Eviction",
     "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
     "io.k8s.apimachinery.pkg.apis.meta.v1.Status",
@@ -119,7 +128,7 @@ def main() -> None:
 def read_components(server: Server) -> dict[str, Any]:
     """All component schemas of the groups that are served or referred to, without prose."""
     found: dict[str, Any] = {}
-    prefixes = {group_path(s) for s in SERVED} | {"apis/authentication.k8s.io/v1", "apis/authorization.k8s.io/v1", "apis/policy/v1"}
+    prefixes = {group_path(s) for s in SERVED} | {"apis/authentication.k8s.io/v1", "apis/authorization.k8s.io/v1"}
     for prefix in sorted(prefixes):
         found.update(server.get(f"/openapi/v3/{prefix}")["components"]["schemas"])
     components = {name: without_prose(schema) for name, schema in found.items()}
@@ -157,7 +166,7 @@ def read_resources(server: Server, components: dict[str, Any]) -> dict[str, Any]
                 s["subresource"]: {"kind": gvk_text(s["responseKind"]), "verbs": s["verbs"]} for s in resource.get("subresources", ())
             },
             "schema": by_kind[(group, rest, kind)],
-            "columns": [[c["name"], c["type"], c["format"], c["priority"]] for c in read_columns(server, identity)],
+            "columns": [[c["name"], c["type"], c["format"], c["priority"]] for c in read_columns(server, identity, resource)],
         }
     return found
 
@@ -172,9 +181,11 @@ def read_discovery(server: Server) -> dict[str, Any]:
     return found
 
 
-def read_columns(server: Server, identity: str) -> Any:
-    prefix, _, plural = identity.rpartition("/")
-    return server.get(f"/{group_path(identity)}/{plural}?limit=1", TABLE)["columnDefinitions"] if prefix else []
+def read_columns(server: Server, identity: str, resource: dict[str, Any]) -> Any:
+    """What is not listed has no table."""
+    if "list" not in resource["verbs"]:
+        return []
+    return server.get(f"/{group_path(identity)}/{identity.rpartition('/')[2]}?limit=1", TABLE)["columnDefinitions"]
 
 
 def group_path(identity: str) -> str:

@@ -1,6 +1,6 @@
 """Make `src/lightship/kinds/data/protobuf.json` from the published Go modules of Kubernetes, so that no field number is ever typed.
 
-    go mod download k8s.io/api@v0.36.3 k8s.io/apimachinery@v0.36.3 k8s.io/apiextensions-apiserver@v0.36.3
+    go mod download k8s.io/api@v0.36.3 k8s.io/apimachinery@v0.36.3 k8s.io/apiextensions-apiserver@v0.36.3 k8s.io/kube-aggregator@v0.36.3
     python tools/make_protobuf_data.py "$(go env GOMODCACHE)" --version v0.36.3
 
 Each package has a `generated.proto` (field numbers and wire types) and Go structs (JSON names, what is inlined, what JSON leaves out when
@@ -19,17 +19,18 @@ import re
 from typing import Any, NamedTuple
 
 DATA = pathlib.Path(__file__).parent.parent / "src" / "lightship" / "kinds" / "data"
-MODULES = ("api", "apimachinery", "apiextensions-apiserver")
-PREFIXES = ("k8s.io.apimachinery.pkg.apis.", "k8s.io.apimachinery.pkg.", "k8s.io.apiextensions_apiserver.pkg.apis.", "k8s.io.api.")
+MODULES = ("api", "apimachinery", "apiextensions-apiserver", "kube-aggregator")
+PREFIXES = (
+    "k8s.io.apimachinery.pkg.apis.",
+    "k8s.io.apimachinery.pkg.",
+    "k8s.io.apiextensions_apiserver.pkg.apis.",
+    "k8s.io.kube_aggregator.pkg.apis.",
+    "k8s.io.api.",
+)
 """What is cut off message names; the rest is unique."""
 
 NO_BODIES = {"Status", "WatchEvent"}
 """Kinds in the schemas that nobody sends."""
-ALSO = {
-    "authorization.k8s.io/v1/LocalSubjectAccessReview": "authorization.v1.LocalSubjectAccessReview",
-    "autoscaling/v1/Scale": "autoscaling.v1.Scale",
-}
-"""Request bodies that have no schema in our data."""
 ENVELOPE = "runtime.Unknown"
 RAW = {("meta.v1.FieldsV1", "Raw"), ("runtime.RawExtension", "raw"), ("apiextensions.v1.JSON", "raw")}
 """Bytes that hold JSON, and are shown as what they hold."""
@@ -71,7 +72,7 @@ def main() -> None:
     if ENVELOPE not in parts:
         raise SystemExit(f"no k8s.io/*@{options.version} with generated.proto under {options.directory}: run `go mod download` first")
     schemas = json.loads((DATA / "schemas.json").read_text())
-    kinds = kinds_of(schemas) | ALSO
+    kinds = kinds_of(schemas)
     messages = reach([ENVELOPE, *kinds.values()], parts, tags)
     compare(messages, schemas)
     write(kinds, messages)
@@ -133,7 +134,7 @@ def kinds_of(schemas: dict[str, Any]) -> dict[str, str]:
 
 
 def message_of(schema: str) -> str:
-    return short(schema.replace("io.k8s.", "k8s.io.", 1).replace("apiextensions-apiserver", "apiextensions_apiserver"))
+    return short(re.sub(r"(apiextensions|kube)-", r"\1_", schema.replace("io.k8s.", "k8s.io.", 1)))
 
 
 def reach(roots: list[str], parts: dict[str, dict[int, Part]], tags: dict[str, dict[int, Tag]]) -> dict[str, dict[int, list[str]]]:

@@ -4,7 +4,7 @@
 discovery walks it. Knows no objects.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from lightship.apiserver.served import Rule, Served
 from lightship.meta.admission import Admission
@@ -15,7 +15,7 @@ from lightship.meta.resources import Resource
 class Catalogue:
     """`generation` changes whenever the set does; discovery documents are cached by it."""
 
-    def __init__(self, definitions: Callable[[], Obj]) -> None:
+    def __init__(self, definitions: Callable[[], Mapping[str, Obj]]) -> None:
         self._definitions = definitions
         self._served: dict[tuple[str, str, str], Served] = {}
         self._admission: list[Rule] = []

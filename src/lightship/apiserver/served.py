@@ -4,7 +4,7 @@ Made once by `catalogue.Catalogue`; the operations ask it instead of deciding ag
 first object is written.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from lightship.apiserver import traits
@@ -38,7 +38,7 @@ class Rule(NamedTuple):
 class Served:
     """`mutating` and `validating` are the admission functions that want to see this resource, in order."""
 
-    def __init__(self, resource: Resource, definitions: Callable[[], Obj], stored_since: int) -> None:
+    def __init__(self, resource: Resource, definitions: Callable[[], Mapping[str, Obj]], stored_since: int) -> None:
         self.resource = resource
         self.bucket = resource.bucket
         self.prefix = resource.bucket + "/"
@@ -172,7 +172,7 @@ def _derived(record: Record, obj: Obj) -> Record:
     return Record(record.key, codec.encode(obj), record.revision, obj)
 
 
-def _with_metadata(structural: Obj, definitions: Obj) -> Obj:
+def _with_metadata(structural: Obj, definitions: Mapping[str, Obj]) -> Obj:
     """A custom schema with the metadata that every object has, which CustomResourceDefinitions leave out."""
     properties = {**structural.get("properties", {}), "apiVersion": {"type": "string"}, "kind": {"type": "string"}}
     if OBJECT_META in definitions:

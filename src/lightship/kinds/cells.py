@@ -3,6 +3,7 @@
 Called by the `row` functions of this room. Contract: kubernetes pkg/printers.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from lightship.meta import objects, times
@@ -42,3 +43,13 @@ def selector(obj: Obj | None) -> str:
 def name_and_age(obj: Obj, now: float) -> list[Any]:
     """The row of kinds that show nothing else."""
     return [objects.name(obj), created(obj, now)]
+
+
+def plain_row(columns: list[str]) -> Callable[[Obj, float], list[Any]]:
+    """The row of kinds whose table nobody has written yet: name and age, and nothing in the other columns."""
+
+    def row(obj: Obj, now: float) -> list[Any]:
+        known = {"Name": objects.name(obj), "Age": created(obj, now)}
+        return [known.get(column, "") for column in columns]
+
+    return row

@@ -1,31 +1,57 @@
 """Facts about built-in kinds, read from package data that `tools/make_kinds_data.py` took from a real API server.
 
 Called by the modules of this room, each of which adds to the facts of its kinds the rules that are code: defaults, validation, rows.
-The schemas (by far the larger file) are read only when somebody asks for them. Refuses to know any rule.
+The schemas (by far the larger file) are read only when somebody asks for them, and decoded one by one. Refuses to know any rule.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from lightship.kinds import cells
 from lightship.meta import codec
 from lightship.meta.objects import Obj
-from lightship.meta.resources import Column, Default, Part, Prepare, Resource, Row, Sign, Validate, Warn
+from lightship.meta.resources import Column, Default, Part, Prepare, Resource, Row, Scale, Sign, Validate, Warn
 
 _DATA = Path(__file__).parent / "data"
 _SCHEMA_PREFIX = "#/components/schemas/"
-_NOT_YET = frozenset({"attach", "exec", "portforward", "proxy", "ephemeralcontainers", "resize"})
+_NOT_YET = frozenset({"attach", "exec", "portforward", "proxy", "ephemeralcontainers", "resize", "approval"})
 """Subresources of the real server that ours does not serve."""
 _OWN_FIELDS = frozenset({"status", "scale"})
 """Subresources that `Resource` tells by fields of their own."""
+_SCALE = Scale(selector_path=".spec.selector")
+
+
+class Definitions(Mapping[str, Obj]):
+    """Schemas by name, each decoded when it is first asked for: a running server needs few of them. Shared: never mutate."""
+
+    def __init__(self, data: bytes) -> None:
+        self._raw: dict[str, msgspec.Raw] = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        self._decoded: dict[str, Obj] = {}
+
+    def __getitem__(self, name: str) -> Obj:
+        found = self._decoded.get(name)
+        if found is None:
+            found = self._decoded[name] = codec.decode(self._raw[name])
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._raw
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
 
 
 @lru_cache(maxsize=1)
-def definitions() -> dict[str, Obj]:
-    """Component schemas by full name (`io.k8s.api.core.v1.Pod`), as `$ref`s and the OpenAPI documents name them. Shared: never mutate."""
-    found: dict[str, Obj] = codec.decode((_DATA / "schemas.json").read_bytes())
-    return found
+def definitions() -> Mapping[str, Obj]:
+    """Component schemas by full name (`io.k8s.api.core.v1.Pod`), as `$ref`s and the OpenAPI documents name them."""
+    return Definitions((_DATA / "schemas.json").read_bytes())
 
 
 @lru_cache(maxsize=1)
@@ -58,6 +84,7 @@ def resource(
 ) -> Resource:
     """The `Resource` of a kind in the data files, with the given rules. Raises `KeyError` for a kind that is not there."""
     facts = resources()[identity]
+    columns = tuple(Column(*c) for c in facts["columns"])
     group_version, _, plural = identity.rpartition("/")
     group, _, version = group_version.rpartition("/")
     return Resource(
@@ -71,9 +98,10 @@ def resource(
         categories=tuple(facts["categories"]),
         verbs=tuple(facts["verbs"]),
         status="status" in facts["subresources"],
+        scale=_SCALE if "scale" in facts["subresources"] else None,
         subresources=tuple(sorted(facts["subresources"].keys() - _NOT_YET - _OWN_FIELDS)),
         schema=schema_ref(facts["schema"]),
-        columns=tuple(Column(*c) for c in facts["columns"]),
+        columns=columns,
         selectable=selectable or {},
         prepare=prepare,
         default=default,
@@ -81,7 +109,7 @@ def resource(
         warn=warn,
         sign=sign,
         parts=parts or {},
-        row=row,
+        row=row or cells.plain_row([c.name for c in columns]),
         unconditional_update=unconditional_update,
         graceful=graceful,
         keeps_dependents=keeps_dependents,

@@ -1,0 +1,21 @@
+"""Kinds of the group `batch/v1`.
+
+The table of one API group: facts from the data, and which rules belong to which kind. Read by `kinds`, which everybody else imports.
+Contract: kube 1.36 batch/v1.
+"""
+
+from lightship.kinds import facts, job_checks, job_rules
+from lightship.meta.resources import Resource
+
+CRON_JOBS = facts.resource("batch/v1/cronjobs")
+JOBS = facts.resource(
+    "batch/v1/jobs",
+    selectable={"status.successful": ("status", "succeeded")},
+    prepare=job_rules.prepare,
+    default=job_rules.default,
+    validate=job_checks.validate,
+    row=job_rules.row,
+    keeps_dependents=job_rules.KEEPS_PODS,
+)
+
+RESOURCES: tuple[Resource, ...] = (CRON_JOBS, JOBS)

@@ -1,0 +1,113 @@
+"""Kinds of the core group: `v1`.
+
+The table of one API group: facts from the data, and which rules belong to which kind. Read by `kinds`, which everybody else imports.
+Contract: kube 1.36 core/v1.
+"""
+
+from lightship.kinds import cells, cluster, configs, endpoints, event_rules, facts, namespaces, nodes, pod_rows, pod_rules, services
+from lightship.meta.resources import Resource
+
+_POD_FIELDS: dict[str, tuple[str, ...]] = {
+    "spec.nodeName": ("spec", "nodeName"),
+    "spec.restartPolicy": ("spec", "restartPolicy"),
+    "spec.schedulerName": ("spec", "schedulerName"),
+    "spec.serviceAccountName": ("spec", "serviceAccountName"),
+    "spec.hostNetwork": ("spec", "hostNetwork"),
+    "status.phase": ("status", "phase"),
+    "status.podIP": ("status", "podIP"),
+    "status.nominatedNodeName": ("status", "nominatedNodeName"),
+}
+
+_EVENT_FIELDS: dict[str, tuple[str, ...]] = {
+    **{f"involvedObject.{field}": ("involvedObject", field) for field in event_rules.REFERENCE},
+    "reason": ("reason",),
+    "reportingComponent": ("reportingComponent",),
+    "source": ("source", "component"),
+    "type": ("type",),
+}
+
+NAMESPACES = facts.resource(
+    "v1/namespaces",
+    selectable={"status.phase": ("status", "phase")},
+    prepare=namespaces.prepare,
+    default=namespaces.default,
+    row=namespaces.row,
+)
+SERVICE_ACCOUNTS = facts.resource("v1/serviceaccounts", row=cells.name_and_age)
+CONFIG_MAPS = facts.resource("v1/configmaps", validate=configs.validate_config_map, row=configs.config_map_row)
+SECRETS = facts.resource(
+    "v1/secrets",
+    selectable={"type": ("type",)},
+    default=configs.default_secret,
+    validate=configs.validate_secret,
+    row=configs.secret_row,
+)
+SERVICES = facts.resource(
+    "v1/services",
+    selectable={"spec.clusterIP": ("spec", "clusterIP"), "spec.type": ("spec", "type")},
+    prepare=services.prepare,
+    default=services.default,
+    validate=services.validate,
+    row=services.row,
+)
+ENDPOINTS = facts.resource(
+    "v1/endpoints", default=endpoints.default_endpoints, validate=endpoints.validate_endpoints, row=endpoints.endpoints_row
+)
+PERSISTENT_VOLUMES = facts.resource(
+    "v1/persistentvolumes",
+    prepare=cluster.prepare_volume,
+    default=cluster.default_volume,
+    validate=cluster.validate_volume,
+    row=cluster.volume_row,
+)
+PERSISTENT_VOLUME_CLAIMS = facts.resource(
+    "v1/persistentvolumeclaims",
+    prepare=cluster.prepare_volume,
+    default=cluster.default_volume,
+    validate=cluster.validate_claim,
+    row=cluster.claim_row,
+)
+PODS = facts.resource(
+    "v1/pods",
+    selectable=_POD_FIELDS,
+    graceful=True,
+    prepare=pod_rules.prepare,
+    default=pod_rules.default,
+    validate=pod_rules.validate,
+    row=pod_rows.row,
+)
+NODES = facts.resource(
+    "v1/nodes",
+    selectable={"spec.unschedulable": ("spec", "unschedulable")},
+    prepare=nodes.prepare,
+    default=nodes.default,
+    validate=nodes.validate,
+    row=nodes.row,
+)
+EVENTS = facts.resource("v1/events", selectable=_EVENT_FIELDS, validate=event_rules.validate, row=event_rules.row)
+BINDINGS = facts.resource("v1/bindings")
+COMPONENT_STATUSES = facts.resource("v1/componentstatuses")
+LIMIT_RANGES = facts.resource("v1/limitranges")
+POD_TEMPLATES = facts.resource("v1/podtemplates")
+REPLICATION_CONTROLLERS = facts.resource("v1/replicationcontrollers")
+RESOURCE_QUOTAS = facts.resource("v1/resourcequotas")
+
+RESOURCES: tuple[Resource, ...] = (
+    BINDINGS,
+    COMPONENT_STATUSES,
+    CONFIG_MAPS,
+    ENDPOINTS,
+    EVENTS,
+    LIMIT_RANGES,
+    NAMESPACES,
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    PODS,
+    POD_TEMPLATES,
+    REPLICATION_CONTROLLERS,
+    RESOURCE_QUOTAS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+)

@@ -1,0 +1,17 @@
+"""Kinds of the group `discovery.k8s.io/v1`.
+
+The table of one API group: facts from the data, and which rules belong to which kind. Read by `kinds`, which everybody else imports.
+Contract: kube 1.36 discovery/v1.
+"""
+
+from lightship.kinds import endpoints, facts
+from lightship.meta.resources import Resource
+
+ENDPOINT_SLICES = facts.resource(
+    "discovery.k8s.io/v1/endpointslices",
+    default=endpoints.default_slice,
+    validate=endpoints.validate_slice,
+    row=endpoints.slice_row,
+)
+
+RESOURCES: tuple[Resource, ...] = (ENDPOINT_SLICES,)

@@ -1,0 +1,12 @@
+"""Kinds of the group `policy/v1`.
+
+The table of one API group: facts from the data, and which rules belong to which kind. Read by `kinds`, which everybody else imports.
+Contract: kube 1.36 policy/v1.
+"""
+
+from lightship.kinds import facts
+from lightship.meta.resources import Resource
+
+POD_DISRUPTION_BUDGETS = facts.resource("policy/v1/poddisruptionbudgets")
+
+RESOURCES: tuple[Resource, ...] = (POD_DISRUPTION_BUDGETS,)

@@ -1,0 +1,17 @@
+"""Kinds of the group `scheduling.k8s.io/v1`.
+
+The table of one API group: facts from the data, and which rules belong to which kind. Read by `kinds`, which everybody else imports.
+Contract: kube 1.36 scheduling/v1.
+"""
+
+from lightship.kinds import cluster, facts
+from lightship.meta.resources import Resource
+
+PRIORITY_CLASSES = facts.resource(
+    "scheduling.k8s.io/v1/priorityclasses",
+    default=cluster.default_priority_class,
+    validate=cluster.validate_priority_class,
+    row=cluster.priority_class_row,
+)
+
+RESOURCES: tuple[Resource, ...] = (PRIORITY_CLASSES,)
