@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from lightship.aio.clock import Clock
 from lightship.apiserver.catalogue import Catalogue
+from lightship.apiserver.outbound import Outbound
 from lightship.apiserver.requests import TokenIssuer
 from lightship.meta import errors
 from lightship.meta.rest import NodeConnection
@@ -31,6 +32,8 @@ class Core:
     clock: Clock
     random: randomness.Random
     nodes: Callable[[str], NodeConnection | None]
+    outbound: Outbound
+    """Calls to webhooks."""
     tokens: TokenIssuer | None = None
     committed: dict[str, Committed] = field(default_factory=dict)
     """Observers by bucket; the writer waits for them, so that what they do has happened when the client gets its answer."""

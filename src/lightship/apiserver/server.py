@@ -16,8 +16,10 @@ from lightship.apiserver.catalogue import Catalogue
 from lightship.apiserver.core import Core
 from lightship.apiserver.definitions import Definitions
 from lightship.apiserver.local import LocalTransport
+from lightship.apiserver.outbound import Dial, Outbound, Resolve
 from lightship.apiserver.registry import Registry
 from lightship.apiserver.requests import TokenIssuer
+from lightship.apiserver.service_addresses import from_store
 from lightship.meta.admission import Admission
 from lightship.meta.resources import Resource
 from lightship.meta.rest import NodeConnection, Transport, User
@@ -45,11 +47,13 @@ class Server:
         random: randomness.Random,
         nodes: Callable[[str], NodeConnection | None] = _no_node,
         tokens: TokenIssuer | None = None,
+        resolve: Resolve | None = None,
+        dial: Dial | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
         self.resources = Catalogue(kinds.definitions)
-        self._core = Core(store, self.resources, clock, random, nodes, tokens)
+        self._core = Core(store, self.resources, clock, random, nodes, Outbound(resolve or from_store(store), dial), tokens)
         self.registry = Registry(self._core)
         self._definitions = Definitions(self._core)
         self.resources.add(resources, stored_since=store.revision)
