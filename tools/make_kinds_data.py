@@ -84,11 +84,31 @@ BY_HAND = (
     (CORE + "TopologySpreadConstraint", "topologyKey"),
     (CORE + "TopologySpreadConstraint", "whenUnsatisfiable"),
     (CORE + "ServiceSpec", "ipFamilies"),
-    (CORE + "PersistentVolumeClaimSpec", "accessModes"),
-    (CORE + "PersistentVolumeSpec", "accessModes"),
-    ("io.k8s.api.storage.v1.StorageClass", "reclaimPolicy"),
 )
 """Fields that the real server judges in other words than their schema's enum or required list, or not at all."""
+WHOLE_BY_HAND = (
+    (CORE, "Endpoints Event PersistentVolume PersistentVolumeClaim"),
+    (
+        "io.k8s.api.admissionregistration.v1.",
+        "MutatingAdmissionPolicy MutatingAdmissionPolicyBinding MutatingWebhookConfiguration "
+        "ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding ValidatingWebhookConfiguration",
+    ),
+    ("io.k8s.api.certificates.v1.", "CertificateSigningRequest"),
+    ("io.k8s.api.coordination.v1.", "Lease"),
+    ("io.k8s.api.discovery.v1.", "EndpointSlice"),
+    ("io.k8s.api.events.v1.", "Event"),
+    ("io.k8s.api.flowcontrol.v1.", "FlowSchema PriorityLevelConfiguration"),
+    ("io.k8s.api.networking.v1.", "Ingress IngressClass IPAddress NetworkPolicy ServiceCIDR"),
+    ("io.k8s.api.node.v1.", "RuntimeClass"),
+    ("io.k8s.api.resource.v1.", "DeviceClass ResourceClaim ResourceClaimTemplate ResourceSlice"),
+    (SCHEDULING, "PriorityClass"),
+    (
+        "io.k8s.api.storage.v1.",
+        "CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttachment VolumeAttributesClass",
+    ),
+    ("io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.", "APIService"),
+)
+"""Kinds of which the rooms' own rules judge everything but the types of values."""
 MARK = "x-lightship-by-hand"
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -140,6 +160,9 @@ def read_components(server: Server) -> dict[str, Any]:
     for definition, field in BY_HAND:
         schema = components[definition]["properties"][field]
         schema.get("items", schema)[MARK] = True
+    for package, kinds in WHOLE_BY_HAND:
+        for kind in kinds.split():
+            components[package + kind][MARK] = True
     return components
 
 

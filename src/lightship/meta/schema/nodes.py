@@ -83,7 +83,7 @@ class Node:
 
     @property
     def by_hand(self) -> bool:
-        """Are enum and required judged elsewhere, in words of their own?"""
+        """Are enum and required judged elsewhere, in words of their own? At a built-in kind's root: those of everything in it."""
         return bool(self.raw.get("x-lightship-by-hand"))
 
     @cached_property
@@ -114,7 +114,7 @@ class Node:
         if found is None:
             return None
         required = name in self.required
-        lenient = self.lenient or (self.context.builtin and self._at_root and name in ("metadata", "status"))
+        lenient = self.lenient or (self.context.builtin and self._at_root and (self.by_hand or name in ("metadata", "status")))
         return _resolve(found, self, lenient=lenient, optional=not required)
 
     @cached_property
