@@ -34,8 +34,8 @@ def test_as_the_real_server(name: str, case: Obj) -> None:
         assert {k: v for k, v in verdict.stored.items() if k not in _SERVER_SET} == want["stored"]
 
 
-def test_every_kind_has_cases() -> None:
-    assert {name for name, _, _ in _load()} == set(_RESOURCES)
+def test_cases_are_of_kinds_that_are_served() -> None:
+    assert {name for name, _, _ in _load()} <= set(_RESOURCES)
 
 
 def test_most_cases_are_the_same() -> None:
