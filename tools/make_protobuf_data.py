@@ -29,8 +29,13 @@ PREFIXES = (
 )
 """What is cut off message names; the rest is unique."""
 
-NO_BODIES = {"Status", "WatchEvent"}
-"""Kinds in the schemas that nobody sends."""
+NO_BODIES = {"WatchEvent"}
+"""Kinds in the schemas that nobody sends or is sent as they are."""
+ALSO = {
+    **{f"meta.k8s.io/{version}/PartialObjectMetadata": "meta.v1.PartialObjectMetadata" for version in ("v1", "v1beta1")},
+    **{f"v1/{kind}": f"meta.v1.{kind}" for kind in ("APIVersions", "APIGroup", "APIGroupList", "APIResourceList")},
+}
+"""What is sent and has no schema in our data."""
 ENVELOPE = "runtime.Unknown"
 RAW = {("meta.v1.FieldsV1", "Raw"), ("runtime.RawExtension", "raw"), ("apiextensions.v1.JSON", "raw")}
 """Bytes that hold JSON, and are shown as what they hold."""
@@ -72,7 +77,7 @@ def main() -> None:
     if ENVELOPE not in parts:
         raise SystemExit(f"no k8s.io/*@{options.version} with generated.proto under {options.directory}: run `go mod download` first")
     schemas = json.loads((DATA / "schemas.json").read_text())
-    kinds = kinds_of(schemas)
+    kinds = kinds_of(schemas) | ALSO
     messages = reach([ENVELOPE, *kinds.values()], parts, tags)
     compare(messages, schemas)
     write(kinds, messages)
