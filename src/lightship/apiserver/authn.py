@@ -13,6 +13,9 @@ from lightship.meta.rest import User
 
 AUTHENTICATED = "system:authenticated"
 MASTERS = "system:masters"
+UNAUTHENTICATED = "system:unauthenticated"
+ANONYMOUS = User("system:anonymous", (UNAUTHENTICATED,))
+"""Who proves no identity."""
 
 
 class Authenticator(Protocol):

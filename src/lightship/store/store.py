@@ -15,7 +15,7 @@ from .journal import Batch, Journal
 from .records import Event, Op, Page, Record
 from .retention import Limits, Retention
 from .state import State
-from .watches import Hub, Watch
+from .watches import Hub, Listener, Watch
 
 WATCH_BUFFER = 10_000
 """Events that may wait for one reader before it is cut off. They are shared, so what a slow reader holds up is only this list."""
@@ -94,6 +94,13 @@ class Store:
         else:
             self._hub.add(watch)
         return watch
+
+    def listen(self, bucket: str, listener: Listener) -> None:
+        """Call `listener` for every change in `bucket` (`core/pods`) as it becomes visible, before the writer is told; for good.
+
+        For what must be in step with the store at all times. It must be quick and must not raise.
+        """
+        self._hub.listen(bucket, listener)
 
     def compact(self, revision: int) -> None:
         """Let history begin at `revision`: older snapshots and watches from before it are refused from now on."""

@@ -6,7 +6,8 @@ one batch.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 from .errors import Overflow
 from .records import Event, bucket_of
@@ -86,11 +87,20 @@ class Watch:
             self._waiter.set_result(None)
 
 
+Listener: TypeAlias = Callable[[Event], None]
+"""Told of one change at once, before whoever wrote it. It must be quick and must not raise."""
+
+
 class Hub:
     """All open watches, by bucket and prefix, so that publishing looks at nobody who cannot be concerned."""
 
     def __init__(self) -> None:
         self._watches: dict[str, dict[str, list[Watch]]] = {}
+        self._listeners: dict[str, list[Listener]] = {}
+
+    def listen(self, bucket: str, listener: Listener) -> None:
+        """Call `listener` for every change in a bucket, for good."""
+        self._listeners.setdefault(bucket, []).append(listener)
 
     def add(self, watch: Watch) -> None:
         self._watches.setdefault(bucket_of(watch.prefix), {}).setdefault(watch.prefix, []).append(watch)
@@ -105,7 +115,11 @@ class Hub:
 
     def publish(self, events: Iterable[Event]) -> None:
         for event in events:
-            prefixes = self._watches.get(bucket_of(event.record.key))
+            bucket = bucket_of(event.record.key)
+            if bucket in self._listeners:
+                for listener in self._listeners[bucket]:
+                    listener(event)
+            prefixes = self._watches.get(bucket)
             if not prefixes:
                 continue
             for prefix, watches in tuple(prefixes.items()):

@@ -1,0 +1,58 @@
+"""The authorizer that goes by roles: one look into what a user has, kept ready by `index`.
+
+`main` hands it to the HTTP fronts; `reviews` asks it for reasons and rules. Administrators (system:masters) may do everything, whatever
+the roles say, so that nobody can lock himself out. Contract: kube-apiserver --authorization-mode=RBAC.
+"""
+
+from lightship.apiserver.authn import MASTERS
+from lightship.apiserver.authz import Attributes, Decision, Rules
+from lightship.apiserver.rbac import rules
+from lightship.apiserver.rbac.index import Index
+from lightship.meta.rest import User
+
+
+class RoleAuthorizer:
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    def allows(self, wish: Attributes) -> bool:
+        """The question of every request: two look-ups for whoever has asked before."""
+        user = wish.user
+        if MASTERS in user.groups:
+            return True
+        rights = self._index.rights(user, wish.namespace)
+        if wish.resource:
+            return rights.allow(wish.verb, wish.group, wish.resource, wish.subresource, wish.name)
+        return rights.allow_path(wish.verb, wish.path)
+
+    def explain(self, wish: Attributes) -> Decision:
+        """The answer and its reason: which binding allows it, or which bindings could not be followed."""
+        if MASTERS in wish.user.groups:
+            return Decision(True)
+        for grant in self._index.grants(wish.user, wish.namespace):
+            found = self._index.rules_or_none(grant)
+            if found is not None and any(_allows(rule, wish) for rule in found):
+                return Decision(True, f"RBAC: allowed by {grant.text()}")
+        lost = self._index.missing_roles(wish.user, wish.namespace)
+        return Decision(False, f"RBAC: {_together(lost)}" if lost else "")
+
+    def rules_for(self, user: User, namespace: str) -> Rules:
+        """All rules that apply to `user` in `namespace`, as SelfSubjectRulesReview lists them."""
+        lost = self._index.missing_roles(user, namespace)
+        return Rules(self._index.rights(user, namespace).rules, incomplete=False, error=_together(lost))
+
+
+def _allows(rule: rules.Rule, wish: Attributes) -> bool:
+    if not wish.resource:
+        return rules.allows_path(rule, wish.verb, wish.path)
+    if not (wish.group in rule.groups or rules.ALL in rule.groups):
+        return False
+    if rule.names and wish.name not in rule.names:
+        return False
+    return rules.allows_resource(rule, wish.verb, wish.resource, wish.subresource)
+
+
+def _together(complaints: list[str]) -> str:
+    """Several errors as one text."""
+    different = list(dict.fromkeys(complaints))
+    return f"[{', '.join(different)}]" if len(different) > 1 else "".join(different)
