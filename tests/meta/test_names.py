@@ -25,7 +25,7 @@ def test_dns_names(text: str, label: bool, subdomain: bool) -> None:
 def test_lengths() -> None:
     assert names.is_dns_label("a" * 63)
     assert not names.is_dns_label("a" * 64)
-    assert names.check_name("a" * 64, "label") == "must be no more than 63 bytes"
+    assert names.check_name("a" * 64, "label") == "must be no more than 63 characters"
     assert names.is_dns_subdomain("a" * 253)
     assert not names.is_dns_subdomain("a" * 254)
 

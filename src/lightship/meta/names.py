@@ -84,13 +84,14 @@ def generate(base: str, random_suffix: Callable[[int], str]) -> str:
     return base[:_GENERATED_BASE] + random_suffix(_GENERATED_SUFFIX)
 
 
-def _too_long(limit: int) -> str:
-    return f"must be no more than {limit} bytes"
+def _too_long(limit: int, unit: str = "characters") -> str:
+    """The real server counts bytes in both cases, but says so only of label keys, label values and C identifiers."""
+    return f"must be no more than {limit} {unit}"
 
 
-def _by_pattern(match: Callable[[str], object], limit: int, message: str) -> Callable[[str], list[str]]:
+def _by_pattern(match: Callable[[str], object], limit: int, message: str, unit: str = "characters") -> Callable[[str], list[str]]:
     def check(text: str) -> list[str]:
-        found = [_too_long(limit)] if len(text) > limit else []
+        found = [_too_long(limit, unit)] if len(text) > limit else []
         return found if match(text) else [*found, message]
 
     return check
@@ -132,11 +133,12 @@ def _check_qualified(text: str) -> list[str]:
         return [_QUALIFIED_NAME]
     found: list[str] = []
     if slash:
-        found += [f"prefix part {m}" for m in (_check_subdomain(prefix) if prefix else ["must be non-empty"])]
+        problems = [m.replace("characters", "bytes") if m.startswith("must be no more") else m for m in _check_subdomain(prefix)]
+        found += [f"prefix part {m}" for m in (problems if prefix else ["must be non-empty"])]
     if not name:
         found.append("name part must be non-empty")
     elif len(name) > LABEL_LIMIT:
-        found.append(f"name part {_too_long(LABEL_LIMIT)}")
+        found.append(f"name part {_too_long(LABEL_LIMIT, 'bytes')}")
     return found if _qualified(name) else [*found, _NAME_PART]
 
 
@@ -194,6 +196,7 @@ _RULES: dict[Rule, Callable[[str], list[str]]] = {
         LABEL_LIMIT,
         "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
         f"alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '{_LABEL_VALUE}')",
+        "bytes",
     ),
     "path": _check_path,
     "c-identifier": _by_pattern(
@@ -201,6 +204,7 @@ _RULES: dict[Rule, Callable[[str], list[str]]] = {
         10**6,
         "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_' "
         "(e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is '[A-Za-z_][A-Za-z0-9_]*')",
+        "bytes",
     ),
     "env": _check_env,
     "port": _check_port,
