@@ -70,6 +70,7 @@ class Served:
     def admit(self, rules: Iterable["Rule"]) -> None:
         """Choose the admission functions of this resource."""
         mine = [r for r in rules if not r.admission.resources or self.resource in r.admission.resources]
+        mine.sort(key=lambda r: r.admission.last)
         self.mutating = [r.admission.mutate for r in mine if r.admission.mutate]
         self.validating = [r.admission.validate for r in mine if r.admission.validate]
         self.default_again = any(r.admission.mutate and not r.complete for r in mine)

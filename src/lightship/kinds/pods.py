@@ -22,6 +22,7 @@ __all__ = [
     "node_name",
     "phase",
     "qos_class",
+    "total_limits",
     "total_requests",
 ]
 
@@ -64,23 +65,34 @@ def total_requests(pod: Obj) -> dict[str, str]:
     beside the sidecars started before it), plus the overhead. Requests given for the pod as a whole take precedence.
     """
     spec = pod.get("spec") or {}
+    return quantity.add(_total(spec, "requests"), spec.get("overhead") or {})
+
+
+def total_limits(pod: Obj) -> dict[str, str]:
+    """What the pod may use at most, by resource name, of what is limited at all: as `total_requests`, of limits."""
+    spec = pod.get("spec") or {}
+    total = _total(spec, "limits")
+    return {name: quantity.add({name: value}, spec.get("overhead") or {})[name] for name, value in total.items()}
+
+
+def _total(spec: Obj, side: str) -> dict[str, str]:
     running: Mapping[str, quantity.Number] = {}
     for container in spec.get("containers") or ():
-        running = quantity.add(running, _requests(container))
+        running = quantity.add(running, _amounts(container, side))
     sidecars: Mapping[str, quantity.Number] = {}
     most: Mapping[str, quantity.Number] = {}
     for container in spec.get("initContainers") or ():
-        beside = quantity.add(sidecars, _requests(container))
+        beside = quantity.add(sidecars, _amounts(container, side))
         most = quantity.maximum(most, beside)
         if is_sidecar(container):
             sidecars = beside
     total = quantity.maximum(quantity.add(running, sidecars), most)
-    total.update(_requests(spec))
-    return quantity.add(total, spec.get("overhead") or {})
+    total.update(_amounts(spec, side))
+    return total
 
 
-def _requests(container: Obj) -> dict[str, str]:
-    return (container.get("resources") or {}).get("requests") or {}
+def _amounts(container: Obj, side: str) -> dict[str, str]:
+    return (container.get("resources") or {}).get(side) or {}
 
 
 def qos_class(pod: Obj) -> str:

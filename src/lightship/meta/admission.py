@@ -46,3 +46,5 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: every resource."""
     mutate: Admit | None = None
     validate: Admit | None = None
+    last: bool = False
+    """Runs after all that are not: a quota charges only what nobody else refuses."""

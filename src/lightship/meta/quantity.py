@@ -53,6 +53,11 @@ def add(a: Mapping[str, Number], b: Mapping[str, Number]) -> dict[str, str]:
     return total
 
 
+def difference(a: Number, b: Number) -> str:
+    """`a` less `b`, in the notation of `a`."""
+    return _format(parse(a) - parse(b), _family(str(a)))
+
+
 def maximum(a: Mapping[str, Number], b: Mapping[str, Number]) -> dict[str, str]:
     """The larger of two resource lists, name by name."""
     most = {name: canonical(value) for name, value in a.items()}

@@ -1,13 +1,19 @@
-"""The admission rules that every server has: namespaces must exist, pods get their ServiceAccount and priority.
+"""The admission rules that every server has: namespaces must exist, pods get their ServiceAccount and priority, limits hold.
 
 `server` asks for `builtin(core)` once; each rule is a module. They complete what they add, so that defaults need not run again.
 """
 
-from lightship.apiserver.admission import namespaces, priorities, service_accounts
+from lightship.apiserver.admission import limit_ranges, namespaces, priorities, quota, service_accounts
 from lightship.apiserver.core import Core
 from lightship.meta.admission import Admission
 
 
 def builtin(core: Core) -> list[Admission]:
     """In the order in which the real server runs them."""
-    return [namespaces.admission(core), *service_accounts.admission(core), *priorities.admission(core)]
+    return [
+        namespaces.admission(core),
+        *limit_ranges.admission(core),
+        *service_accounts.admission(core),
+        *priorities.admission(core),
+        *quota.admission(core),
+    ]
