@@ -3,11 +3,14 @@
     python tools/record_kinds_cases.py --server https://127.0.0.1:6443 --token TOKEN --ca ca.crt
 
 Every object of every case is created with `dryRun=All` and strict field validation, and the case gets the answer: the causes it was
-refused for, or the object as it would be stored. Nothing is left on the server. What `ours` says of a case is kept; run the tests after.
-The server must run without the ServiceAccount admission plugin, which would mount tokens into the pods.
+refused for, or the object as it would be stored. A case with `old` is an update: `old` is created, changed to `object` (its `part` when it
+names a subresource) with `dryRun=All`, and deleted. Nothing is left on the server. What `ours` says of a case is kept; run the tests after.
+The server must run without the ServiceAccount admission plugin, which would mount tokens into the pods, and with the addresses of Services
+in 10.96.0.0/16. What it allocates at random is recorded as 10.96.0.0 and 30000.
 """
 
 import argparse
+import functools
 import json
 import pathlib
 import re
@@ -17,7 +20,7 @@ import urllib.request
 from typing import Any
 
 CASES = pathlib.Path(__file__).resolve().parent.parent / "tests" / "kinds" / "cases"
-CLUSTER_SCOPED = {"namespaces", "nodes", "persistentvolumes", "priorityclasses", "storageclasses", "customresourcedefinitions"}
+FACTS = CASES.parent.parent.parent / "src" / "lightship" / "kinds" / "data" / "resources.json"
 UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 OTHERS = {"Pod": ("priority", "preemptionPolicy")}
 """What admission adds to a spec: no business of the kinds."""
@@ -28,38 +31,88 @@ def main() -> None:
     arguments.add_argument("--server", required=True, help="address, such as https://127.0.0.1:6443")
     arguments.add_argument("--token", required=True, help="bearer token of somebody who may create everything")
     arguments.add_argument("--ca", help="PEM file that its certificate is checked against")
+    arguments.add_argument("--only", default="", help="part of the names of the files to record")
     options = arguments.parse_args()
-    tls = ssl.create_default_context(cafile=options.ca)
-    tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    for path in sorted(CASES.glob("*.json")):
+    server = Server(options.server.rstrip("/"), options.token, options.ca)
+    for path in sorted(p for p in CASES.glob("*.json") if options.only in p.name):
         cases = json.loads(path.read_text())
         for case in cases:
-            record(case, options.server.rstrip("/") + url(case["object"], path.stem.rpartition("_")[2]), options.token, tls)
+            ours = case.pop("ours", None)
+            record(case, path.stem.rpartition("_")[2], server)
+            if ours is not None:
+                case["ours"] = ours
         path.write_text("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")
         print(f"{path.name}: {len(cases)} cases, {sum('ours' in case for case in cases)} of them knowingly different")
+
+
+class Server:
+    """A kube-apiserver to ask."""
+
+    def __init__(self, address: str, token: str, ca: str | None) -> None:
+        self.address = address
+        self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self.tls = ssl.create_default_context(cafile=ca)
+        self.tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+
+    def send(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self.address + path, method=method, data=data, headers=self.headers)
+        try:
+            with urllib.request.urlopen(request, context=self.tls) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
 
 
 def url(obj: dict[str, Any], plural: str) -> str:
     version = obj["apiVersion"]
     prefix = f"/apis/{version}" if "/" in version else f"/api/{version}"
-    scope = "" if plural in CLUSTER_SCOPED else "/namespaces/default"
-    return f"{prefix}{scope}/{plural}?dryRun=All&fieldValidation=Strict"
+    scope = "/namespaces/default" if namespaced(f"{version}/{plural}") else ""
+    return f"{prefix}{scope}/{plural}"
 
 
-def record(case: dict[str, Any], address: str, token: str, tls: ssl.SSLContext) -> None:
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    request = urllib.request.Request(address, method="POST", data=json.dumps(case["object"]).encode(), headers=headers)
-    try:
-        with urllib.request.urlopen(request, context=tls) as answer:
-            stored = json.loads(UID.sub("UID", answer.read().decode()))
-    except urllib.error.HTTPError as error:
-        case.pop("stored", None)
-        case["refused"] = refusals(json.loads(UID.sub("UID", error.read().decode())))
+@functools.cache
+def namespaced(identity: str) -> bool:
+    return bool(json.loads(FACTS.read_text())[identity]["namespaced"])
+
+
+def record(case: dict[str, Any], plural: str, server: Server) -> None:
+    obj, dry = case["object"], "?dryRun=All&fieldValidation=Strict"
+    if "old" not in case:
+        code, text = server.send("POST", url(obj, plural) + dry, obj)
+        note(case, code, text)
         return
-    case.pop("refused", None)
-    for field in OTHERS.get(stored["kind"], ()):
-        stored["spec"].pop(field, None)
-    case["stored"] = {k: v for k, v in stored.items() if k not in ("apiVersion", "kind", "metadata")}
+    path = f"{url(case['old'], plural)}/{case['old']['metadata']['name']}"
+    code, text = server.send("POST", url(case["old"], plural) + "?fieldValidation=Strict", case["old"])
+    if code != 201:
+        raise SystemExit(f"{plural}: what should be updated is refused: {text}")
+    if "status" in case["old"]:
+        server.send("PUT", f"{path}/status", {**json.loads(text), "status": case["old"]["status"]})
+    part = f"/{case['part']}" if case.get("part") else ""
+    code, text = server.send("PUT", path.replace(f"/{case['old']['apiVersion']}/", f"/{obj['apiVersion']}/") + part + dry, obj)
+    note(case, code, text)
+    server.send("DELETE", path + "?gracePeriodSeconds=0&propagationPolicy=Background")
+
+
+def note(case: dict[str, Any], code: int, text: str) -> None:
+    answer = json.loads(UID.sub("UID", text))
+    for field in ("refused", "stored", "generation"):
+        case.pop(field, None)
+    if code >= 400:
+        case["refused"] = refusals(answer)
+        return
+    answer = json.loads(without_allocated(json.dumps(answer), json.dumps([case["object"], case.get("old")])))
+    for field in OTHERS.get(answer["kind"], ()):
+        answer["spec"].pop(field, None)
+    case["stored"] = {k: v for k, v in answer.items() if k not in ("apiVersion", "kind", "metadata")}
+    if "old" in case and "generation" in answer["metadata"]:
+        case["generation"] = answer["metadata"]["generation"]
+
+
+def without_allocated(text: str, asked: str) -> str:
+    """An answer without the addresses and ports that nobody asked for."""
+    text = re.sub(r"10\.96\.\d+\.\d+", lambda found: found[0] if f'"{found[0]}"' in asked else "10.96.0.0", text)
+    return re.sub(r"\b3[0-2]\d{3}\b", lambda found: found[0] if found[0] in asked else "30000", text)
 
 
 def refusals(status: dict[str, Any]) -> list[str]:
