@@ -101,6 +101,7 @@ WHOLE_BY_HAND = (
     ("io.k8s.api.networking.v1.", "Ingress IngressClass IPAddress NetworkPolicy ServiceCIDR"),
     ("io.k8s.api.node.v1.", "RuntimeClass"),
     ("io.k8s.api.resource.v1.", "DeviceClass ResourceClaim ResourceClaimTemplate ResourceSlice"),
+    ("io.k8s.api.rbac.v1.", "ClusterRole ClusterRoleBinding Role RoleBinding"),
     (SCHEDULING, "PriorityClass"),
     (
         "io.k8s.api.storage.v1.",
