@@ -26,11 +26,11 @@ ROOT = Path(__file__).resolve().parent.parent
 NAMES = ROOT / "oracle" / "conformance.txt"
 PAGE = ROOT / "docs" / "conformance.md"
 THEIRS = (
-    "attachdetach-controller,cronjob-controller,daemonset-controller,deployment-controller,device-taint-eviction-controller,"
+    "cronjob-controller,daemonset-controller,deployment-controller,device-taint-eviction-controller,"
     "disruption-controller,endpointslice-mirroring-controller,ephemeral-volume-controller,horizontal-pod-autoscaler-controller,"
     "persistentvolume-binder-controller,persistentvolume-protection-controller,persistentvolumeclaim-protection-controller,"
-    "replicaset-controller,replicationcontroller-controller,resourceclaim-controller,resourcequota-controller,"
-    "selinux-warning-controller,service-cidr-controller,statefulset-controller,validatingadmissionpolicy-status-controller,"
+    "replicaset-controller,replicationcontroller-controller,resourceclaim-controller,"
+    "service-cidr-controller,statefulset-controller,validatingadmissionpolicy-status-controller,"
     "volumeattributesclass-protection-controller"
 )
 MINUTES = 40
@@ -79,7 +79,11 @@ def run(names: list[str], procs: int, theirs: str, keep: Path | None) -> dict[st
                     keep.with_suffix(".platform.log").write_bytes((kubeconfig.parent / "lightship.log").read_bytes())
         finally:
             subprocess.run([sys.executable, "-m", "lightship", "down"], env=environment, check=False, stdout=subprocess.DEVNULL)
-    return {full_name(spec): spec for suite in json.loads(text) for spec in suite["SpecReports"] or [] if spec["State"] != "skipped"}
+    specs = [spec for suite in json.loads(text) for spec in suite["SpecReports"] or [] if spec["State"] != "skipped"]
+    for spec in specs:
+        if spec["LeafNodeType"] == "SynchronizedBeforeSuite" and spec["State"] != "passed" and spec.get("Failure"):
+            print(f"before the first test: {spec['Failure']['Message'][:2000]}", file=sys.stderr)
+    return {full_name(spec): spec for spec in specs if spec["LeafNodeType"] == "It"}
 
 
 def start_platform(environment: dict[str, str]) -> Path:
@@ -116,7 +120,7 @@ def full_name(spec: dict[str, Any]) -> str:
 def report(names: list[str], specs: dict[str, dict[str, Any]]) -> int:
     passed = 0
     for name in names:
-        spec = verdict(name, specs)
+        spec = specs.get(name)
         if spec and spec["State"] == "passed":
             passed += 1
             continue
@@ -126,16 +130,12 @@ def report(names: list[str], specs: dict[str, dict[str, Any]]) -> int:
     return passed
 
 
-def verdict(name: str, specs: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
-    return specs.get(name) or next((spec for full, spec in specs.items() if full.startswith(name) or name.startswith(full)), None)
-
-
 def page(names: list[str], specs: dict[str, dict[str, Any]], theirs: str) -> str:
     """docs/conformance.md."""
     areas: dict[str, list[str]] = {}
     for name in names:
         areas.setdefault(name.partition("]")[0].strip("["), []).append(name)
-    good = {name for name in names if (verdict(name, specs) or {}).get("State") == "passed"}
+    good = {name for name in names if (specs.get(name) or {}).get("State") == "passed"}
     lines = [
         "# Conformance",
         "",
@@ -154,7 +154,7 @@ def page(names: list[str], specs: dict[str, dict[str, Any]], theirs: str) -> str
     ]
     misses = [name for name in names if name not in good]
     if misses:
-        lines += ["## Misses", "", *(f"- {name}: {(verdict(name, specs) or {}).get('State', 'did not run')}" for name in misses), ""]
+        lines += ["## Misses", "", *(f"- {name}: {(specs.get(name) or {}).get('State', 'did not run')}" for name in misses), ""]
     lines += ["## All tests", "", *(f"- {'pass' if name in good else '**miss**'} {name}" for name in names), ""]
     return "\n".join(lines)
 
