@@ -3,13 +3,12 @@
 Called by `checks`, which has made sure of the type before it asks. Texts compared with kube-apiserver 1.36.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from lightship.meta import codec, errors
 from lightship.meta.errors import Cause
-from lightship.meta.schema import formats
+from lightship.meta.schema import formats, patterns
 from lightship.meta.schema.nodes import Node
 
 Path: TypeAlias = "tuple[Path, str | int] | None"
@@ -75,7 +74,7 @@ def string(node: Node) -> list[Check]:
     if high is not None:
         found.append(_limit(lambda v: _length(v) > high, lambda v, at: errors.too_long(at, high)))
     if pattern:
-        matches = re.compile(_go_pattern(pattern)).search
+        matches = patterns.searcher(pattern)
         found.append(_limit(lambda v: isinstance(v, str) and not matches(v), lambda v, at: _in_body(at, v, f"should match '{pattern}'")))
     name = raw.get("format") or ""
     if name in formats.FORMATS and node.type == "string":
@@ -86,11 +85,6 @@ def string(node: Node) -> list[Check]:
 def _length(value: Any) -> int:
     """Characters; wrongly typed values were complained about already."""
     return len(value) if isinstance(value, str) else 0
-
-
-def _go_pattern(pattern: str) -> str:
-    """A Go regular expression in Python's dialect: `\\z` is the end of the text, and `$` is too (Python also allows a line break)."""
-    return re.sub(r"(?<!\\)\$$", r"\\Z", pattern.replace(r"\z", r"\Z"))
 
 
 def _format(node: Node, name: str) -> Check:
