@@ -76,6 +76,7 @@ _RETURNS_DELETED = frozenset(
 _NAME_RULES: dict[str, Rule] = {
     "core/namespaces": "label",
     "core/services": "label1035",
+    "networking.k8s.io/ipaddresses": "path",  # judged by the kind's own rules
     "rbac.authorization.k8s.io/clusterrolebindings": "path",
     "rbac.authorization.k8s.io/clusterroles": "path",
     "rbac.authorization.k8s.io/rolebindings": "path",

@@ -44,6 +44,12 @@ def port_number_or_name(path: str, value: Any) -> list[Cause]:
     return check_name(path, value, "port") if isinstance(value, str) else port_number(path, value)
 
 
+def one_of(path: str, value: Any, choices: Iterable[str]) -> list[Cause]:
+    """A field with a fixed set of values; `None` is somebody else's complaint."""
+    known = tuple(choices)
+    return [] if value is None or value in known else [errors.not_supported(path, value, known)]
+
+
 def duplicates(path: str, items: Iterable[Obj], field: str = "name") -> list[Cause]:
     """Items of a list that repeat the field of an earlier one; missing fields are somebody else's complaint."""
     seen: set[Any] = set()
@@ -69,17 +75,17 @@ def labels(path: str, found: dict[str, str] | None) -> list[Cause]:
     return causes
 
 
-def label_selector(path: str, selector: Obj | None) -> list[Cause]:
-    """A LabelSelector in a spec."""
+def label_selector(path: str, selector: Obj | None, *, any_values: bool = False) -> list[Cause]:
+    """A LabelSelector in a spec. `any_values`: its values need not look like values of labels."""
     if selector is None:
         return []
     causes = labels(f"{path}.matchLabels", selector.get("matchLabels"))
     for i, expression in enumerate(selector.get("matchExpressions") or ()):
-        causes += requirement(f"{path}.matchExpressions[{i}]", expression)
+        causes += requirement(f"{path}.matchExpressions[{i}]", expression, any_values=any_values)
     return causes
 
 
-def requirement(path: str, expression: Obj, *, extra_operators: tuple[str, ...] = ()) -> list[Cause]:
+def requirement(path: str, expression: Obj, *, extra_operators: tuple[str, ...] = (), any_values: bool = False) -> list[Cause]:
     """One expression of a label or node selector."""
     operator, values = expression.get("operator") or "", expression.get("values") or []
     causes: list[Cause] = []
@@ -95,7 +101,7 @@ def requirement(path: str, expression: Obj, *, extra_operators: tuple[str, ...] 
     else:
         causes.append(errors.invalid_value(f"{path}.operator", operator, "not a valid selector operator"))
     causes += check_name(f"{path}.key", expression.get("key") or "", "qualified")
-    if not extra_operators:
+    if not extra_operators and not any_values:
         causes += [c for i, v in enumerate(values) for c in check_name(f"{path}.values[{i}]", v, "label-value")]
     return causes
 

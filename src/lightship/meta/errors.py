@@ -52,6 +52,10 @@ def too_long(field: str, limit: int) -> Cause:
     return Cause(field, f"Too long: may not be more than {limit} bytes", "FieldValueTooLong")
 
 
+def too_many(field: str, actual: int, limit: int) -> Cause:
+    return Cause(field, f"Too many: {actual}: must have at most {limit} item{'s' if limit != 1 else ''}", "FieldValueTooMany")
+
+
 def type_invalid(field: str, value: object, message: str) -> Cause:
     return Cause(field, f"Invalid value: {_show(value)}: {message}", "FieldValueTypeInvalid")
 
