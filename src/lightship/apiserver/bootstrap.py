@@ -1,13 +1,14 @@
-"""What exists on a cluster before anybody has asked for anything: namespaces, their default accounts, CRD objects, priority classes.
+"""What exists on a cluster before anybody has asked for anything: namespaces, their default accounts, CRD objects, priority classes, roles.
 
 `Server.start` runs it once per process; on a store that has it all it writes nothing. Everything missing goes in with one commit.
-Contract: kube-apiserver's system namespaces controller, bootstrap of scheduling.k8s.io.
+Contract: kube-apiserver's system namespaces controller, bootstrap of scheduling.k8s.io and rbac.authorization.k8s.io.
 """
 
 from lightship.apiserver import objectmeta
 from lightship.apiserver.admission.priorities import SYSTEM
 from lightship.apiserver.core import Core
 from lightship.apiserver.definitions import Definitions
+from lightship.apiserver.rbac import bootstrap as rbac
 from lightship.apiserver.served import Served
 from lightship.apiserver.writing import encoder
 from lightship.meta import times
@@ -26,6 +27,7 @@ async def bootstrap(core: Core, definitions: Definitions) -> None:
         op = _refresh(core, crd)
         if op:
             ops.append(op)
+    ops += rbac.missing(core)
     if ops:
         await core.store.commit(*ops)
     await definitions.resume()

@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from lightship import kinds
 from lightship.aio.clock import Clock
 from lightship.apiserver import admission as admissions
+from lightship.apiserver.authz import Authorizer
 from lightship.apiserver.bootstrap import bootstrap
 from lightship.apiserver.catalogue import Catalogue
 from lightship.apiserver.core import Core
 from lightship.apiserver.definitions import Definitions
 from lightship.apiserver.local import LocalTransport
 from lightship.apiserver.outbound import Dial, Outbound, Resolve
+from lightship.apiserver.rbac import escalation
+from lightship.apiserver.rbac.authorizer import RoleAuthorizer
+from lightship.apiserver.rbac.index import Index
 from lightship.apiserver.registry import Registry
 from lightship.apiserver.requests import TokenIssuer
 from lightship.apiserver.service_addresses import from_store
@@ -35,6 +39,7 @@ class Server:
 
     `resources` is the `catalogue.Catalogue`: `.find(group, version, plural) -> Resource | None`, iteration over all served resources, and
     `.generation`, a number that changes whenever the set does (what discovery caches by). `registry` has the operations.
+    `authorizer` None goes by the roles and bindings in the store.
     """
 
     def __init__(
@@ -49,16 +54,22 @@ class Server:
         tokens: TokenIssuer | None = None,
         resolve: Resolve | None = None,
         dial: Dial | None = None,
+        authorizer: Authorizer | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
+        roles = Index(store)
+        self.authorizer: Authorizer = authorizer or RoleAuthorizer(roles)
         self.resources = Catalogue(kinds.definitions)
-        self._core = Core(store, self.resources, clock, random, nodes, Outbound(resolve or from_store(store), dial), tokens)
+        self._core = Core(
+            store, self.resources, clock, random, nodes, Outbound(resolve or from_store(store), dial), self.authorizer, tokens
+        )
         self.registry = Registry(self._core)
         self._definitions = Definitions(self._core)
         self.resources.add(resources, stored_since=store.revision)
         self.resources.admit(admissions.builtin(self._core), complete=True)
         self.resources.admit(self._definitions.admission(), complete=True)
+        self.resources.admit(escalation.admission(roles, self.authorizer, self.resources), complete=True)
         self.resources.admit(admission)
         self._starting = asyncio.Lock()
         self._started = False

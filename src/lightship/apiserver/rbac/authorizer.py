@@ -34,12 +34,12 @@ class RoleAuthorizer:
             if found is not None and any(_allows(rule, wish) for rule in found):
                 return Decision(True, f"RBAC: allowed by {grant.text()}")
         lost = self._index.missing_roles(wish.user, wish.namespace)
-        return Decision(False, f"RBAC: {_together(lost)}" if lost else "")
+        return Decision(False, f"RBAC: {lost}" if lost else "")
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         """All rules that apply to `user` in `namespace`, as SelfSubjectRulesReview lists them."""
         lost = self._index.missing_roles(user, namespace)
-        return Rules(self._index.rights(user, namespace).rules, incomplete=False, error=_together(lost))
+        return Rules(self._index.rights(user, namespace).rules, incomplete=False, error=lost)
 
 
 def _allows(rule: rules.Rule, wish: Attributes) -> bool:
@@ -50,9 +50,3 @@ def _allows(rule: rules.Rule, wish: Attributes) -> bool:
     if rule.names and wish.name not in rule.names:
         return False
     return rules.allows_resource(rule, wish.verb, wish.resource, wish.subresource)
-
-
-def _together(complaints: list[str]) -> str:
-    """Several errors as one text."""
-    different = list(dict.fromkeys(complaints))
-    return f"[{', '.join(different)}]" if len(different) > 1 else "".join(different)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from lightship.apiserver.rbac import rules
 from lightship.apiserver.rbac.rules import Rights, Rule
-from lightship.meta import errors
+from lightship.meta import codec, errors
 from lightship.meta.objects import Obj
 from lightship.meta.rest import User
 from lightship.store import Event, Store
@@ -74,7 +74,7 @@ class Index:
         self._fill()
         key = {"Role": (namespace, name), "ClusterRole": ("", name)}.get(kind)
         if key is None:
-            raise errors.internal(f"unsupported role reference kind: {rules.quoted(kind)}")
+            raise errors.StatusError(500, "", f"unsupported role reference kind: {rules.quoted(kind)}")
         found = self._roles.get(key)
         if found is None:
             raise errors.not_found("roles" if kind == "Role" else "clusterroles", name, GROUP)
@@ -84,10 +84,12 @@ class Index:
         """The rules of the role that is given; None when there is no such role."""
         return self._roles.get((grant.namespace if grant.role_kind == "Role" else "", grant.role))
 
-    def missing_roles(self, user: User, namespace: str) -> list[str]:
-        """Complaints about bindings of this user to roles that do not exist."""
+    def missing_roles(self, user: User, namespace: str, *, plural: bool = False) -> str:
+        """The complaint about bindings of this user to roles that do not exist; empty when there are none."""
         lost = [grant for grant in self.grants(user, namespace) if self.rules_or_none(grant) is None]
-        return [f"{grant.role_kind.lower()}.{GROUP} {rules.quoted(grant.role)} not found" for grant in lost]
+        kinds = [(grant.role_kind.lower() + "s" * plural, grant.role) for grant in lost]
+        texts = list(dict.fromkeys(f"{kind}.{GROUP} {rules.quoted(role)} not found" for kind, role in kinds))
+        return f"[{', '.join(texts)}]" if len(texts) > 1 else "".join(texts)
 
     def _collect(self, user: User, key: tuple[str, tuple[str, ...], str]) -> Rights:
         granted = [rule for grant in self.grants(user, key[2]) for rule in self.rules_or_none(grant) or ()]
@@ -103,11 +105,11 @@ class Index:
         for bucket in (ROLES, CLUSTER_ROLES):
             self._store.listen(bucket, self._role_changed)
             for record in self._store.list(bucket + "/").records:
-                self._put_role(record.obj)
+                self._put_role(codec.decode(record.value))  # not record.obj, which would be kept: few of them are asked for again
         for bucket in (BINDINGS, CLUSTER_BINDINGS):
             self._store.listen(bucket, self._binding_changed)
             for record in self._store.list(bucket + "/").records:
-                self._put_binding(record.obj)
+                self._put_binding(codec.decode(record.value))
 
     def _role_changed(self, event: Event) -> None:
         self._rights.clear()
