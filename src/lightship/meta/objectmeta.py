@@ -1,0 +1,121 @@
+"""The rules of metadata: what names, labels, annotations, owners and finalizers may look like, on objects and inside of them. Pure.
+
+Called by `apiserver.objectmeta` for every write, and wherever a schema says that a value is a whole object. Refuses to know any spec.
+Contract: apimachinery pkg/api/validation/objectmeta.go.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from lightship.meta import errors, names
+from lightship.meta.errors import Cause
+from lightship.meta.objects import Obj
+
+ANNOTATIONS_LIMIT = 256 * 1024
+FOREGROUND = "foregroundDeletion"
+ORPHAN = "orphan"
+_BARE_FINALIZERS = frozenset({FOREGROUND, ORPHAN, "kubernetes", "customresourcecleanup.apiextensions.k8s.io"})
+_CHECKED = ("labels", "annotations", "ownerReferences", "finalizers")
+
+
+def check_new(meta: Obj, rule: names.Rule, *, builtin: bool) -> list[Cause]:
+    """Everything wrong with the metadata of an object that is to be created; its name was generated already."""
+    causes: list[Cause] = []
+    prefix = meta.get("generateName")
+    if prefix and rule != "path":
+        # A prefix may end in a dash, which no name may: judge it with a letter behind it.
+        causes += [errors.invalid_value("metadata.generateName", prefix, m) for m in names.problems(prefix + "a", rule)]
+    name = meta.get("name")
+    if not name:
+        causes.append(errors.required("metadata.name", "name or generateName is required"))
+    elif not names.follows(name, rule):
+        causes += [errors.invalid_value("metadata.name", name, m) for m in names.problems(name, rule)]
+    for field in _CHECKED:
+        if meta.get(field):
+            causes += _RULES[field](meta[field])
+    return causes + _check_bare(meta, {}) if builtin else causes
+
+
+def check_update(new: Obj, old: Obj, *, builtin: bool) -> list[Cause]:
+    """Everything wrong with changed metadata. Call after `carry_over`."""
+    causes: list[Cause] = []
+    for field in _CHECKED:
+        value = new.get(field)
+        if value and value != old.get(field):
+            causes += _RULES[field](value)
+    if old.get("deletionTimestamp"):
+        extra = sorted(set(new.get("finalizers") or ()) - set(old.get("finalizers") or ()))
+        if extra:
+            listed = ", ".join(f'"{e}"' for e in extra)
+            why = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
+            causes.append(errors.forbidden_field("metadata.finalizers", why))
+    for field in ("name", "namespace", "uid", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        if new.get(field) != old.get(field):
+            causes.append(errors.invalid_value(f"metadata.{field}", new.get(field), "field is immutable"))
+    return causes + _check_bare(new, old) if builtin else causes
+
+
+def _check_labels(labels: dict[str, str]) -> list[Cause]:
+    causes: list[Cause] = []
+    for key, value in labels.items():
+        if not (names.follows(key, "qualified") and names.follows(value, "label-value")):
+            causes += [errors.invalid_value("metadata.labels", key, m) for m in names.problems(key, "qualified")]
+            causes += [errors.invalid_value("metadata.labels", value, m) for m in names.problems(value, "label-value")]
+    return causes
+
+
+def _check_annotations(annotations: dict[str, str]) -> list[Cause]:
+    causes: list[Cause] = []
+    size = 0
+    for key, value in annotations.items():
+        if not names.follows(key.lower(), "qualified"):
+            causes += [errors.invalid_value("metadata.annotations", key, m) for m in names.problems(key.lower(), "qualified")]
+        size += len(key) + len(value)
+    if size > ANNOTATIONS_LIMIT:
+        causes.append(errors.too_long("metadata.annotations", ANNOTATIONS_LIMIT))
+    return causes
+
+
+def _check_owners(owners: list[Obj]) -> list[Cause]:
+    causes: list[Cause] = []
+    controller = ""
+    for i, owner in enumerate(owners):
+        path = f"metadata.ownerReferences[{i}]"
+        for field in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(field):
+                why = "version must not be empty" if field == "apiVersion" else "must not be empty"
+                causes.append(errors.invalid_value(f"{path}.{field}", "", why))
+        if owner.get("controller"):
+            shown = f"{owner.get('kind')}/{owner.get('name')}"
+            if controller:
+                why = f'Only one reference can have Controller set to true. Found "true" in references for {controller} and {shown}'
+                causes.append(errors.invalid_value("metadata.ownerReferences", owners, why))
+            controller = controller or shown
+    return causes
+
+
+def _check_finalizers(finalizers: list[str]) -> list[Cause]:
+    causes: list[Cause] = []
+    for finalizer in finalizers:
+        causes += [errors.invalid_value("metadata.finalizers", finalizer, m) for m in names.problems(finalizer, "qualified")]
+    if FOREGROUND in finalizers and ORPHAN in finalizers:
+        why = f"finalizer {ORPHAN} and {FOREGROUND} cannot be both set"
+        causes.append(errors.invalid_value("metadata.finalizers", finalizers, why))
+    return causes
+
+
+def _check_bare(meta: Obj, old: Obj) -> list[Cause]:
+    """Built-in kinds know the few finalizers that need no domain."""
+    if not meta.get("finalizers") or meta["finalizers"] == old.get("finalizers"):
+        return []
+    why = "name is neither a standard finalizer name nor is it fully qualified"
+    bare = ((i, f) for i, f in enumerate(meta["finalizers"]) if "/" not in f and f not in _BARE_FINALIZERS)
+    return [errors.invalid_value(f"metadata.finalizers[{i}]", finalizer, why) for i, finalizer in bare]
+
+
+_RULES: dict[str, Callable[[Any], list[Cause]]] = {
+    "labels": _check_labels,
+    "annotations": _check_annotations,
+    "ownerReferences": _check_owners,
+    "finalizers": _check_finalizers,
+}
