@@ -86,6 +86,10 @@ class Server:
                 await bootstrap(self._core, self._definitions)
                 self._started = True
 
+    def close(self) -> None:
+        """Let go of what the server itself keeps open: its connections to webhooks."""
+        self._core.outbound.close()
+
     def local(self, user: User, manager: str = "") -> Transport:
         """An in-process transport for `user`; `manager` names the manager of the fields that it writes, in place of a user agent."""
         return LocalTransport(self.registry, self.start, self.resources.find("", "v1", "pods"), user, manager)

@@ -108,6 +108,7 @@ class Platform:
         objects = self._open_store()
         security.tokens.alive = token_life.alive(objects)
         server = Server(objects, RESOURCES, clock=self._clock, random=self._random, nodes=self._node_connection, tokens=security.tokens)
+        self._stack.callback(server.close)
         controllers = Client(server.local(CONTROLLERS))
         server.add_admission(train_admission.admission(controllers, self._clock))
         await server.start()

@@ -3,7 +3,7 @@
 `server` asks for `builtin(core)` once; each rule is a module. They complete what they add, so that defaults need not run again.
 """
 
-from lightship.apiserver.admission import limit_ranges, namespaces, priorities, quota, service_accounts
+from lightship.apiserver.admission import limit_ranges, namespaces, priorities, quota, service_accounts, webhooks
 from lightship.apiserver.core import Core
 from lightship.meta.admission import Admission
 
@@ -15,5 +15,7 @@ def builtin(core: Core) -> list[Admission]:
         *limit_ranges.admission(core),
         *service_accounts.admission(core),
         *priorities.admission(core),
+        *webhooks.mutating(core),
+        *webhooks.validating(core),
         *quota.admission(core),
     ]

@@ -1,0 +1,24 @@
+"""Admission webhooks: programs outside of the server that may change or refuse what is written.
+
+`configurations` knows which webhooks there are, `calls` asks those that a request concerns, `review` is the document that goes out and
+comes back. Kinds of admissionregistration.k8s.io are never shown to them.
+Contract: admissionregistration.k8s.io/v1; admission.k8s.io/v1 AdmissionReview.
+"""
+
+from lightship.apiserver.admission.webhooks.calls import Mutating, Validating
+from lightship.apiserver.core import Core
+from lightship.meta.admission import Admission
+
+
+def mutating(core: Core) -> list[Admission]:
+    """The rule that asks mutating webhooks, for servers that serve their configurations."""
+    if core.catalogue.find("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations") is None:
+        return []
+    return [Admission(name="MutatingAdmissionWebhook", resources=(), mutate=Mutating(core).admit)]
+
+
+def validating(core: Core) -> list[Admission]:
+    """The rule that asks validating webhooks, for servers that serve their configurations."""
+    if core.catalogue.find("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations") is None:
+        return []
+    return [Admission(name="ValidatingAdmissionWebhook", resources=(), validate=Validating(core).admit)]
