@@ -28,8 +28,7 @@ class Webhook(NamedTuple):
 
 @asynccontextmanager
 async def webhook(directory: Path, answer: Answer) -> AsyncIterator[Webhook]:
-    """Serve until the block ends. The certificate is for 127.0.0.1."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Serve until the block ends. The certificate, made in `directory`, is for 127.0.0.1."""
     pki.issue(directory, SystemClock().now())
     asked: list[Any] = []
 
