@@ -109,7 +109,7 @@ def _sum_durations(items: Sequence[Any]) -> Duration:
     return Duration(_checked([item.nanos for item in items], int, INT_MIN, INT_MAX, "duration overflow"))
 
 
-def _checked(items: Sequence[Any], kind: type, low: int, high: int, why: str) -> int:
+def _checked(items: Sequence[Any], kind: type[int], low: int, high: int, why: str) -> int:
     total = 0
     for item in items:
         if item.__class__ is not kind:
@@ -200,9 +200,12 @@ def sort_by(items: Sequence[Any], keys: Sequence[Any]) -> Sequence[Any]:
         raise EvaluationError("list elements must be comparable")
     if any(type_of(key) != type_of(keys[0]) for key in keys):
         raise EvaluationError("list elements must have the same type")
-    compare = cmp_to_key(lambda a, b: order(a[0], b[0]) or 0)
-    pairs: list[tuple[Any, Any]] = sorted(zip(keys, items, strict=True), key=compare)
+    pairs = sorted(zip(keys, items, strict=True), key=cmp_to_key(_by_key))
     return [item for _, item in pairs]
+
+
+def _by_key(a: tuple[Any, Any], b: tuple[Any, Any]) -> int:
+    return order(a[0], b[0]) or 0
 
 
 def _self_compare(items: Sequence[Any]) -> int:
