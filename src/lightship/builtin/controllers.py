@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from lightship.builtin import namespace, podgc, quota, rootca, serviceaccount, ttl
+from lightship.builtin import namespace, podgc, protection, quota, rootca, serviceaccount, ttl
 from lightship.builtin.endpoints import controller as endpoints
 from lightship.builtin.garbage import controller as garbage
 from lightship.builtin.job import controller as job
@@ -25,5 +25,6 @@ def controllers(manager: Manager, *, resources: Iterable[Resource], ca_pem: str)
         podgc.controller(manager),
         ttl.controller(manager),
         quota.controller(manager, served),
+        *protection.controllers(manager),
         garbage.controller(manager, served),
     ]

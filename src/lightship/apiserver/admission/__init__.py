@@ -3,7 +3,18 @@
 `server` asks for `builtin(core)` once; each rule is a module. They complete what they add, so that defaults need not run again.
 """
 
-from lightship.apiserver.admission import limit_ranges, namespaces, priorities, quota, service_accounts, webhooks
+from lightship.apiserver.admission import (
+    classes,
+    limit_ranges,
+    namespaces,
+    priorities,
+    quota,
+    runtime_classes,
+    service_accounts,
+    tolerations,
+    volumes,
+    webhooks,
+)
 from lightship.apiserver.core import Core
 from lightship.meta.admission import Admission
 
@@ -15,6 +26,12 @@ def builtin(core: Core) -> list[Admission]:
         *limit_ranges.admission(core),
         *service_accounts.admission(core),
         *priorities.admission(core),
+        *tolerations.admission(core),
+        *classes.storage(core),
+        *volumes.protection(core),
+        *volumes.resize(core),
+        *runtime_classes.admission(core),
+        *classes.ingress(core),
         *webhooks.mutating(core),
         *webhooks.validating(core),
         *quota.admission(core),

@@ -5,9 +5,10 @@ Contract: kube-apiserver plugin/pkg/admission/limitranger; core/v1 LimitRange. D
 
 from collections.abc import Iterator, Mapping
 
+from lightship.apiserver.admission.refusals import forbidden
 from lightship.apiserver.core import Core
 from lightship.kinds import pods
-from lightship.meta import errors, quantity
+from lightship.meta import quantity
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
@@ -52,9 +53,7 @@ class _Ranger:
             found = list(dict.fromkeys(_complaints(request.resource, request.obj, limit_range)))
             if found:
                 why = found[0] if len(found) == 1 else "[" + ", ".join(found) + "]"
-                plural, name = request.resource.plural, request.name
-                shown = f'{plural} "{name}"' if name else plural
-                raise errors.forbidden(f"{shown} is forbidden: {why}", plural, name)
+                raise forbidden(request, why)
         return None
 
     def _ranges(self, namespace: str) -> list[Obj]:

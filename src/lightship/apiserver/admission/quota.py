@@ -8,10 +8,11 @@ Contract: kube-apiserver pkg/admission/plugin/resourcequota.
 
 from collections.abc import Mapping
 
+from lightship.apiserver.admission.refusals import forbidden
 from lightship.apiserver.core import Core
 from lightship.apiserver.writing import encoder
 from lightship.kinds import quotas
-from lightship.meta import errors, quantity
+from lightship.meta import quantity
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
 from lightship.store import Put, Record
@@ -73,9 +74,9 @@ class _Charger:
         title = quota["metadata"]["name"]
         complaint = quotas.missing(bucket, obj, names)
         if complaint:
-            raise _refused(request, f"failed quota: {title}: {complaint}")
+            raise forbidden(request, f"failed quota: {title}: {complaint}")
         if any(name not in used for name in names):
-            raise _refused(request, f"status unknown for quota: {title}, resources: {','.join(names)}")
+            raise forbidden(request, f"status unknown for quota: {title}, resources: {','.join(names)}")
         more = self._more(request, bucket, quota)
         charge = {name: more[name] for name in sorted(more) if name in hard}
         if not charge:
@@ -84,7 +85,7 @@ class _Charger:
         exceeded = quotas.within(hard, {name: total[name] for name in charge})
         if exceeded:
             shown = (_shown(amounts, exceeded) for amounts in (charge, used, hard))
-            raise _refused(request, "exceeded quota: {}, requested: {}, used: {}, limited: {}".format(title, *shown))
+            raise forbidden(request, "exceeded quota: {}, requested: {}, used: {}, limited: {}".format(title, *shown))
         return total
 
     def _more(self, request: AdmissionRequest, bucket: str, quota: Obj) -> dict[str, str]:
@@ -94,17 +95,10 @@ class _Charger:
         usage = quotas.usage(bucket, obj, now)
         negative = sorted(name for name, value in usage.items() if quantity.parse(value) < 0)
         if negative:
-            raise _refused(request, f"quota usage is negative for resource(s): {','.join(negative)}")
+            raise forbidden(request, f"quota usage is negative for resource(s): {','.join(negative)}")
         before = quotas.usage(bucket, old, now) if old is not None and quotas.matches(quota, bucket, old) else {}
         return quotas.added(usage, before)
 
 
 def _shown(amounts: Mapping[str, quantity.Number], names: list[str]) -> str:
     return ",".join(f"{name}={quantity.canonical(amounts[name])}" for name in names if name in amounts)
-
-
-def _refused(request: AdmissionRequest, why: str) -> errors.StatusError:
-    resource = request.resource
-    qualified = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
-    shown = f'{qualified} "{request.name}"' if request.name else qualified
-    return errors.forbidden(f"{shown} is forbidden: {why}", resource.plural, request.name, resource.group)
