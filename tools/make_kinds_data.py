@@ -63,6 +63,7 @@ ALSO = (
 
 SERVER_SCOPE_KEYS = "x-kubernetes-group-version-kind"
 CORE, BATCH, SCHEDULING = "io.k8s.api.core.v1.", "io.k8s.api.batch.v1.", "io.k8s.api.scheduling.v1."
+APPS, AUTOSCALING, POLICY = "io.k8s.api.apps.v1.", "io.k8s.api.autoscaling.v2.", "io.k8s.api.policy.v1."
 ENUMS: dict[tuple[str, str], list[str]] = {
     (CORE + "PodSpec", "restartPolicy"): ["Always", "OnFailure", "Never"],
     (CORE + "PodSpec", "dnsPolicy"): ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
@@ -84,6 +85,16 @@ BY_HAND = (
     (CORE + "TopologySpreadConstraint", "topologyKey"),
     (CORE + "TopologySpreadConstraint", "whenUnsatisfiable"),
     (CORE + "ServiceSpec", "ipFamilies"),
+    (APPS + "DeploymentStrategy", "type"),
+    (APPS + "DaemonSetUpdateStrategy", "type"),
+    (APPS + "DeploymentSpec", "selector"),
+    (APPS + "DaemonSetSpec", "selector"),
+    (APPS + "ReplicaSetSpec", "selector"),
+    (APPS + "StatefulSetSpec", "selector"),
+    (APPS + "StatefulSetSpec", "podManagementPolicy"),
+    (APPS + "StatefulSetUpdateStrategy", "type"),
+    (APPS + "StatefulSetPersistentVolumeClaimRetentionPolicy", "whenDeleted"),
+    (APPS + "StatefulSetPersistentVolumeClaimRetentionPolicy", "whenScaled"),
 )
 """Fields that the real server judges in other words than their schema's enum or required list, or not at all."""
 WHOLE_BY_HAND = (

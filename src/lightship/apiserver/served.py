@@ -5,7 +5,7 @@ first object is written.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lightship.apiserver import traits
 from lightship.apiserver.conversion import convert
@@ -48,9 +48,12 @@ class Served:
         """Is the bucket served under several groups or versions?"""
         self.default_again = False
         """May admission have added what needs defaults?"""
+        self.owned: Any = None
+        """How its fields are owned (`managed.Owned`); made at the first write."""
         self.terminating = False
         """Is the definition of this custom kind being deleted?"""
         self.has_generation = traits.has_generation(resource)
+        self.annotations_count = traits.annotations_count(resource)
         self.creates_on_update = traits.creates_on_update(resource)
         self.returns_deleted = traits.returns_deleted(resource)
         self.name_rule = traits.name_rule(resource)

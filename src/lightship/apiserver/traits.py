@@ -75,13 +75,15 @@ _RETURNS_DELETED = frozenset(
 )
 _NAME_RULES: dict[str, Rule] = {
     "core/namespaces": "label",
-    "core/services": "label1035",
+    "core/services": "label",
+    "apps/statefulsets": "label",
     "networking.k8s.io/ipaddresses": "path",  # judged by the kind's own rules
     "rbac.authorization.k8s.io/clusterrolebindings": "path",
     "rbac.authorization.k8s.io/clusterroles": "path",
     "rbac.authorization.k8s.io/rolebindings": "path",
     "rbac.authorization.k8s.io/roles": "path",
 }
+_ANNOTATIONS_COUNT = frozenset({"apps/deployments"})
 ZERO_FIELDS = {"spec.unschedulable": "false", "spec.hostNetwork": "false", "status.successful": "0", "status.replicas": "0"}
 """Selectable fields that are not strings: what a missing one selects as."""
 
@@ -89,6 +91,11 @@ ZERO_FIELDS = {"spec.unschedulable": "false", "spec.hostNetwork": "false", "stat
 def has_generation(resource: Resource) -> bool:
     """Does the server keep `metadata.generation` for this kind?"""
     return resource.custom or resource.bucket in _GENERATION
+
+
+def annotations_count(resource: Resource) -> bool:
+    """Is a change of annotations one of the generation too?"""
+    return resource.bucket in _ANNOTATIONS_COUNT
 
 
 def creates_on_update(resource: Resource) -> bool:

@@ -1,14 +1,14 @@
 """The write path: a body becomes a stored object, or a refusal that says why.
 
 `registry` calls `create`, `update` and (through `patching`, `subresources`) `replace`. The steps, in order: identity, unknown fields and
-types, `prepare`, defaults, mutating admission, validation, validating admission, commit. Optimistic: a write builds on the newest head, in
+types, defaults, managed fields, `prepare`, mutating admission, validation, validating admission, commit. Optimistic: a write builds on the newest head, in
 flight or not, and tries again when another one was faster and the client asked for no particular version.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from lightship.apiserver import objectmeta
+from lightship.apiserver import managed, objectmeta
 from lightship.apiserver.core import Core
 from lightship.apiserver.requests import Answer, Request
 from lightship.apiserver.served import CannotDecode, Served
@@ -32,8 +32,10 @@ class Writer:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def create(self, served: Served, request: Request, obj: Obj, options: WriteOptions) -> Answer:
-        """201 with the stored object."""
+    async def create(
+        self, served: Served, request: Request, obj: Obj, options: WriteOptions, applied: managed.Applied | None = None
+    ) -> Answer:
+        """201 with the stored object. `applied`: who owns what, where an apply knows already."""
         if served.terminating:
             raise errors.method_not_allowed("create not allowed while custom resource definition is terminating")
         check_identity(served, request, obj)
@@ -43,13 +45,14 @@ class Writer:
         meta = obj["metadata"]
         if meta.get("resourceVersion"):
             raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
+        sent = meta.get("managedFields") if applied is None else applied
         objectmeta.stamp_new(meta, self._core.uid(), times.rfc3339(self._core.clock.now()), generation=served.has_generation)
         generated = not meta.get("name") and bool(meta.get("generateName"))
         if generated:
             meta["name"] = names.generate(meta["generateName"], self._core.suffix)
         if resource.status and resource.custom:
             obj.pop("status", None)
-        also = await self._finish(served, request, obj, None, options, causes)
+        also = await self._finish(served, request, obj, None, options, causes, sent)
         return await self._commit_new(served, request, obj, options, generated, also)
 
     async def update(self, served: Served, request: Request, obj: Obj, options: WriteOptions) -> Answer:
@@ -116,10 +119,12 @@ class Writer:
                 continue
 
     async def _prepare_update(self, served: Served, request: Request, new: Obj, old: Obj, options: WriteOptions) -> list[Op]:
+        sent = new["metadata"].get("managedFields")
         objectmeta.carry_over(new["metadata"], old["metadata"])
         causes = self._accept_change(served, request, new, options)
-        also = await self._finish(served, request, new, old, options, causes)
-        if served.has_generation and _spec_changed(served, new, old):
+        also = await self._finish(served, request, new, old, options, causes, sent)
+        annotated = served.annotations_count and not request.subresource and _annotated(new, old)
+        if served.has_generation and (annotated or _spec_changed(served, new, old)):
             new["metadata"]["generation"] = (old["metadata"].get("generation") or 0) + 1
         return also
 
@@ -136,21 +141,26 @@ class Writer:
         return causes
 
     async def _finish(
-        self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, causes: list[errors.Cause]
+        self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, causes: list[errors.Cause], sent: Any
     ) -> list[Op]:
-        """Prepare, default, admit and validate, in place. Returns what must be written with the object."""
+        """Default, tell who owns what, prepare, admit and validate, in place. Returns what must be written with the object."""
         resource = served.resource
         main = not request.subresource
         rules = resource if main else resource.parts.get(request.subresource)
+        now = times.rfc3339(self._core.clock.now())
+        if resource.default and (main or request.subresource == "finalize"):
+            resource.default(obj)
+        # What a client did not ask for is nobody's: so before the server and admission have their say, but after defaults.
+        self._own(served, request, obj, old, options, now, sent)
         if rules and rules.prepare:
             rules.prepare(obj, old)
         if rules and rules.sign:
-            rules.sign(obj, old, request.user, times.rfc3339(self._core.clock.now()))
-        if resource.default and (main or request.subresource == "finalize"):
-            resource.default(obj)
+            rules.sign(obj, old, request.user, now)
         also: list[Op] = []
         if served.mutating:
+            entries = obj["metadata"].get("managedFields")
             await admit(served.mutating, self._admission(served, request, obj, old, options, also), request.warnings)
+            managed.check_after_admission(obj["metadata"], entries, request.warnings)
             if main and resource.default and served.default_again:
                 resource.default(obj)
         self._validate(served, request, obj, old, causes)
@@ -159,6 +169,13 @@ class Writer:
         if rules and rules.warn:
             request.warnings.extend(w for w in rules.warn(obj, old) if w not in request.warnings)
         return also
+
+    def _own(self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, now: str, sent: Any) -> None:
+        owned = served.owned or managed.of(served, lambda: self._core.catalogue.siblings(served.bucket))
+        if old is None:
+            managed.created(owned, request, obj, options, now, sent)
+        else:
+            managed.updated(owned, request, obj, old, options, now, sent)
 
     def _validate(self, served: Served, request: Request, obj: Obj, old: Obj | None, causes: list[errors.Cause]) -> None:
         resource = served.resource
@@ -222,7 +239,7 @@ class Writer:
 
     async def _admit_again(self, served: Served, request: Request, obj: Obj, options: WriteOptions) -> list[Op]:
         """Once more for a new object whose companion ops met a newer revision."""
-        return await self._finish(served, request, obj, None, options, [])
+        return await self._finish(served, request, obj, None, options, [], managed.Applied(obj["metadata"].get("managedFields") or ()))
 
     async def _commit_change(
         self, served: Served, request: Request, head: Record, old: Record, new: Obj, options: WriteOptions, also: list[Op]
@@ -233,7 +250,7 @@ class Writer:
             if options.dry_run:
                 return Answer(obj=new)
             return Answer(record=await self._core.commit(bucket, Delete(head.key, encoder(new), head.revision, new), also, deleted=True))
-        if new == old.obj:
+        if new == old.obj or managed.is_only_later(new, old.obj):
             await self._core.settled(head)
             return Answer(record=old)
         if options.dry_run:
@@ -332,6 +349,10 @@ def is_finished(served: Served, new: Obj, old: Obj) -> bool:
 def _spec_changed(served: Served, new: Obj, old: Obj) -> bool:
     ignored = {"metadata", "status"} if served.resource.status or not served.resource.custom else {"metadata"}
     return any(new.get(field) != old.get(field) for field in new.keys() | old.keys() if field not in ignored)
+
+
+def _annotated(new: Obj, old: Obj) -> bool:
+    return (new["metadata"].get("annotations") or {}) != (old["metadata"].get("annotations") or {})
 
 
 def _exists(served: Served, name: str, existing: Record | None, generated: bool) -> errors.StatusError:

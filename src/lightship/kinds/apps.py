@@ -4,13 +4,44 @@ The table of one API group: facts from the data, and which rules belong to which
 Contract: kube 1.36 apps/v1.
 """
 
-from lightship.kinds import facts
-from lightship.meta.resources import Resource
+from lightship.kinds import facts, status_checks, workload_checks, workloads
+from lightship.meta.resources import Part, Resource
 
-CONTROLLER_REVISIONS = facts.resource("apps/v1/controllerrevisions")
-DAEMON_SETS = facts.resource("apps/v1/daemonsets")
-DEPLOYMENTS = facts.resource("apps/v1/deployments")
-REPLICA_SETS = facts.resource("apps/v1/replicasets")
-STATEFUL_SETS = facts.resource("apps/v1/statefulsets")
+CONTROLLER_REVISIONS = facts.resource("apps/v1/controllerrevisions", validate=workload_checks.validate_revision, row=workloads.revision_row)
+DAEMON_SETS = facts.resource(
+    "apps/v1/daemonsets",
+    prepare=workloads.prepare_daemon_set,
+    default=workloads.default_daemon_set,
+    validate=workload_checks.validate_daemon_set,
+    parts={"status": Part(validate=status_checks.daemon_set)},
+    row=workloads.daemon_set_row,
+)
+DEPLOYMENTS = facts.resource(
+    "apps/v1/deployments",
+    prepare=workloads.prepare,
+    default=workloads.default_deployment,
+    validate=workload_checks.validate_deployment,
+    warn=workloads.warn_of_name,
+    parts={"status": Part(validate=status_checks.deployment)},
+    row=workloads.deployment_row,
+)
+REPLICA_SETS = facts.resource(
+    "apps/v1/replicasets",
+    selectable={"status.replicas": ("status", "replicas")},
+    prepare=workloads.prepare_counted,
+    default=workloads.default_replica_set,
+    validate=workload_checks.validate_replica_set,
+    warn=workloads.warn_of_name,
+    parts={"status": Part(validate=status_checks.replica_set)},
+    row=workloads.replica_set_row,
+)
+STATEFUL_SETS = facts.resource(
+    "apps/v1/statefulsets",
+    prepare=workloads.prepare_stateful_set,
+    default=workloads.default_stateful_set,
+    validate=workload_checks.validate_stateful_set,
+    parts={"status": Part(validate=status_checks.stateful_set)},
+    row=workloads.stateful_set_row,
+)
 
 RESOURCES: tuple[Resource, ...] = (CONTROLLER_REVISIONS, DAEMON_SETS, DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS)
