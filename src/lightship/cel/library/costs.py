@@ -5,7 +5,7 @@ the real server's to the last unit, its roundings included. Also the guard again
 Contract: k8s.io/apiserver/pkg/cel/library/cost.go, cel-go ext cost trackers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -41,7 +41,7 @@ def _traverse(value: Any) -> int:
         return int(len(value) * TRAVERSAL)
     if isinstance(value, Sequence):
         return sum(map(_traverse, value))
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return sum(_traverse(key) + _traverse(item) for key, item in value.items())
     return 1
 

@@ -12,6 +12,7 @@ from typing import Any
 from lightship.cel.errors import EvaluationError
 from lightship.cel.library import costs
 from lightship.cel.library.quoting import quote
+from lightship.cel.numbers import to_string
 from lightship.cel.types import Type
 from lightship.cel.values import Duration, Timestamp, type_of
 
@@ -92,15 +93,8 @@ def shown(value: Any) -> str:
         pairs = sorted((_key(key), _inside(item)) for key, item in value.items())
         return "{" + ", ".join(f"{key}:{item}" for key, item in pairs) + "}"
     if isinstance(value, bool | int | float | bytes | Timestamp | Duration):
-        return _plain(value)
+        return to_string(value)
     raise EvaluationError(f"{_STRINGS}, was given {type_of(value).name}")
-
-
-def _plain(value: Any) -> str:
-    """A scalar as `string()` makes it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
 
 
 def _inside(value: Any) -> str:
@@ -108,13 +102,13 @@ def _inside(value: Any) -> str:
     if isinstance(value, str):
         return quote(value)
     if isinstance(value, bytes):
-        return "b" + quote(_plain(value))
+        return "b" + quote(to_string(value))
     if isinstance(value, Timestamp):
-        return f"timestamp({quote(_plain(value))})"
+        return f"timestamp({quote(to_string(value))})"
     if isinstance(value, Duration):
-        return f"duration({quote(_plain(value))})"
+        return f"duration({quote(to_string(value))})"
     if isinstance(value, float):
-        return f"{value:.6f}" if math.isfinite(value) else quote(_plain(value))
+        return f"{value:.6f}" if math.isfinite(value) else quote(to_string(value))
     if value is None or isinstance(value, bool | int | Type | Sequence | Mapping):
         return shown(value)
     raise EvaluationError(f"no formatting function for {type_of(value).name}")
