@@ -39,6 +39,10 @@ class Catalogue:
         """All versions (and groups) in which the objects of a bucket are served, in the order in which they were added."""
         return [r for r in self if r.bucket == bucket]
 
+    def siblings(self, bucket: str) -> list[Served]:
+        """As `by_bucket`, compiled."""
+        return [served for served in self._served.values() if served.bucket == bucket]
+
     def served(self, resource: Resource) -> Served | None:
         return self._served.get(resource.identity)
 

@@ -1,8 +1,8 @@
 """The write path: a body becomes a stored object, or a refusal that says why.
 
 `registry` calls `create`, `update` and (through `patching`, `subresources`) `replace`. The steps, in order: identity, unknown fields and
-types, defaults, managed fields, `prepare`, mutating admission, validation, validating admission, commit. Optimistic: a write builds on the newest head, in
-flight or not, and tries again when another one was faster and the client asked for no particular version.
+types, defaults, managed fields, `prepare`, mutating admission, validation, validating admission, commit. Optimistic: a write builds on the
+newest head, in flight or not, and tries again when another one was faster and the client asked for no particular version.
 """
 
 from collections.abc import Callable

@@ -4,22 +4,20 @@ The core of server-side apply, pure; `apiserver.applying` calls it and words its
 where managers wrote through them. Contract: structured-merge-diff v6 merge.Updater; apimachinery pkg/util/managedfields.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lightship.meta.fields import sets
 from lightship.meta.fields.comparing import Comparison, compare
 from lightship.meta.fields.extents import field_set
+from lightship.meta.fields.filters import Filter
 from lightship.meta.fields.merging import merge
-from lightship.meta.fields.ownership import APPLY, STRIPPED, Manager, Versions, fields_of, identity, in_order, with_fields
+from lightship.meta.fields.ownership import STRIPPED, Manager, Versions, fields_of, identity, in_order, with_fields
 from lightship.meta.fields.reconciling import reconcile, with_named
 from lightship.meta.fields.removing import remove
 from lightship.meta.fields.sets import LEAF, FieldSet, Path
 from lightship.meta.fields.types import Type
 from lightship.meta.objects import Obj
-
-Reset = Callable[[str], FieldSet]
-"""version → the fields that writes to this resource cannot change."""
 
 
 class Conflict(NamedTuple):
@@ -46,35 +44,38 @@ def reconciled(live: Obj, entries: Sequence[Obj], versions: Versions) -> list[Ob
     """Entries as the schemas of today would have them; those of versions that are gone are dropped."""
     out = []
     for entry in entries:
-        type = versions.type(entry["apiVersion"])
+        type = versions.type_of(entry["apiVersion"])
         if type is not None and versions.convert(live, entry["apiVersion"]) is not None:
             out.append(with_fields(entry, reconcile(type, fields_of(entry))))
     return out
 
 
-def comparisons(old: Obj, new: Obj, entries: Sequence[Obj], version: str, versions: Versions, reset: Reset) -> dict[str, Comparison | None]:
+def comparisons(
+    old: Obj, new: Obj, entries: Sequence[Obj], version: str, versions: Versions, keep: Filter | None
+) -> dict[str, Comparison | None]:
     """What changes between two objects, in `version` and in all versions that entries are of."""
     found: dict[str, Comparison | None] = {}
     for each in {version, *(entry["apiVersion"] for entry in entries)}:
-        type, before, after = versions.type(each), versions.convert(old, each), versions.convert(new, each)
+        type, before, after = versions.type_of(each), versions.convert(old, each), versions.convert(new, each)
         known = type is not None and before is not None and after is not None
-        found[each] = compare(type, before, after).without(reset(each)) if type is not None and known else None
+        found[each] = compare(type, before, after).kept_by(keep) if type is not None and known else None
     return found
 
 
 def apply(
-    live: Obj, config: Obj, entries: Sequence[Obj], manager: Manager, versions: Versions, reset: Reset, *, time: str, force: bool
+    live: Obj, config: Obj, entries: Sequence[Obj], manager: Manager, versions: Versions, keep: Filter | None, *, time: str, force: bool
 ) -> Applied:
     """Apply `config`. Raises `Conflicts` unless forced, `ValueError` when a version of the object has no type."""
     type = _type(versions, manager.api_version)
     entries = reconciled(live, entries, versions)
     merged: Obj = merge(type, live, config)
     last = next((entry for entry in entries if manager.is_of(entry)), None)
-    mine = sets.recursive_difference(field_set(type, config), reset(manager.api_version))
+    mine = field_set(type, config)
+    mine = mine if keep is None else keep(mine)
     entry = manager.entry(mine, (last or {}).get("time"))
     others = [other for other in entries if other is not last]
     new = _prune(merged, [*others, entry], last, manager, versions) if last is not None and fields_of(last) else merged
-    changes = comparisons(live, new, others, manager.api_version, versions, reset)
+    changes = comparisons(live, new, others, manager.api_version, versions, keep)
     if not force:
         _refuse_conflicts(others, changes)
     kept = _without_changed(others, changes)
@@ -86,7 +87,7 @@ def apply(
 
 
 def _type(versions: Versions, version: str) -> Type:
-    found = versions.type(version)
+    found = versions.type_of(version)
     if found is None:
         raise ValueError(f"no corresponding type for {version}")
     return found
@@ -117,7 +118,7 @@ def _without_changed(others: Sequence[Obj], changes: dict[str, Comparison | None
 def _prune(merged: Obj, entries: Sequence[Obj], last: Obj, manager: Manager, versions: Versions) -> Obj:
     """Without what this manager applied before and now does not, unless somebody else manages it too."""
     version = last["apiVersion"]
-    type, at_last = versions.type(version), versions.convert(merged, version)
+    type, at_last = versions.type_of(version), versions.convert(merged, version)
     if type is None or at_last is None:
         return merged
     before = with_named(type, fields_of(last))
@@ -139,14 +140,10 @@ def _add_back_owned(merged: Obj, pruned: Obj, first: str, entries: Sequence[Obj]
     if not owned[first]:
         del owned[first]
     for version, claimed in owned.items():
-        type, whole, part = versions.type(version), versions.convert(merged, version), versions.convert(pruned, version)
+        type, whole, part = versions.type_of(version), versions.convert(merged, version), versions.convert(pruned, version)
         if type is None or whole is None or part is None:
             continue
         wanted = sets.union(with_named(type, field_set(type, part)), with_named(type, claimed))
         merged = whole
         pruned = remove(type, whole, sets.difference(with_named(type, field_set(type, whole)), wanted)) or {}
     return pruned
-
-
-def is_applier(entry: Obj) -> bool:
-    return bool(entry["operation"] == APPLY)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from lightship.meta.fields import elements
 from lightship.meta.fields.extents import Presence, extent, item_element
-from lightship.meta.fields.sets import LEAF, FieldSet, ordered, recursive_difference, union
+from lightship.meta.fields.filters import Filter
+from lightship.meta.fields.sets import LEAF, FieldSet, ordered, union
 from lightship.meta.fields.types import ABSENT, ListType, MapType, Type
 
 _NONE: Any = object()
@@ -27,9 +28,9 @@ class Comparison(NamedTuple):
         """What is there now and was not so before."""
         return union(self.added, self.modified)
 
-    def without(self, fields: FieldSet) -> "Comparison":
-        """The same, of the fields that are neither in `fields` nor below one that is."""
-        return Comparison(*(recursive_difference(part, fields) for part in self)) if fields else self
+    def kept_by(self, keep: Filter | None) -> "Comparison":
+        """The same, of the fields that a write can change."""
+        return self if keep is None else Comparison(keep(self.added), keep(self.modified), keep(self.removed))
 
 
 def compare(type: Type, old: Any, new: Any) -> Comparison:
