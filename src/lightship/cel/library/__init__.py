@@ -4,6 +4,7 @@ Called by `rules` and by policies and webhooks. One module per library; `KUBERNE
 Contract: k8s.io/apiserver/pkg/cel/environment/base.go.
 """
 
+from lightship.cel import macros
 from lightship.cel.functions import Library
 from lightship.cel.library import authz, cidr, ip, jsonpatch, lists, named_formats, optionals, quantity, regex, semver, sets, strings, urls
 
@@ -20,9 +21,10 @@ KUBERNETES: tuple[Library, ...] = (
     cidr.LIBRARY,
     named_formats.LIBRARY,
     semver.LIBRARY,
+    Library("cel.lib.ext.comprev2", macros=macros.TWO_VARIABLES),
     lists.EXTENDED_LISTS,
 )
-"""Beside the standard library. Macros of two variables belong to the parser."""
+"""What every expression may use beside the language itself."""
 
 MUTATION: tuple[Library, ...] = (*KUBERNETES, jsonpatch.LIBRARY)
 """What the mutations of a MutatingAdmissionPolicy may use as well."""

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from functools import cmp_to_key
 from typing import Any
 
+from lightship.cel.ast import Call, Expr, Fold, Ident, Literal, MakeList, Select
 from lightship.cel.errors import EvaluationError
-from lightship.cel.functions import TRAVERSAL, UNBOUNDED, CallEstimate, Estimate, Library, Operand, Overload, Range
+from lightship.cel.functions import TRAVERSAL, UNBOUNDED, CallEstimate, Estimate, Library, Macro, Operand, Overload, Range
 from lightship.cel.library import costs
+from lightship.cel.macros import ACCU, UNUSED, Expander
 from lightship.cel.types import (
     BOOL,
     BYTES,
@@ -45,6 +47,7 @@ _ELEMENT = TypeParam("A")
 _ITEM = TypeParam("T")
 _ITEMS = ListType(_ITEM)
 _SQUARE = 2.0
+_INPUT = "@__sortBy_input__"
 
 
 def order(a: Any, b: Any) -> int | None:
@@ -286,6 +289,20 @@ def _sorting() -> list[Overload]:
     ]
 
 
+def _sort_by_macro(of: Expander, target: Expr | None, args: list[Expr]) -> Expr | None:
+    """`items.sortBy(x, key)`: the items under a name of their own, sorted by the list of their keys."""
+    if not isinstance(target, MakeList | Select | Ident | Fold | Call):
+        of.fail(target or args[0], "sortBy can only be applied to a list, identifier, comprehension, call or select expression")
+    variable = args[0]
+    if not isinstance(variable, Ident):
+        of.fail(variable, "argument is not an identifier")
+    at = of.at
+    step = Call(at, "_+_", None, [Ident(at, ACCU), MakeList(at, [args[1]])])
+    keys = Fold(at, Ident(at, _INPUT), variable.name, "", ACCU, MakeList(at, []), Literal(at, True), step, Ident(at, ACCU), "list")
+    sorting = Call(at, "@sortByAssociatedKeys", Ident(at, _INPUT), [keys])
+    return Fold(at, MakeList(at, []), UNUSED, "", _INPUT, target, Literal(at, False), Ident(at, _INPUT), sorting, "bind")
+
+
 KUBERNETES_LISTS = Library("kubernetes.lists", tuple(_kubernetes()))
 
 EXTENDED_LISTS = Library(
@@ -308,4 +325,5 @@ EXTENDED_LISTS = Library(
             "list_distinct",
         ),
     ),
+    (Macro("sortBy", 2, True, _sort_by_macro),),
 )

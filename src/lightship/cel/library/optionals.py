@@ -8,6 +8,7 @@ Contract: cel-go cel/library.go, optionalLib version 2.
 from collections.abc import Sequence
 from typing import Any
 
+from lightship.cel import macros
 from lightship.cel.errors import EvaluationError
 from lightship.cel.functions import Library, Overload
 from lightship.cel.library.formatting import shown
@@ -63,4 +64,5 @@ LIBRARY = Library(
         Overload("optional.unwrap", (ListType(_OPTIONAL),), _LIST, _unwrap, id="optional_unwrap"),
         Overload("unwrapOpt", (ListType(_OPTIONAL),), _LIST, _unwrap, True, id="optional_unwrapOpt"),
     ),
+    macros.OPTIONAL,
 )
