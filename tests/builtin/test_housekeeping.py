@@ -4,9 +4,21 @@ from typing import Any
 
 import pytest
 
-from lightship.kinds import CONFIG_MAPS, ENDPOINT_SLICES, ENDPOINTS, NAMESPACES, NODES, PODS, SECRETS, SERVICE_ACCOUNTS, SERVICES
+from lightship.kinds import (
+    CONFIG_MAPS,
+    CUSTOM_RESOURCE_DEFINITIONS,
+    ENDPOINT_SLICES,
+    ENDPOINTS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+)
 from lightship.meta import conditions, objects
 from lightship.meta.objects import Obj
+from lightship.meta.resources import Resource
 from lightship.meta.rest import DeleteOptions
 from tests.builtin import make
 from tests.builtin.site import CA, Site, run
@@ -59,7 +71,7 @@ def test_deleting_a_namespace_empties_it_first() -> None:
 
         async def says_what_is_left() -> bool:
             found = await here.client.get(NAMESPACES, "team")
-            return "configmaps (1)" in (conditions.get(found, "NamespaceContentRemaining") or {}).get("message", "")
+            return "configmaps. has 1 resource instances" in (conditions.get(found, "NamespaceContentRemaining") or {}).get("message", "")
 
         await here.until(says_what_is_left)
         assert await here.client.get_or_none(SECRETS, "s", "team") is None
@@ -217,5 +229,71 @@ def test_a_circle_of_owners_does_not_block(policy: str) -> None:
         await here.client.delete(CONFIG_MAPS, "a", "default", DeleteOptions(propagation_policy=policy))
         await here.until_gone(CONFIG_MAPS, "a")
         await here.until_gone(CONFIG_MAPS, "b")
+
+    run(work)
+
+
+def test_pods_go_before_the_rest_of_their_namespace() -> None:
+    async def work(here: Site) -> None:
+        await add_namespace(here, "team")
+        await here.settle()
+        running = pod("p", finalizers=["test/wait"])
+        running["metadata"]["namespace"] = "team"
+        await here.client.create(PODS, running)
+        await here.client.create(CONFIG_MAPS, config_map("needed", namespace="team"))
+        await here.client.delete(NAMESPACES, "team")
+        await here.settle()
+        assert await here.client.get_or_none(CONFIG_MAPS, "needed", "team") is not None
+        found = await here.client.get(NAMESPACES, "team")
+        told = {c["type"]: (c["status"], c["message"]) for c in found["status"]["conditions"]}
+        assert told["NamespaceContentRemaining"] == ("True", "Some resources are remaining: pods. has 1 resource instances")
+        held = "Some content in the namespace has finalizers remaining: test/wait in 1 resource instances"
+        assert told["NamespaceFinalizersRemaining"] == ("True", held)
+        assert told["NamespaceDeletionContentFailure"][0] == "False"
+        await here.client.patch(PODS, "p", {"metadata": {"finalizers": None}}, "team")
+        await here.client.delete(PODS, "p", "team", DeleteOptions(grace_period_seconds=0), missing_ok=True)
+        await here.until_gone(NAMESPACES, "team", "")
+
+    run(work)
+
+
+GADGETS = Resource(group="example.com", version="v1", kind="Gadget", plural="gadgets", custom=True)
+
+
+def definition() -> Obj:
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "gadgets.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"kind": "Gadget", "plural": "gadgets", "singular": "gadget", "listKind": "GadgetList"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}],
+        },
+    }
+
+
+def gadget(name: str, **metadata: Any) -> Obj:
+    return {"apiVersion": "example.com/v1", "kind": "Gadget", "metadata": {"name": name, **metadata}}
+
+
+def test_kinds_that_users_define_are_collected_and_emptied_too() -> None:
+    async def work(here: Site) -> None:
+        await add_namespace(here, "team")
+        await here.client.create(CUSTOM_RESOURCE_DEFINITIONS, definition())
+        await here.settle()
+        owner = await here.client.create(GADGETS, gadget("owner", namespace="default"))
+        await here.client.create(CONFIG_MAPS, config_map("child", owner))
+        await here.client.create(GADGETS, gadget("inside", namespace="team"))
+        await here.settle()
+        assert await here.client.get_or_none(CONFIG_MAPS, "child", "default") is not None
+        await here.client.delete(GADGETS, "owner", "default")
+        await here.until_gone(CONFIG_MAPS, "child")
+        await here.client.delete(NAMESPACES, "team")
+        await here.until_gone(NAMESPACES, "team", "")
+        await here.client.delete(CUSTOM_RESOURCE_DEFINITIONS, "gadgets.example.com")
+        await here.until_gone(CUSTOM_RESOURCE_DEFINITIONS, "gadgets.example.com", "")
+        await here.settle()
 
     run(work)

@@ -7,14 +7,15 @@ from lightship.builtin.endpoints import controller as endpoints
 from lightship.builtin.garbage import controller as garbage
 from lightship.builtin.job import controller as job
 from lightship.builtin.jobset import controller as jobset
+from lightship.builtin.known_kinds import KnownKinds
 from lightship.control import Controller, Manager
 from lightship.meta.resources import Resource
 
 
 def controllers(manager: Manager, *, resources: Iterable[Resource], ca_pem: str) -> list[Controller]:
-    """`resources` are all kinds that the server serves (they are garbage collected, and emptied out of deleted namespaces); `ca_pem` the
-    certificates that pods shall trust the API server by."""
-    served = list(resources)
+    """`resources` are the kinds that the server serves from the start: they are garbage collected, and emptied out of deleted namespaces,
+    as are those that users define. `ca_pem` are the certificates that pods shall trust the API server by."""
+    served = KnownKinds(manager, resources)
     return [
         namespace.controller(manager, served),
         serviceaccount.controller(manager),

@@ -40,7 +40,7 @@ class QuotaReconciler:
         self._client = manager.client
         self._clock = manager.clock
         self._quotas = manager.cache.informer(kinds.RESOURCE_QUOTAS)
-        self._resources = list({r.bucket: r for r in resources if r.namespaced and "list" in r.verbs}.values())
+        self._resources = resources
 
     def quotas_of(self, counted: Obj) -> Iterable[Key]:
         """The quotas of an object's namespace."""
@@ -53,7 +53,7 @@ class QuotaReconciler:
         if quota is None or objects.is_deleting(quota):
             return Done()
         hard = objects.spec(quota).get("hard") or {}
-        counted = [r for r in self._resources if quotas.relevant(r.bucket, hard)]
+        counted = list({r.bucket: r for r in self._resources if _is_counted(r) and quotas.relevant(r.bucket, hard)}.values())
         used = {name: "0" for name in sorted(hard) if any(quotas.relevant(r.bucket, [name]) for r in counted)}
         for resource in counted:
             names = quotas.relevant(resource.bucket, hard)
@@ -72,6 +72,10 @@ class QuotaReconciler:
                 used = quotas.usage(resource.bucket, item, now)
                 total.update(quantity.add({name: total[name] for name in names if name in used}, {n: used[n] for n in names if n in used}))
         return total
+
+
+def _is_counted(resource: Resource) -> bool:
+    return resource.namespaced and "list" in resource.verbs
 
 
 def _canonical(hard: Mapping[str, quantity.Number]) -> dict[str, str]:

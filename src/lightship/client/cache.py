@@ -21,6 +21,7 @@ class Cache:
         self._clock = clock or SystemClock()
         self._random = random or Random()
         self._informers: dict[tuple[Resource, str, str, str], Informer] = {}
+        self._tasks: dict[tuple[Resource, str, str, str], asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 
     def informer(self, resource: Resource, *, namespace: str = "", labels: str = "", fields: str = "") -> Informer:
@@ -33,8 +34,19 @@ class Cache:
             )
             self._informers[asked] = found
             if self._group is not None:
-                self._group.create_task(found.run(), name=f"informer {resource!r}")
+                self._start(self._group, asked, found)
         return found
+
+    def drop(self, resource: Resource) -> None:
+        """Forget the informers of a kind that is served no more; who still holds one sees it as it was."""
+        for asked in [asked for asked in self._informers if asked[0] == resource]:
+            del self._informers[asked]
+            task = self._tasks.pop(asked, None)
+            if task is not None:
+                task.cancel()
+
+    def _start(self, group: asyncio.TaskGroup, asked: tuple[Resource, str, str, str], informer: Informer) -> None:
+        self._tasks[asked] = group.create_task(informer.run(), name=f"informer {informer.resource!r}")
 
     def of(self, resource: Resource) -> Iterator[Informer]:
         """All informers of a resource."""
@@ -50,8 +62,8 @@ class Cache:
         async with asyncio.TaskGroup() as group:
             self._group = group
             try:
-                for informer in self._informers.values():
-                    group.create_task(informer.run(), name=f"informer {informer.resource!r}")
+                for asked, informer in self._informers.items():
+                    self._start(group, asked, informer)
                 await asyncio.Event().wait()
             finally:
                 self._group = None

@@ -2,13 +2,14 @@
 
 Its queue holds one key for every object that may have to go, whatever its kind. Informers tell which: the object itself, its owners when
 it goes (they may wait for it), its dependents when it goes or starts to wait for them. Whether an owner is really gone is asked of the
-server, since a cache may only be late. Kinds that `main` does not name are never collected, and never count as gone.
+server, since a cache may only be late. Kinds that are not known here are never collected, and never count as gone.
 """
 
 from collections.abc import Iterable
 
 from lightship.builtin.garbage import decide as rules
 from lightship.builtin.garbage.decide import Decision, Delete, Disown, Finish, Owner, Release
+from lightship.builtin.known_kinds import KnownKinds
 from lightship.client.informer import Informer
 from lightship.control import Controller, Done, Manager, Outcome, RequeueAfter
 from lightship.kinds import EVENTS
@@ -25,9 +26,9 @@ UNSEEN_SECONDS = 1.0
 """How soon to look again at an object whose owner the server has and the cache does not: if it goes unseen, nothing else would tell."""
 
 
-def controller(manager: Manager, resources: Iterable[Resource]) -> Controller:
+def controller(manager: Manager, kinds: KnownKinds) -> Controller:
     """Collect over these kinds; events come and go by themselves."""
-    collector = Collector(manager, [r for r in resources if r.bucket != EVENTS.bucket and "watch" in r.verbs])
+    collector = Collector(manager, kinds)
     controller = Controller("garbagecollector", collector, watches=[], workers=8)
     collector.listen(controller)
     return controller
@@ -36,25 +37,45 @@ def controller(manager: Manager, resources: Iterable[Resource]) -> Controller:
 class Collector:
     """The reconciler. A key is (`<bucket> <namespace>`, name)."""
 
-    def __init__(self, manager: Manager, resources: list[Resource]) -> None:
+    def __init__(self, manager: Manager, kinds: KnownKinds) -> None:
         self._client = manager.client
-        by_bucket = {resource.bucket: resource for resource in resources}
-        self._informers: dict[str, Informer] = {bucket: manager.cache.informer(r) for bucket, r in by_bucket.items()}
-        self._kinds = {(r.group, r.kind): r.bucket for r in by_bucket.values()}
+        self._cache = manager.cache
+        self._informers: dict[str, Informer] = {}
+        self._kinds: dict[tuple[str, str], str] = {}
         self._gone: dict[str, None] = {}
-        for informer in self._informers.values():
-            informer.add_index(OWNER_INDEX, _owner_uids)
+        self._controller: Controller | None = None
+        for resource in kinds:
+            self._changed(resource, served=True)
+        kinds.on_change(lambda resource, served: self._changed(resource, served=served))
 
     def listen(self, controller: Controller) -> None:
         """From now on changes of objects put keys into the controller's queue."""
+        self._controller = controller
         for bucket, informer in self._informers.items():
             informer.on_change(_Listener(self, controller, bucket))
 
+    def _changed(self, resource: Resource, *, served: bool) -> None:
+        """Collect a kind from now on, or no longer."""
+        bucket = resource.bucket
+        if bucket == EVENTS.bucket or "watch" not in resource.verbs:
+            return
+        if not served:
+            self._informers.pop(bucket, None)
+            self._kinds.pop((resource.group, resource.kind), None)
+            self._cache.drop(resource)
+            return
+        informer = self._cache.informer(resource)
+        informer.add_index(OWNER_INDEX, _owner_uids)
+        self._informers[bucket] = informer
+        self._kinds[resource.group, resource.kind] = bucket
+        if self._controller is not None:
+            informer.on_change(_Listener(self, self._controller, bucket))
+
     async def reconcile(self, key: Key) -> Outcome:
         bucket, _, namespace = key.namespace.partition(" ")
-        informer = self._informers[bucket]
-        obj = informer.get(Key(namespace, key.name))
-        if obj is None:
+        informer = self._informers.get(bucket)
+        obj = informer.get(Key(namespace, key.name)) if informer is not None else None
+        if informer is None or obj is None:
             return Done()
         owners = {ref["uid"]: await self._state(ref, namespace) for ref in objects.owners(obj)}
         dependents = [obj for _, obj in self.dependents(objects.uid(obj))]
