@@ -85,6 +85,8 @@ BY_HAND = (
     (CORE + "TopologySpreadConstraint", "topologyKey"),
     (CORE + "TopologySpreadConstraint", "whenUnsatisfiable"),
     (CORE + "ServiceSpec", "ipFamilies"),
+    (BATCH + "CronJobSpec", "schedule"),
+    (BATCH + "CronJobSpec", "concurrencyPolicy"),
     (APPS + "DeploymentStrategy", "type"),
     (APPS + "DaemonSetUpdateStrategy", "type"),
     (APPS + "DeploymentSpec", "selector"),

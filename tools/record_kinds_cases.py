@@ -4,7 +4,7 @@
 
 Every object of every case is created with `dryRun=All` and strict field validation, and the case gets the answer: the causes it was
 refused for, or the object as it would be stored. A case with `old` is an update: `old` is created, changed to `object` (its `part` when it
-names a subresource) with `dryRun=All`, and deleted. Nothing is left on the server. What `ours` says of a case is kept; run the tests after.
+names a subresource; with `change`: what was stored, with that merged into it) with `dryRun=All`, and deleted. Nothing is left on the server. What `ours` says of a case is kept; run the tests after.
 The server must run without the ServiceAccount admission plugin, which would mount tokens into the pods, and with the addresses of Services
 in 10.96.0.0/16. What it allocates at random is recorded as 10.96.0.0 and 30000.
 """
@@ -22,6 +22,8 @@ from typing import Any
 CASES = pathlib.Path(__file__).resolve().parent.parent / "tests" / "kinds" / "cases"
 FACTS = CASES.parent.parent.parent / "src" / "lightship" / "kinds" / "data" / "resources.json"
 UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+GO = re.compile(r'(value: )\[?\{.*"[A-Z][A-Za-z]+":.*\}\]?(?=: |$)', re.DOTALL)
+"""Values printed by the names of Go's fields: recorded as {…}."""
 OTHERS = {"Pod": ("priority", "preemptionPolicy")}
 """What admission adds to a spec: no business of the kinds."""
 
@@ -88,10 +90,24 @@ def record(case: dict[str, Any], plural: str, server: Server) -> None:
         raise SystemExit(f"{plural}: what should be updated is refused: {text}")
     if "status" in case["old"]:
         server.send("PUT", f"{path}/status", {**json.loads(text), "status": case["old"]["status"]})
+    if "change" in case:
+        obj = merged(json.loads(server.send("GET", path)[1]), case["change"])
     part = f"/{case['part']}" if case.get("part") else ""
     code, text = server.send("PUT", path.replace(f"/{case['old']['apiVersion']}/", f"/{obj['apiVersion']}/") + part + dry, obj)
     note(case, code, text)
     server.send("DELETE", path + "?gracePeriodSeconds=0&propagationPolicy=Background")
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """JSON merge patch."""
+    if not isinstance(patch, dict):
+        return patch
+    found = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        found.pop(key, None)
+        if value is not None:
+            found[key] = merged(target.get(key) if isinstance(target, dict) else None, value)
+    return found
 
 
 def note(case: dict[str, Any], code: int, text: str) -> None:
@@ -118,7 +134,7 @@ def without_allocated(text: str, asked: str) -> str:
 def refusals(status: dict[str, Any]) -> list[str]:
     causes = status.get("details", {}).get("causes")
     if causes:
-        return [f"{cause['field']}: {cause['message']}" for cause in causes]
+        return [GO.sub(r"\1{…}", f"{cause['field']}: {cause['message']}") for cause in causes]
     message: str = status["message"]
     return [re.sub(r"^.* cannot be handled as a \w+: ", "", message)]
 

@@ -11,6 +11,7 @@ from lightship.aio.clock import LoopClock
 from lightship.apiserver.server import Server
 from lightship.meta import errors
 from lightship.meta.objects import Obj, copy
+from lightship.meta.patch import merge_patch
 from lightship.meta.resources import Resource
 from lightship.meta.rest import Transport, User, WriteOptions
 
@@ -38,7 +39,10 @@ async def _answer(resource: Resource, case: Obj) -> Obj:
             return _shown(case, await transport.create(resource, space, copy(case["object"]), options=_DRY))
         await _make(transport, resource, space, copy(case["old"]))
         name, part = case["old"]["metadata"]["name"], case.get("part", "")
-        return _shown(case, await transport.update(resource, space, name, copy(case["object"]), subresource=part, options=_DRY))
+        new = copy(case["object"])
+        if "change" in case:
+            new = merge_patch(await transport.get(resource, space, name), case["change"])
+        return _shown(case, await transport.update(resource, space, name, new, subresource=part, options=_DRY))
     except errors.StatusError as error:
         return {"refused": _refusals(error)}
 

@@ -6,6 +6,7 @@ knowingly (no addresses allocated, JSON instead of Go structs in texts, …) the
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ _CASES = Path(__file__).parent / "cases"
 _RESOURCES = {f"{r.api_version}/{r.plural}".replace("/", "_").replace(".k8s.io", ""): r for r in kinds.BUILTIN}
 _ALONE = ("v1_pods",)
 """Kinds of which admission decides much: their own rules are asked without a server."""
+_HIDDEN = "{…}"
+_VALUE = re.compile(r"(value: )[\[{].*[\]}](?=: |$)", re.DOTALL)
 _SERVER_SET = ("apiVersion", "kind", "metadata")
 
 
@@ -34,7 +37,9 @@ def test_as_the_real_server(name: str, case: Obj) -> None:
     want = case.get("ours") or case
     resource = _RESOURCES[name]
     found = judged(resource, case["object"]) if name in _ALONE and "old" not in case else answer(resource, case)
-    assert sorted(found.get("refused", ())) == sorted(want.get("refused", ()))
+    refused = sorted(want.get("refused", ()))
+    hidden = any(_HIDDEN in text for text in refused)
+    assert sorted(without_values(found.get("refused", ())) if hidden else found.get("refused", ())) == refused
     assert without_nulls(found.get("stored")) == without_nulls(want.get("stored"))
     assert found.get("generation") == want.get("generation")
 
@@ -45,6 +50,11 @@ def judged(resource: Resource, obj: Obj) -> Obj:
     return (
         {"refused": verdict.refused} if verdict.refused else {"stored": {k: v for k, v in verdict.stored.items() if k not in _SERVER_SET}}
     )
+
+
+def without_values(texts: list[str]) -> list[str]:
+    """The real server prints some values by the names of Go's fields, which are recorded as {…}."""
+    return [_VALUE.sub(rf"\1{_HIDDEN}", text) for text in texts]
 
 
 def without_nulls(value: Any) -> Any:

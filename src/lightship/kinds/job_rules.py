@@ -9,6 +9,7 @@ from typing import Any
 from lightship.kinds import cells
 from lightship.kinds.checking import INT32_MAX
 from lightship.kinds.pod_defaults import default_pod_spec
+from lightship.kinds.workloads import warn_of_name
 from lightship.meta import conditions, objects, times
 from lightship.meta.objects import Obj
 
@@ -16,6 +17,12 @@ CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
 JOB_NAME = "batch.kubernetes.io/job-name"
 _OLD_CONTROLLER_UID = "controller-uid"
 _OLD_JOB_NAME = "job-name"
+_MANY_COMPLETIONS = 100_000
+_MUCH_PARALLELISM = 10_000
+_UNTRACKED = (
+    "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to "
+    "track completedIndexes when a big number of indexes fail"
+)
 KEEPS_PODS = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
     "propagationPolicy=Orphan to suppress this warning"
@@ -73,6 +80,14 @@ def default(job: Obj) -> None:
     meta = job.setdefault("metadata", {})
     if labels and not meta.get("labels"):
         meta["labels"] = dict(labels)
+
+
+def warn(job: Obj, old: Obj | None) -> list[str]:
+    spec = objects.spec(job)
+    many = (spec.get("completions") or 0) > _MANY_COMPLETIONS and (spec.get("parallelism") or 0) > _MUCH_PARALLELISM
+    if spec.get("completionMode") != "Indexed" or not many:
+        return warn_of_name(job, old)
+    return [*warn_of_name(job, old), f"spec: {_UNTRACKED}"]
 
 
 def row(job: Obj, now: float) -> list[Any]:

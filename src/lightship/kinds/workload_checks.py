@@ -108,7 +108,7 @@ def _check_set_template(spec: Obj) -> list[Cause]:
     """The template as the pods will have it: with a volume for each claim, and with the hostname and subdomain that the set gives."""
     selector, template = spec.get("selector"), spec.get("template") or {}
     if _is_wrong(selector):
-        shown = errors.invalid_value("spec.selector", _shown(selector), "")
+        shown = errors.invalid_value("spec.selector", shown_selector(selector), "")
         return [shown._replace(message=shown.message.removesuffix(": ")), *_check_always(template, "StatefulSet")]
     causes = _check_matches(selector, template) if selector is None or not _is_empty(selector) else []
     pod = {k: v for k, v in (template.get("spec") or {}).items() if k not in ("hostname", "subdomain")}
@@ -193,7 +193,7 @@ def _check_selector_kept(spec: Obj, old: Obj | None) -> list[Cause]:
 def _check_template(spec: Obj, kind: str) -> list[Cause]:
     selector, template = spec.get("selector"), spec.get("template") or {}
     if _is_wrong(selector):
-        return [errors.invalid_value("spec.selector", _shown(selector), "invalid label selector")]
+        return [errors.invalid_value("spec.selector", shown_selector(selector), "invalid label selector")]
     causes = _check_matches(selector, template) if selector is None or not _is_empty(selector) else []
     return causes + check_template_spec(_TEMPLATE, template) + _check_always(template, kind)
 
@@ -216,7 +216,7 @@ def _check_always(template: Obj, kind: str) -> list[Cause]:
     return causes
 
 
-def _shown(selector: Obj | None) -> Obj:
+def shown_selector(selector: Obj | None) -> Obj:
     """A selector as the real server prints it: labels in order."""
     given = selector or {}
     shown: Obj = {"matchLabels": dict(sorted(given["matchLabels"].items()))} if given.get("matchLabels") else {}

@@ -84,7 +84,7 @@ class StatusError(Exception):
         body: Obj = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message}
         if self.reason:
             body["reason"] = self.reason
-        if self.details:
+        if self.details is not None:
             body["details"] = self.details
         body["code"] = self.code
         return body
@@ -130,7 +130,7 @@ MODIFIED = "the object has been modified; please apply your changes to the lates
 
 def invalid(kind: str, name: str, causes: Iterable[Cause], group: str = "") -> StatusError:
     listed = list(causes)
-    texts = [c.text() for c in listed]
+    texts = list(dict.fromkeys(c.text() for c in listed))
     joined = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     details = _details(kind, name, group)
     details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in listed]
