@@ -13,7 +13,9 @@ from lightship.apiserver import resets
 from lightship.apiserver.conversion import convert
 from lightship.apiserver.requests import Request
 from lightship.apiserver.served import Served
-from lightship.meta.fields import ownership, types
+from lightship.meta import errors
+from lightship.meta.errors import Cause
+from lightship.meta.fields import elements, ownership, types
 from lightship.meta.fields.application import comparisons, reconciled
 from lightship.meta.fields.comparing import Comparison, compare, creation
 from lightship.meta.fields.filters import Filter
@@ -102,6 +104,19 @@ def _from_user_agent(text: str) -> str:
             break
         name += character
     return name
+
+
+def check_manager(name: str) -> list[Cause]:
+    """What is wrong with a manager's name, as an option of a request."""
+    causes = []
+    if len(name.encode("utf-8", "replace")) > MANAGER_LENGTH:
+        causes.append(errors.too_long("fieldManager", MANAGER_LENGTH))
+    for place, character in enumerate(name):
+        if not character.isprintable():
+            position = len(name[:place].encode("utf-8", "replace"))
+            why = f"invalid character U+{ord(character):04X} (at position {position})"
+            causes.append(Cause("fieldManager", f"Invalid value: {elements.quoted(name)}: {why}"))
+    return causes
 
 
 def created(owned: Owned, request: Request, obj: Obj, options: WriteOptions, now: str, sent: Any = None) -> None:

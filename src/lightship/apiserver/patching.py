@@ -1,12 +1,13 @@
 """PATCH: a patch document and the stored object become a new object, which goes the way of every update.
 
-Called by `registry`; the arithmetic of patches is `meta.patch`. A patch that carries no resourceVersion is applied again when another
-write was faster.
+Called by `registry`; the arithmetic of patches is `meta.patch`, and applies are `applying`'s. A patch that carries no resourceVersion is
+applied again when another write was faster.
 Contract: RFC 6902, RFC 7386, Kubernetes strategic merge patch; apiserver pkg/endpoints/handlers/patch.go.
 """
 
 from typing import Any, cast
 
+from lightship.apiserver import applying
 from lightship.apiserver.requests import Answer, Request
 from lightship.apiserver.served import CannotDecode, Served
 from lightship.apiserver.subobjects import STATUS_FIELDS
@@ -21,10 +22,10 @@ MAX_OPERATIONS = 10_000
 
 async def patch_object(writer: Writer, served: Served, request: Request, document: Any, type: str, options: WriteOptions) -> Answer:
     """200 with the patched object. Raises 400, 415 and 422 for patches that cannot be applied."""
+    if type == APPLY_PATCH:
+        check_options(options, "PatchOptions", applying=True)
+        return await applying.apply(writer, served, request, document, options)
     check_options(options, "PatchOptions")
-    if type == APPLY_PATCH and not options.field_manager:
-        causes = [errors.required("fieldManager", "is required for apply patch")]
-        raise errors.invalid("PatchOptions", "", causes, "meta.k8s.io")
     check_patch(served, document, type)
 
     def build(old: Obj) -> Obj:
@@ -51,8 +52,6 @@ def check_patch(served: Served, document: Any, type: str) -> None:
         return
     accepted = [JSON_PATCH, MERGE_PATCH] if served.resource.custom else [JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH]
     if type not in accepted:
-        if type == APPLY_PATCH:
-            raise errors.unsupported_media_type(f"this server does not do server-side apply yet: send one of {', '.join(accepted)}")
         raise errors.unsupported_media_type(
             f"the body of the request was in an unknown format ({type}) - accepted media types include: {', '.join(accepted)}"
         )

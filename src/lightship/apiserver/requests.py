@@ -4,7 +4,7 @@
 stream of watch items. Refuses to know how anything is spelled on the wire beyond JSON bytes that are ready to be sent.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
@@ -30,6 +30,8 @@ class Request:
     subresource: str = ""
     user_agent: str = ""
     """What the client calls itself; the manager of the fields that it writes, where it names none."""
+    may: Callable[[str], None] | None = None
+    """Raises 403 unless the user may do this other verb to the same object, too; None where everybody may everything."""
     warnings: list[str] = field(default_factory=list)
     """Filled by the operation; HTTP sends each as a `Warning: 299 - "..."` header."""
 

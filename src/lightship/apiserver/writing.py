@@ -74,10 +74,13 @@ class Writer:
 
         return await self.replace(served, request, build, options)
 
-    async def replace(self, served: Served, request: Request, build: Build, options: WriteOptions, *, pinned: bool | None = None) -> Answer:
+    async def replace(
+        self, served: Served, request: Request, build: Build, options: WriteOptions, *, pinned: bool | None = None, settled: bool = False
+    ) -> Answer:
         """Store what `build` makes of the stored object. The one way in which existing objects change.
 
         `pinned`: the client means one particular version, so that a faster write is a conflict (None: when the new object names one).
+        `settled`: `build` has told who owns what, too.
         """
         key = self._key(served, request)
         for attempt in range(1, CONFLICT_ATTEMPTS + 1):
@@ -95,7 +98,8 @@ class Writer:
                 check_uid(served, request, new, old.obj)
             check_version(served, request, new, old.obj)
             new = merge_subresource(served.resource, request.subresource, new, old.obj)
-            also = await self._prepare_update(served, request, new, old.obj, options)
+            sent = new["metadata"].get("managedFields")
+            also = await self._prepare_update(served, request, new, old.obj, options, managed.Applied(sent or ()) if settled else sent)
             try:
                 return await self._commit_change(served, request, head, old, new, options, also)
             except RevisionMismatch as mismatch:
@@ -118,8 +122,19 @@ class Writer:
             except RevisionMismatch:
                 continue
 
-    async def _prepare_update(self, served: Served, request: Request, new: Obj, old: Obj, options: WriteOptions) -> list[Op]:
-        sent = new["metadata"].get("managedFields")
+    def owned(self, served: Served) -> managed.Owned:
+        """How the fields of a resource are owned."""
+        return served.owned or managed.of(served, lambda: self._core.catalogue.siblings(served.bucket))
+
+    def now(self) -> str:
+        """The time that writes of this moment bear."""
+        return times.rfc3339(self._core.clock.now())
+
+    def is_absent(self, served: Served, request: Request) -> bool:
+        """Is there no such object, not even in flight?"""
+        return self._core.store.head(self._key(served, request)) is None
+
+    async def _prepare_update(self, served: Served, request: Request, new: Obj, old: Obj, options: WriteOptions, sent: Any) -> list[Op]:
         objectmeta.carry_over(new["metadata"], old["metadata"])
         causes = self._accept_change(served, request, new, options)
         also = await self._finish(served, request, new, old, options, causes, sent)
@@ -171,7 +186,7 @@ class Writer:
         return also
 
     def _own(self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, now: str, sent: Any) -> None:
-        owned = served.owned or managed.of(served, lambda: self._core.catalogue.siblings(served.bucket))
+        owned = self.owned(served)
         if old is None:
             managed.created(owned, request, obj, options, now, sent)
         else:
@@ -279,10 +294,19 @@ async def admit(functions: list[Admit], request: AdmissionRequest, warnings: lis
             warnings.extend(warned)
 
 
-def check_options(options: WriteOptions, kind: str) -> None:
+def check_options(options: WriteOptions, kind: str, *, applying: bool = False) -> None:
+    """Raises 422 for options that no write of this kind has."""
+    causes = []
+    if applying and not options.field_manager:
+        causes.append(errors.required("fieldManager", "is required for apply patch"))
+    elif options.force and not applying:
+        causes.append(errors.forbidden_field("force", "may not be specified for non-apply patch"))
+    if options.field_manager:
+        causes += managed.check_manager(options.field_manager)
     if options.field_validation not in _VALIDATIONS:
-        cause = errors.not_supported("fieldValidation", options.field_validation, _VALIDATIONS)
-        raise errors.invalid(kind, "", [cause], "meta.k8s.io")
+        causes.append(errors.not_supported("fieldValidation", options.field_validation, _VALIDATIONS))
+    if causes:
+        raise errors.invalid(kind, "", causes, "meta.k8s.io")
 
 
 def check_identity(served: Served, request: Request, obj: Obj) -> None:

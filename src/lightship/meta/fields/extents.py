@@ -87,13 +87,13 @@ class _Map:
     def _plan(self, keys: tuple[str, ...]) -> tuple[FieldSet, tuple[tuple[str, str, Extent], ...]]:
         base: FieldSet = {SELF: LEAF} if self.own else {}
         deep = []
-        for key in sorted(keys):
+        for key in sorted({*keys, *self.type.fields.written} if self.own else keys):
             if self.skip.get(key) is True:
                 continue
             below = self._below(key)
             element = elements.FIELD + key
             base[element] = LEAF
-            if below is not None:
+            if below is not None and key in keys:
                 deep.append((key, element, below))
         if len(self.plans) >= MAX_PLANS:
             self.plans.clear()

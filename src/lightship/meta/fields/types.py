@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from lightship.meta.fields import go_zeros
 from lightship.meta.objects import Obj
 from lightship.meta.schema.nodes import NO_DEFAULT, Node
 
@@ -16,6 +17,7 @@ _RAW = "io.k8s.apimachinery.pkg.runtime.RawExtension"
 _GRANULAR_STRATEGIES = ("merge", "merge,retainKeys")
 _SCALARS = {"integer": "numeric", "number": "numeric", "boolean": "boolean"}
 _STRING_FORMATS = ("", "byte")
+_ZEROS: tuple[Any, ...] = ({}, "", 0, False)
 _SCALAR_CLASSES = frozenset({str, int, float, bool})
 _MISSING: Any = object()
 
@@ -112,20 +114,22 @@ class Type:
 class Fields(dict[str, Field | None]):
     """Fields by name, each made when it is first asked for; None for a name that the schema does not know."""
 
-    __slots__ = ("_node", "_preserve", "names")
+    __slots__ = ("_node", "_preserve", "names", "written")
 
     def __init__(self, node: Node | None, *, preserve: bool = False) -> None:
         super().__init__()
         self._node = node
         self._preserve = preserve
         self.names: tuple[str, ...] = tuple(node.properties) if node is not None else ()
+        self.written = _written(node) if node is not None else ()
+        """Fields that Go writes even when nothing was said of them."""
 
     def __missing__(self, name: str) -> Field | None:
         found = self._node.field(name) if self._node is not None else None
         if found is None:
             return None
         default = None if found.default is NO_DEFAULT else found.default
-        made = self[name] = Field(of(found, preserve=self._preserve), default, _zero_of(found))
+        made = self[name] = Field(of(found, preserve=self._preserve), default, _zero_of(found) if name in self.written else ABSENT)
         return made
 
 
@@ -184,15 +188,20 @@ def _list(node: Node, preserve: bool) -> ListType:
     return ListType(element, False, ())
 
 
-def _zero_of(node: Node) -> Any:
+def _written(node: Node) -> tuple[str, ...]:
     """Go writes a struct that is no pointer even when it is empty, and every field that is not `omitempty`."""
     if not node.context.builtin or not node.go:
-        return ABSENT
+        return ()
+    name = go_zeros.key(node.definition) if node.raw.get("$name") else ""
+    nulls, omitted = go_zeros.WRITTEN_AS_NULL.get(name, ()), go_zeros.LEFT_OUT.get(name, ())
+    zeros = (field for field, raw in node.properties.items() if raw.get("default", NO_DEFAULT) in _ZEROS)
+    return tuple(field for field in {*zeros, *node.required, *nulls} if field not in omitted)
+
+
+def _zero_of(node: Node) -> Any:
     if node.default == {} and node.type == "object" and not node.is_map:
         return {}
-    if node.optional:
-        return ABSENT
-    return None if node.default is NO_DEFAULT else node.default
+    return node.default if node.default in _ZEROS else None
 
 
 def _fixed(scalar: str, element: Type | None, *, atomic: bool) -> Type:
