@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lightship.cel.types import Type
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 UNBOUNDED = 2**64 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """A least and a most: of a size or of a cost. Sums and products stop at 2**64-1, as cel-go's do."""
 
     min: int
@@ -115,7 +114,7 @@ class Macro:
     expand: Callable[[Expander, Expr | None, list[Expr]], Expr | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Library:
     """What an expression may use. `constants`: names of types (`net.IP`) and their `Type`, which `type(x) == net.IP` needs."""
 
