@@ -132,11 +132,22 @@ def test_a_definition_must_make_sense() -> None:
             await site.create(CRDS, definition(v1, {**v1, "name": "v2"}), "")
         with refused(422, "Invalid", "spec.versions[0].schema.openAPIV3Schema: Required value"):
             await site.create(CRDS, definition({"name": "v1", "served": True, "storage": True}), "")
-        clash = definition(group="coordination.k8s.io", names={"plural": "leases", "kind": "Lease"})
-        clash["metadata"]["name"] = "leases.coordination.k8s.io"
-        with refused(422, "Invalid", "leases of coordination.k8s.io/v1 are served by this server itself"):
-            await site.create(CRDS, clash, "")
         assert site.server.resources.find("stable.example.com", "v1", "foos") is None
+
+    run(test)
+
+
+def test_no_definition_takes_the_place_of_a_built_in_kind() -> None:
+    async def test(site: Site) -> None:
+        clash = definition(group="coordination.k8s.io", names={"plural": "leases", "kind": "Lease"})
+        clash["metadata"] = {"name": "leases.coordination.k8s.io", "annotations": {"api-approved.kubernetes.io": "unapproved, a test"}}
+        lease = kinds.LEASES
+        await site.create(lease, {"metadata": {"name": "l"}})
+        await site.create(CRDS, clash, "")
+        assert site.server.resources.find("coordination.k8s.io", "v1", "leases") is lease
+        await site.delete(CRDS, "leases.coordination.k8s.io", "")
+        assert await site.gone(CRDS, "leases.coordination.k8s.io", "")
+        assert await site.names(lease) == ["l"], "objects of the built-in kind stay"
 
     run(test)
 
@@ -262,10 +273,14 @@ def test_from_resource_to_definition_and_back() -> None:
         scale=Scale(".spec.n", ".status.n", ".status.sel"),
         schema={"type": "object"},
         custom=True,
-        columns=(Column("State", json_path=".status.state"), Column("Age", "date", json_path=".metadata.creationTimestamp")),
+        columns=(
+            Column("State", json_path=".status.state", description="How it is"),
+            Column("Age", "date", json_path=".metadata.creationTimestamp", description="x"),
+        ),
         unconditional_update=False,
     )
-    (back,) = custom_resources(definition_of([resource]))
+    ((back, served),) = custom_resources(definition_of([resource]))
+    assert served
     names = ("group", "version", "kind", "plural", "namespaced", "short_names", "categories", "status", "scale", "schema", "columns")
     for name in names:
         assert getattr(back, name) == getattr(resource, name), name

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lightship.meta import schema
 from lightship.meta.objects import Obj, copy
+from lightship.meta.schema import embedded
 
 _NAMED: Obj = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "v": {"type": "integer"}}}
 _EITHER: Obj = {"type": "object", "properties": {"x": {"type": "string"}, "y": {"type": "string"}}}
@@ -46,7 +47,8 @@ _NIL = '<nil>: Invalid value: "": '
 def _texts(spec: Any) -> list[str]:
     obj = {"spec": copy(spec) if isinstance(spec, dict | list) else spec}
     _RULES.default(obj)
-    return [c.text() for c in _RULES.check(obj)]
+    inside = [c for found in _RULES.embedded(obj) for c in embedded.problems(found.obj, found.path)]
+    return [c.text() for c in (*_RULES.check(obj), *inside, *_RULES.lists(obj))]
 
 
 def _type(path: str, wanted: str, found: str) -> str:

@@ -24,7 +24,7 @@ async def bootstrap(core: Core, definitions: Definitions) -> None:
     definitions.serve_stored()
     ops: list[Op] = [op for obj in (*_namespaces(), *_accounts(), *_priorities()) if (op := _creation(core, obj))]
     for crd in definitions.given_objects():
-        op = _refresh(core, crd)
+        op = _refresh(core, definitions, crd)
         if op:
             ops.append(op)
     ops += rbac.missing(core)
@@ -50,16 +50,24 @@ def _creation(core: Core, obj: Obj) -> Op | None:
     return Put(key, encoder(obj), 0, obj)
 
 
-def _refresh(core: Core, crd: Obj) -> Op | None:
+def _refresh(core: Core, definitions: Definitions, crd: Obj) -> Op | None:
     """Create a capability's definition, or bring the one that an older version of it has left up to date."""
     served = _served(core, crd)
     if served is None:
         return None
     head = core.store.head(served.key("", crd["metadata"]["name"]))
     if head is None:
-        return _creation(core, crd)
+        op = _creation(core, crd)
+        crd["status"] = definitions.status(crd)
+        return op
     old = head.obj
-    if old["spec"] == crd["spec"] or old["metadata"].get("deletionTimestamp"):
+    if old["spec"] != crd["spec"] and served.resource.prepare and served.resource.default:
+        served.resource.default(crd)
+        served.resource.prepare(crd, old)
+    if old["spec"] == crd["spec"]:
+        definitions.is_unchanged(head)
+        return None
+    if old["metadata"].get("deletionTimestamp"):
         return None
     meta = {**old["metadata"], "generation": (old["metadata"].get("generation") or 0) + 1}
     new = {**old, "metadata": meta, "spec": copy(crd["spec"])}

@@ -6,6 +6,8 @@ discovery walks it. Knows no objects.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from lightship.apiserver.conversion import Family, Versions
+from lightship.apiserver.custom_objects import Metadata
 from lightship.apiserver.served import Rule, Served
 from lightship.meta.admission import Admission
 from lightship.meta.objects import GVK, Obj
@@ -19,6 +21,7 @@ class Catalogue:
         self._definitions = definitions
         self._served: dict[tuple[str, str, str], Served] = {}
         self._admission: list[Rule] = []
+        self._metadata: Metadata | None = None
         self.generation = 0
 
     def __iter__(self) -> Iterator[Resource]:
@@ -46,18 +49,42 @@ class Catalogue:
     def served(self, resource: Resource) -> Served | None:
         return self._served.get(resource.identity)
 
-    def add(self, resources: Iterable[Resource], *, stored_since: int = 0) -> None:
+    def add(self, resources: Iterable[Resource], *, stored_since: int = 0, family: Family | None = None) -> None:
         """Serve these too, replacing those of the same identity.
 
-        Objects written up to revision `stored_since` may lack the defaults of today.
+        Objects of custom kinds written up to revision `stored_since` may lack the defaults of today. `family` tells how the versions of one
+        custom kind belong together; without it, objects are stored in the first of its versions.
         """
-        added = list(resources)
-        for resource in added:
-            served = Served(resource, self._definitions, stored_since)
-            served.admit(self._admission)
-            self._served[resource.identity] = served
-        self._mark_shared({resource.bucket for resource in added})
+        added = [self._served_as(resource) for resource in resources]
+        self._mark_shared({served.bucket for served in added})
+        for bucket in {served.bucket for served in added if served.resource.custom}:
+            self._relate([served for served in added if served.bucket == bucket], family, stored_since)
         self.generation += bool(added)
+
+    def _served_as(self, resource: Resource) -> Served:
+        served = self._compiled(resource)
+        served.admit(self._admission)
+        self._served[resource.identity] = served
+        return served
+
+    def _compiled(self, resource: Resource) -> Served:
+        served = Served(resource, self._definitions)
+        if resource.custom:
+            self._metadata = self._metadata or Metadata(self._definitions)
+            served.metadata = self._metadata
+        return served
+
+    def _relate(self, same: list[Served], family: Family | None, stored_since: int) -> None:
+        """Tell the versions of one custom kind of each other."""
+        first = same[0].resource.api_version
+        family = family or Family(first, (first,))
+        everyone = same + [self._compiled(resource) for resource in family.hidden]
+        schemas = {served.resource.api_version: served.compiled for served in everyone}
+        versions = Versions(family.storage, family.stored, schemas, stored_since)
+        if family.converter is not None:
+            versions.converter = family.converter(versions)
+        for served in same:
+            served.belong(versions)
 
     def _mark_shared(self, buckets: set[str]) -> None:
         for bucket in buckets:

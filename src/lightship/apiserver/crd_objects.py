@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from lightship import kinds
+from lightship.apiserver.custom_objects import finalizer_warnings, scale_problems
+from lightship.apiserver.discovery import priority
 from lightship.meta.objects import Obj
-from lightship.meta.resources import Column, Resource, Scale
+from lightship.meta.resources import Column, Resource, Scale, Validate
 from lightship.meta.schema.structural import structural
 
 _ANYTHING: Obj = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -21,33 +23,59 @@ def definition_name(resource: Resource) -> str:
     return f"{resource.plural}.{resource.group}"
 
 
-def custom_resources(crd: Obj) -> list[Resource]:
-    """One resource for every served version; the storage version first."""
+def custom_resources(crd: Obj) -> list[tuple[Resource, bool]]:
+    """One resource for every version, and whether it is served; the storage version first."""
+    versions = sorted(crd["spec"]["versions"], key=lambda v: not v.get("storage"))
+    return [(_resource(crd, version), bool(version.get("served"))) for version in versions]
+
+
+def _resource(crd: Obj, version: Obj) -> Resource:
     spec = crd["spec"]
-    versions = sorted((v for v in spec["versions"] if v.get("served")), key=lambda v: not v.get("storage"))
-    return [_resource(spec, version) for version in versions]
-
-
-def _resource(spec: Obj, version: Obj) -> Resource:
-    names = spec["names"]
+    names = (crd.get("status") or {}).get("acceptedNames") or spec["names"]
     subresources = version.get("subresources") or {}
+    scale = _scale(subresources["scale"]) if "scale" in subresources else None
     return Resource(
         group=spec["group"],
         version=version["name"],
         kind=names["kind"],
         plural=names["plural"],
         singular=names.get("singular") or names["kind"].lower(),
+        list_name=names.get("listKind") or "",
         namespaced=spec["scope"] == "Namespaced",
         short_names=tuple(names.get("shortNames") or ()),
         categories=tuple(names.get("categories") or ()),
         status="status" in subresources,
-        scale=_scale(subresources["scale"]) if "scale" in subresources else None,
+        scale=scale,
         schema=(version.get("schema") or {}).get("openAPIV3Schema"),
         custom=True,
         columns=tuple(_column(c) for c in version.get("additionalPrinterColumns") or ()) or (_AGE,),
-        selectable={f["jsonPath"].lstrip("."): tuple(f["jsonPath"].lstrip(".").split(".")) for f in version.get("selectableFields") or ()},
+        selectable={f["jsonPath"].removeprefix("."): _steps(f["jsonPath"]) for f in version.get("selectableFields") or ()},
+        validate=_scale_check(scale) if scale is not None else None,
+        warn=finalizer_warnings,
+        deprecation=_deprecation(crd, version) if version.get("deprecated") else "",
         unconditional_update=False,
     )
+
+
+def _steps(json_path: str) -> tuple[str, ...]:
+    return tuple(json_path.removeprefix(".").split("."))
+
+
+def _scale_check(scale: Scale) -> Validate:
+    paths = (scale.spec_path, scale.status_path, scale.selector_path)
+    return lambda obj, old: scale_problems(paths, obj)
+
+
+def _deprecation(crd: Obj, version: Obj) -> str:
+    """What users of a deprecated version are told."""
+    if "deprecationWarning" in version:
+        return str(version["deprecationWarning"])
+    spec = crd["spec"]
+    group, kind = spec["group"], spec["names"]["kind"]
+    better = [v["name"] for v in spec["versions"] if v.get("served") and not v.get("deprecated")]
+    better = [name for name in better if priority(name) > priority(version["name"])]
+    told = f"{group}/{version['name']} {kind} is deprecated"
+    return f"{told}; use {group}/{max(better, key=priority)} {kind}" if better else told
 
 
 def _scale(declared: Obj) -> Scale:
@@ -60,7 +88,7 @@ def _column(declared: Obj) -> Column:
         declared.get("type") or "string",
         declared.get("format") or "",
         declared.get("priority") or 0,
-        declared.get("description") or "",
+        declared.get("description") or f"Custom resource definition column (in JSONPath format): {declared['jsonPath']}",
         declared["jsonPath"],
     )
 
@@ -114,5 +142,6 @@ def _scale_object(scale: Scale) -> Obj:
 
 
 def _column_object(column: Column) -> Obj:
-    optional: dict[str, Any] = {"format": column.format, "priority": column.priority, "description": column.description}
+    description = "" if column.description.startswith("Custom resource definition column (in JSONPath format): ") else column.description
+    optional: dict[str, Any] = {"format": column.format, "priority": column.priority, "description": description}
     return {"name": column.name, "type": column.type, **{k: v for k, v in optional.items() if v}, "jsonPath": column.json_path}

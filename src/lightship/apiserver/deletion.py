@@ -50,19 +50,19 @@ class Deleter:
             head = self._core.store.head(key)
             if head is None:
                 raise served.not_found(request.name)
-            shown = served.read(head)
+            shown = await served.show(head)
             check_preconditions(served, request.name, shown.obj, options)
             also = await self._admit(served, request, shown.obj, options)
             spoken = _spoken(served, shown.obj, options, request.warnings)
-            step = decide(served.bucket, graceful=served.resource.graceful, obj=shown.obj, options=spoken, now=self._core.clock.now())
+            step = decide(served.bucket, graceful=served.resource.graceful, obj=head.obj, options=spoken, now=self._core.clock.now())
             if options.dry_run:
                 return _answer(served, step, shown.obj, None)
             try:
-                record = await self._perform(served, head, shown, step, also)
+                record = await self._perform(served, head, step, also)
             except RevisionMismatch:
                 # Somebody was faster: decide again on what there is now, which the preconditions may refuse.
                 continue
-            return _answer(served, step, shown.obj, record)
+            return _answer(served, step, shown.obj, await served.show(record) if record is not None else None)
 
     async def delete_all(self, served: Served, request: Request, records: Iterable[Record], options: DeleteOptions) -> None:
         """Delete these, side by side, so that they share the store's commits. Raises the first refusal when all are through."""
@@ -84,9 +84,9 @@ class Deleter:
         if refusals:
             raise refusals[0]
 
-    async def _perform(self, served: Served, head: Record, shown: Record, step: Step, also: list[Op]) -> Record | None:
+    async def _perform(self, served: Served, head: Record, step: Step, also: list[Op]) -> Record | None:
         if step.gone:
-            last = {**(step.obj or shown.obj)}
+            last = {**(step.obj or head.obj)}
             last["metadata"] = {**last["metadata"]}
             return await self._core.commit(served.bucket, Delete(head.key, encoder(last), head.revision, last), also, deleted=True)
         if step.obj is None:
@@ -246,5 +246,5 @@ def _answer(served: Served, step: Step, before: Obj, record: Record | None) -> A
             details["group"] = served.resource.group
         return Answer(obj={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
     if record is not None:
-        return Answer(record=served.read(record))
+        return Answer(record=record)
     return Answer(obj=step.obj or before)

@@ -105,15 +105,13 @@ class Reader:
         store = self._core.store
         if selection.everything:
             page = store.list(prefix, after=after, limit=limit, revision=revision)
-            records = page.records if served.as_stored else [served.read(r) for r in page.records]
-            return records, page.revision, page.next, page.remaining
+            return served.read_all(page.records), page.revision, page.next, page.remaining
         if selection.name and request.namespace and not revision:
             return self._one(served, request, selection)
         found: list[Record] = []
         while True:
             page = store.list(prefix, after=after, limit=_CHUNK if limit else 0, revision=revision)
-            for record in page.records:
-                shown = served.read(record)
+            for record, shown in zip(page.records, served.read_all(page.records), strict=True):
                 if selection.finds(shown):
                     found.append(shown)
                     if len(found) == limit:

@@ -5,10 +5,11 @@
 `meta.errors.StatusError` when it refuses.
 """
 
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, TypeVar
 
 from lightship.apiserver import watching
+from lightship.apiserver.conversion import Unconverted
 from lightship.apiserver.core import Core
 from lightship.apiserver.deletion import Deleter
 from lightship.apiserver.listing import Reader
@@ -21,6 +22,7 @@ from lightship.meta import errors
 from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions, ListOptions, LogOptions, PatchType, WatchOptions, WriteOptions
 
+T = TypeVar("T")
 _VIEWS = ("", "status", "finalize")
 """Subresources that are the object itself, of which a write may change only a part."""
 
@@ -40,11 +42,12 @@ class Registry:
         served = self._served(request)
         if request.subresource not in ("", "status", "scale") and request.subresource not in served.resource.parts:
             raise errors.method_not_allowed()
-        answer = self._reader.get(served, request, resource_version)
+        answer = await self._read(lambda: self._reader.get(served, request, resource_version))
         return self._subresources.get_scale(served, answer.obj) if request.subresource == "scale" else answer
 
     async def list(self, request: Request, options: ListOptions) -> Page:
-        return self._reader.list(self._served(request), request, options)
+        served = self._served(request)
+        return await self._read(lambda: self._reader.list(served, request, options))
 
     def watch(self, request: Request, options: WatchOptions) -> AsyncGenerator[Batch, None]:
         """Ends at the timeout; raises `StatusError` for what the wire calls an ERROR event (410 and the like).
@@ -72,7 +75,7 @@ class Registry:
         """200; 201 where an apply created the object. `patch` is decoded JSON."""
         served = self._served(request)
         if request.subresource == "scale":
-            current = self._reader.get(served, request, "")
+            current = await self._read(lambda: self._reader.get(served, request, ""))
             scale = self._subresources.get_scale(served, current.obj)
             return await self._subresources.put_scale(served, request, patch_scale(scale.obj, patch, type), options)
         _check_view(served, request)
@@ -88,7 +91,7 @@ class Registry:
     async def delete_collection(self, request: Request, selection: ListOptions, options: DeleteOptions) -> Page:
         """Deletes what the selection finds, and returns it."""
         served = self._served(request)
-        page = self._reader.list(served, request, selection)
+        page = await self._read(lambda: self._reader.list(served, request, selection))
         await self._deleter.delete_all(served, request, page.records, options)
         return page
 
@@ -96,10 +99,20 @@ class Registry:
         """Chunks of a container's log."""
         return self._subresources.logs(self._served(request), request, options)
 
+    async def _read(self, read: Callable[[], T]) -> T:
+        """What a reading finds; read again whenever a webhook had to convert something first."""
+        while True:
+            try:
+                return read()
+            except Unconverted as wanted:
+                await wanted.convert()
+
     def _served(self, request: Request) -> Served:
         served = self._core.catalogue.served(request.resource)
         if served is None:
             raise errors.no_such_path()
+        if request.resource.deprecation and request.resource.deprecation not in request.warnings:
+            request.warnings.append(request.resource.deprecation)
         return served
 
 

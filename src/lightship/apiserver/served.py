@@ -4,19 +4,20 @@ Made once by `catalogue.Catalogue`; the operations ask it instead of deciding ag
 first object is written.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lightship.apiserver import traits
-from lightship.apiserver.conversion import convert
-from lightship.meta import codec, errors, schema
+from lightship.apiserver import custom_objects, traits
+from lightship.apiserver.conversion import Unconverted, Versions, convert
+from lightship.apiserver.custom_objects import OBJECT_META
+from lightship.meta import codec, errors, gojson, schema
 from lightship.meta.admission import Admission, Admit
 from lightship.meta.errors import Cause
-from lightship.meta.objects import Obj, copy
+from lightship.meta.gojson import Doubles
+from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 from lightship.store import Record
 
-OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _TYPE_INVALID = "FieldValueTypeInvalid"
 
 
@@ -38,7 +39,7 @@ class Rule(NamedTuple):
 class Served:
     """`mutating` and `validating` are the admission functions that want to see this resource, in order."""
 
-    def __init__(self, resource: Resource, definitions: Callable[[], Mapping[str, Obj]], stored_since: int) -> None:
+    def __init__(self, resource: Resource, definitions: Callable[[], Mapping[str, Obj]]) -> None:
         self.resource = resource
         self.bucket = resource.bucket
         self.prefix = resource.bucket + "/"
@@ -58,9 +59,18 @@ class Served:
         self.returns_deleted = traits.returns_deleted(resource)
         self.name_rule = traits.name_rule(resource)
         self._definitions = definitions
-        self._stored_since = stored_since
         self._compiled: schema.Compiled | None = None
-        self._has_defaults: bool | None = None
+        self.versions: Versions | None = None
+        """All versions of a custom kind; None: there is this one only, and all objects are of it."""
+        self.uniform_since = 0
+        """Objects written after this revision are served just as they are stored."""
+        self.metadata: custom_objects.Metadata | None = None
+        """How metadata of custom objects is read; shared by all custom kinds."""
+
+    def belong(self, versions: Versions) -> None:
+        """Be one version of a custom kind."""
+        self.versions = versions
+        self.uniform_since = versions.uniform_since(self.resource.api_version)
 
     def key(self, namespace: str, name: str) -> str:
         """Where the store keeps one object."""
@@ -79,17 +89,66 @@ class Served:
         self.default_again = any(r.admission.mutate and not r.complete for r in mine)
 
     def read(self, record: Record) -> Record:
-        """The record as this resource serves it; the very same one nearly always."""
-        if self.resource.custom:
-            return self._read_custom(record)
-        if not self.shared or record.obj.get("apiVersion") == self.resource.api_version:
+        """The record as this resource serves it; the very same one nearly always. Raises `conversion.Unconverted`."""
+        if self.versions is not None:
+            if record.revision > self.uniform_since:
+                return record
+            shown = self.versions.shown(record.obj, record.revision, self.resource.api_version)
+            return record if shown is record.obj else _derived(record, shown)
+        if not self.shared or self.resource.custom or record.obj.get("apiVersion") == self.resource.api_version:
             return record
         return _derived(record, convert(record.obj, self.resource))
+
+    def read_all(self, records: Sequence[Record]) -> Sequence[Record]:
+        """`read` of each; what a webhook must convert is asked of it all at once."""
+        if self.as_stored:
+            return records
+        if self.versions is not None and self.versions.converter is not None:
+            left = self.versions.missing([r.obj for r in records], self.resource.api_version)
+            if left is not None:
+                raise left
+        return [self.read(record) for record in records]
+
+    async def show(self, record: Record) -> Record:
+        """`read`, after asking the webhook that it may take."""
+        try:
+            return self.read(record)
+        except Unconverted as wanted:
+            await wanted.convert()
+            return self.read(record)
+
+    async def ready(self, records: Sequence[Record]) -> None:
+        """Ask for all that `read` will need of these."""
+        if self.versions is not None and self.versions.converter is not None:
+            left = self.versions.missing([r.obj for r in records], self.resource.api_version)
+            if left is not None:
+                await left.convert()
+
+    async def to_store(self, obj: Obj) -> Obj:
+        """The object in the version in which it is stored."""
+        if self.versions is None:
+            return obj
+        try:
+            return self.versions.converted(obj, self.versions.storage)
+        except Unconverted as wanted:
+            await wanted.convert()
+            return self.versions.converted(obj, self.versions.storage)
+
+    def is_outdated(self, record: Record) -> bool:
+        """Is it stored in another version than it would be now?"""
+        return self.versions is not None and record.obj["apiVersion"] != self.versions.storage
+
+    @property
+    def as_written(self) -> bool:
+        """True when objects are stored in the version of this resource."""
+        return self.versions is None or self.versions.storage == self.resource.api_version
 
     @property
     def as_stored(self) -> bool:
         """True when every record is served just as it is stored."""
-        return not self.shared and not self.resource.custom
+        if self.versions is not None:
+            return self.uniform_since == 0
+        return not self.shared or self.resource.custom
 
     def not_found(self, name: str) -> errors.StatusError:
         return errors.not_found(self.resource.plural, name, self.resource.group)
@@ -125,51 +184,61 @@ class Served:
         """The schema that says how lists merge in a strategic merge patch."""
         return self.compiled() or {}
 
-    def accept(self, obj: Obj, validation: str, warnings: list[str]) -> list[Cause]:
+    def accept(self, obj: Obj, validation: str, warnings: list[str], doubles: Doubles | None = None) -> list[Cause]:
         """Make a decoded body an object of this kind, in place: unknown fields, types, schema defaults.
 
-        Returns what the schema says against it. Raises 400 for unknown fields under Strict and for wrong types of built-in kinds, which
+        `doubles`: fields that came twice in the body, which is as bad as unknown ones. Returns what the schema says against it. Raises 400 for unknown fields under Strict and for wrong types of built-in kinds, which
         no decoder would have read.
         """
         compiled = self.compiled()
-        if compiled is None or compiled.settle(obj):
+        if self.resource.custom:
+            return self._accept_custom(compiled, obj, validation, warnings, doubles)
+        if compiled is None or (doubles is None and compiled.settle(obj)):
             return []
-        causes = [] if self.resource.custom else compiled.check(obj)
+        causes = compiled.check(obj)
         if causes and causes[0].reason == _TYPE_INVALID:
             raise self.cannot_decode(causes[0].text())
         unknown = compiled.unknown(obj)
+        if unknown or doubles is not None:
+            self._complain(unknown, validation, warnings, doubles)
         if unknown:
-            self._complain(unknown, validation, warnings)
             compiled.prune(obj)
         compiled.default(obj)
-        return compiled.check(obj) if self.resource.custom else causes
+        return causes
+
+    def _accept_custom(
+        self, compiled: schema.Compiled | None, obj: Obj, validation: str, warnings: list[str], doubles: Doubles | None
+    ) -> list[Cause]:
+        if self.metadata is None:
+            self.metadata = custom_objects.Metadata(self._definitions)
+        if compiled is None:
+            self._complain(self.metadata.take(obj.get("metadata"), ""), validation, warnings, doubles)
+            return []
+        try:
+            found = custom_objects.accept(compiled, self.metadata, obj)
+        except custom_objects.Undecodable as error:
+            raise self.cannot_decode(str(error)) from error
+        self._complain(found.unknown, validation, warnings, doubles)
+        return found.causes
+
+    def ratcheted(self, causes: list[Cause], new: Obj, old: Obj) -> list[Cause]:
+        """What counts of `causes` in an update: of built-in kinds all, of custom ones not what was as wrong before."""
+        compiled = self.compiled() if self.resource.custom else None
+        return causes if compiled is None else custom_objects.ratcheted(compiled, causes, new, old)
 
     def check(self, obj: Obj) -> list[Cause]:
         """What the schema says against an object."""
         compiled = self.compiled()
         return compiled.check(obj) if compiled else []
 
-    def _complain(self, unknown: list[str], validation: str, warnings: list[str]) -> None:
-        texts = [f'unknown field "{path}"' for path in unknown]
-        if validation == "Strict":
+    def _complain(self, unknown: list[str], validation: str, warnings: list[str], doubles: Doubles | None) -> None:
+        if not (unknown or doubles):
+            return
+        texts = gojson.strict_errors(unknown, doubles, builtin=not self.resource.custom)
+        if texts and validation == "Strict":
             raise self.cannot_decode("strict decoding error: " + ", ".join(texts))
         if validation != "Ignore":
-            warnings.extend(texts)
-
-    def _read_custom(self, record: Record) -> Record:
-        """Custom kinds get today's defaults on read: only objects from before this version of the schema can lack them."""
-        obj = record.obj
-        converted = obj["apiVersion"] != self.resource.api_version
-        if not converted and record.revision > self._stored_since:
-            return record
-        if record.revision <= self._stored_since:
-            compiled = self.compiled()
-            if compiled is not None:
-                fresh = copy(obj)
-                compiled.default(fresh)
-                if fresh != obj:
-                    return _derived(record, convert(fresh, self.resource))
-        return _derived(record, convert(obj, self.resource)) if converted else record
+            warnings.extend(gojson.as_warnings(texts))
 
 
 def _derived(record: Record, obj: Obj) -> Record:

@@ -29,7 +29,7 @@ async def stream(core: Core, served: Served, request: Request, options: WatchOpt
     check_watch_options(options)
     selection = Selection(served.resource, options.label_selector, options.field_selector)
     prefix = served.under(request.namespace)
-    since, initial = _start(core, served, selection, prefix, options)
+    since, initial = await _start(core, served, selection, prefix, options)
     try:
         watch = core.store.watch(prefix, since)
     except Compacted as error:
@@ -48,7 +48,7 @@ async def stream(core: Core, served: Served, request: Request, options: WatchOpt
         watch.close()
 
 
-def _start(core: Core, served: Served, selection: Selection, prefix: str, options: WatchOptions) -> tuple[int, list[Event]]:
+async def _start(core: Core, served: Served, selection: Selection, prefix: str, options: WatchOptions) -> tuple[int, list[Event]]:
     """The revision after which the watch goes on, and the state that it begins with."""
     asked = parse_revision(options.resource_version)
     if asked and not options.send_initial_events:
@@ -56,6 +56,7 @@ def _start(core: Core, served: Served, selection: Selection, prefix: str, option
     if asked > core.store.revision:
         raise errors.future_revision(asked, core.store.revision)
     page = core.store.list(prefix)
+    await served.ready(page.records)
     records = (served.read(record) for record in page.records)
     return page.revision, [Event("ADDED", r, None) for r in records if selection.finds(r)]
 
@@ -76,6 +77,8 @@ async def _follow(
             return
         # Read together with the batch: nothing up to here is still unsent.
         revision = core.store.revision
+        if not untouched:
+            await served.ready([r for event in events for r in (event.record, event.previous) if r is not None])
         shown = events if untouched else [e for event in events if (e := _seen(served, selection, event))]
         if shown:
             yield shown

@@ -40,7 +40,7 @@ class Writer:
             raise errors.method_not_allowed("create not allowed while custom resource definition is terminating")
         check_identity(served, request, obj)
         check_options(options, "CreateOptions")
-        causes = served.accept(obj, options.field_validation, request.warnings)
+        causes = served.accept(obj, options.field_validation, request.warnings, request.doubles)
         resource = served.resource
         meta = obj["metadata"]
         if meta.get("resourceVersion"):
@@ -87,9 +87,9 @@ class Writer:
             head = self._core.store.head(key)
             if head is None:
                 raise served.not_found(request.name)
-            old = served.read(head)
+            old = await served.show(head) if served.versions is not None else served.read(head)
             new = build(old.obj)
-            if new == old.obj:
+            if new == old.obj and request.doubles is None and not served.is_outdated(head):
                 # Nothing asked for: the common case of controllers that write what is there already.
                 await self._core.settled(head)
                 return Answer(record=old)
@@ -145,10 +145,10 @@ class Writer:
 
     def _accept_change(self, served: Served, request: Request, new: Obj, options: WriteOptions) -> list[errors.Cause]:
         if request.subresource != "status" or served.resource.custom:
-            return served.accept(new, options.field_validation, request.warnings)
+            return served.accept(new, options.field_validation, request.warnings, request.doubles)
         # The rest is what is stored already.
         part = {field: new[field] for field in STATUS_FIELDS if field in new}
-        causes = served.accept(part, options.field_validation, request.warnings)
+        causes = served.accept(part, options.field_validation, request.warnings, request.doubles)
         new["metadata"] = part["metadata"]
         new.pop("status", None)
         if "status" in part:
@@ -197,6 +197,8 @@ class Writer:
         if causes and not resource.custom:
             # Defaults may have supplied what was missing.
             causes = served.check(obj)
+        elif causes and old:
+            causes = served.ratcheted(causes, obj, old)
         meta = obj["metadata"]
         builtin = not resource.custom
         if old:
@@ -238,8 +240,7 @@ class Writer:
                 if options.dry_run:
                     return Answer(201, obj=obj)
                 try:
-                    record = await self._core.commit(served.bucket, Put(key, encoder(obj), 0, obj), also)
-                    return Answer(201, record=record)
+                    return Answer(201, record=await self._put(served, key, 0, obj, also))
                 except RevisionMismatch as mismatch:
                     if mismatch.key != key:
                         if attempt == NAME_ATTEMPTS:
@@ -264,13 +265,22 @@ class Writer:
         if is_finished(served, new, old.obj):
             if options.dry_run:
                 return Answer(obj=new)
-            return Answer(record=await self._core.commit(bucket, Delete(head.key, encoder(new), head.revision, new), also, deleted=True))
-        if new == old.obj or managed.is_only_later(new, old.obj):
+            last = new if served.as_written else await served.to_store(new)
+            await self._core.commit(bucket, Delete(head.key, encoder(last), head.revision, last), also, deleted=True)
+            return Answer(obj={**new, "metadata": last["metadata"]})
+        if (new == old.obj or managed.is_only_later(new, old.obj)) and not served.is_outdated(head):
             await self._core.settled(head)
             return Answer(record=old)
         if options.dry_run:
             return Answer(obj=new)
-        return Answer(record=await self._core.commit(bucket, Put(head.key, encoder(new), head.revision, new), also))
+        return Answer(record=await self._put(served, head.key, head.revision, new, also))
+
+    async def _put(self, served: Served, key: str, expect: int, obj: Obj, also: list[Op]) -> Record:
+        """Store an object in the version for that, and return it as the resource serves it."""
+        if served.as_written:
+            return await self._core.commit(served.bucket, Put(key, encoder(obj), expect, obj), also)
+        stored = await served.to_store(obj)
+        return await served.show(await self._core.commit(served.bucket, Put(key, encoder(stored), expect, stored), also))
 
     def _key(self, served: Served, request: Request) -> str:
         return served.key(request.namespace, request.name)

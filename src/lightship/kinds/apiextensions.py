@@ -5,13 +5,15 @@ Contract: apiextensions-apiserver 1.36.
 """
 
 from lightship.kinds import crd, facts
-from lightship.meta.resources import Resource
+from lightship.meta.resources import Part, Resource
 
 CUSTOM_RESOURCE_DEFINITIONS = facts.resource(
     "apiextensions.k8s.io/v1/customresourcedefinitions",
     prepare=crd.prepare,
     default=crd.default,
     validate=crd.validate,
+    warn=crd.warn,
+    parts={"status": Part(validate=crd.validate_status)},
     row=crd.row,
     unconditional_update=False,
 )

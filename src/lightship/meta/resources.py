@@ -84,6 +84,8 @@ class Resource:
     kind: str
     plural: str
     singular: str = ""
+    list_name: str = ""
+    """The kind of a list, where that is not the kind with `List` behind it."""
     namespaced: bool = True
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
@@ -113,6 +115,8 @@ class Resource:
     """Deletion is two-step with a grace period (pods)."""
     keeps_dependents: str = ""
     """Not empty for a kind whose deletion leaves what it owns unless the client says otherwise: the warning that tells so (Jobs)."""
+    deprecation: str = ""
+    """Not empty for a version that should no longer be used: the warning that every user of it gets."""
     storage: tuple[str, str] | None = None
     """(group, plural) under which objects are stored, when two groups share one kind (events)."""
 
@@ -126,7 +130,7 @@ class Resource:
 
     @property
     def list_kind(self) -> str:
-        return self.kind + "List"
+        return self.list_name or self.kind + "List"
 
     @property
     def identity(self) -> tuple[str, str, str]:

@@ -7,14 +7,15 @@ Contract: CustomResourceDefinition structural schemas; apimachinery strict decod
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
-from lightship.meta.schema import checks, glance, limits, shape
+from lightship.meta.schema import checks, embedded, glance, limits, lists, shape, visits
+from lightship.meta.schema.embedded import Embedded
 from lightship.meta.schema.nodes import Context, Node, root
 
-__all__ = ["Compiled", "Context", "Node", "compile", "root"]
+__all__ = ["Compiled", "Context", "Embedded", "Node", "compile", "root"]
 
 
 OFTEN = 32
@@ -24,7 +25,7 @@ OFTEN = 32
 class Compiled:
     """One schema as functions. Safe to share; objects are never kept."""
 
-    __slots__ = ("_check", "_fill", "_glance", "_strays", "_until_glance", "builtin", "node")
+    __slots__ = ("_check", "_embedded", "_fill", "_glance", "_lists", "_strays", "_until_glance", "builtin", "node")
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -34,12 +35,14 @@ class Compiled:
         self._check: limits.Check | None = None
         self._strays: shape.Strays | None = None
         self._fill: shape.Fill | None = None
+        self._lists: visits.Visit | Literal[False] | None = False
+        self._embedded: visits.Visit | Literal[False] | None = False
 
     def check(self, obj: Any, path: str = "") -> list[Cause]:
         """Everything wrong with `obj`, which is at `path`; empty when it is right.
 
         Of a built-in kind with values that Go could not decode only the first of those is told (reason `FieldValueTypeInvalid`, no
-        field), as the real server does with a 400.
+        field), as the real server does with a 400. Of a custom kind see `lists` and `embedded` for the rest.
         """
         if self._check is None:
             self._check = checks.check(self.node)
@@ -48,6 +51,24 @@ class Compiled:
         if out and self.builtin:
             return next(([c] for c in out if c.reason == limits.UNDECODABLE), out)
         return out
+
+    def lists(self, obj: Any, path: str = "") -> list[Cause]:
+        """What lists that are sets or maps name twice; of custom kinds."""
+        if self._lists is False:
+            self._lists = None if self.builtin else visits.walk(self.node.raw, lists.choose)
+        found: list[Cause] = []
+        if self._lists is not None:
+            self._lists(obj, path, found)
+        return found
+
+    def embedded(self, obj: Any, path: str = "") -> list[Embedded]:
+        """The objects inside of an object, with their paths; of custom kinds. `embedded.problems` judges each."""
+        if self._embedded is False:
+            self._embedded = None if self.builtin else visits.walk(self.node.raw, embedded.choose)
+        found: list[Embedded] = []
+        if self._embedded is not None:
+            self._embedded(obj, path, found)
+        return found
 
     def settle(self, obj: Obj) -> bool:
         """`default`, of an object that `check` and `unknown` find nothing wrong with; False, and nothing done, when they must look.

@@ -43,7 +43,7 @@ def _wrong_type(node: Node, value: Any, path: Path, wanted: str = "") -> Cause:
     if node.context.builtin:
         return _undecodable(node, value, path)
     at, found = path_text(path), json_type(value)
-    message = f'Invalid value: "{found}": {at + " " if at else ""}in body must be of type {wanted or node.type}: "{found}"'
+    message = f'Invalid value: "{found}": {at} in body must be of type {wanted or node.type}: "{found}"'
     return Cause(at, message, UNDECODABLE)
 
 
@@ -123,7 +123,7 @@ def _check_map_of_strings(node: Node) -> Check:
 def _required(node: Node) -> Check | None:
     if node.context.builtin:
         return _required_strings(node)
-    names = node.required + (("apiVersion", "kind") if node.embedded else ())
+    names = node.required
     if not names or node.lenient:
         return None
 
@@ -166,7 +166,7 @@ def _check_array(node: Node) -> Check:
     item_node = node.items
     below = check(item_node) if item_node else None
     plain = _plain_class(item_node) if item_node else None
-    rules = _common(node) + limits.size(node, "Items", "items") + limits.list_type(node)
+    rules = _common(node) + limits.size(node, "Items", "items")
 
     def walk(value: Any, path: Path, out: list[Cause]) -> None:
         if value.__class__ is not list:

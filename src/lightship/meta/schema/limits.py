@@ -122,26 +122,3 @@ def _too_many(at: str, found: int, limit: int) -> Cause:
 
 def _in_body(at: str, value: Any, words: str) -> Cause:
     return errors.invalid_value(at, value, f"{at} in body {words}")
-
-
-def list_type(node: Node) -> list[Check]:
-    """Lists that are sets or maps may not name anything twice; built-in kinds check that by rules of their own."""
-    kind = node.raw.get("x-kubernetes-list-type")
-    if node.context.builtin or kind not in ("map", "set"):
-        return []
-    keys: list[str] = node.raw.get("x-kubernetes-list-map-keys") or []
-    defaults = {k: p.default for k in keys if node.items and (p := node.items.field(k)) and isinstance(p.default, str | int)}
-
-    def walk(value: list[Any], path: Path, out: list[Cause]) -> None:
-        seen = set()
-        for i, item in enumerate(value):
-            if kind == "map" and not isinstance(item, dict):
-                out.append(errors.invalid_value(path_text((path, i)), item, "must be an object for an array of list-type map"))
-                continue
-            identity = {k: item.get(k, defaults.get(k)) for k in sorted(keys)} if kind == "map" else item
-            encoded = codec.encode({k: v for k, v in identity.items() if v is not None} if kind == "map" else identity)
-            if encoded in seen:
-                out.append(Cause(path_text((path, i)), f"Duplicate value: {encoded.decode()}", "FieldValueDuplicate"))
-            seen.add(encoded)
-
-    return [walk]

@@ -20,6 +20,7 @@ _TIMES = {
 }
 NO_DEFAULT: Any = object()
 _GO_TYPES = {"string": "string", "boolean": "bool", "number": "float64", "object": "map[string]interface {}"}
+_OPEN: Obj = {"x-kubernetes-preserve-unknown-fields": True}
 _EMBEDDED: Obj = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}}
 
 
@@ -91,7 +92,7 @@ class Node:
         """Raw schemas of the known fields."""
         found: Obj = self.raw.get("properties") or {}
         if self.embedded:
-            metadata = {"metadata": {"$ref": PREFIX + OBJECT_META}} if OBJECT_META in self.context.definitions else {"metadata": {}}
+            metadata = {"metadata": {"$ref": PREFIX + OBJECT_META}} if OBJECT_META in self.context.definitions else {"metadata": _OPEN}
             return {**found, **_EMBEDDED, **metadata}
         return found
 
