@@ -11,7 +11,7 @@ from lightship.aio.clock import SystemClock
 from lightship.apiserver.authn import FirstOf, StaticTokens
 from lightship.apiserver.http import serve
 from lightship.apiserver.server import Server
-from lightship.apiserver.token_life import alive
+from lightship.apiserver.token_life import life
 from lightship.apiserver.tokens import ISSUER, Tokens
 from tests.apiserver.http_site import PODS, TOKENS, HttpSite, pod
 
@@ -24,7 +24,7 @@ def test_a_token_lives_as_long_as_its_pod() -> None:
         clock = SystemClock()
         memory = store.memory()
         numbers = itertools.count()
-        tokens = Tokens(ec.generate_private_key(ec.SECP256R1()), clock, lambda: str(next(numbers)), alive=alive(memory))
+        tokens = Tokens(ec.generate_private_key(ec.SECP256R1()), clock, lambda: str(next(numbers)), life=life(memory, clock))
         server = Server(memory, kinds.BUILTIN, clock=clock, random=random.Random(1), tokens=tokens)
         listener = await serve(server, authenticator=FirstOf([StaticTokens(TOKENS), tokens]), keys=tokens)
         site = HttpSite(server, listener)

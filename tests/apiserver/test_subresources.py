@@ -7,7 +7,7 @@ import pytest
 
 from lightship import kinds
 from lightship.apiserver.requests import Request, TokenSubject
-from lightship.meta import conditions
+from lightship.meta import conditions, times
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource, Scale
 from lightship.meta.rest import LogOptions, WriteOptions
@@ -125,11 +125,11 @@ def test_scale() -> None:
 class Issuer:
     """Hands out tokens that say what they were asked for."""
 
-    def issue(self, subject: TokenSubject, audiences: Sequence[str], seconds: int) -> tuple[str, float]:
-        return (
-            f"{subject.namespace}/{subject.service_account} {subject.bound_kind}:{subject.bound_uid} {list(audiences)}",
-            1_700_000_000.0 + seconds,
-        )
+    issuer = "https://issuer"
+
+    def issue(self, subject: TokenSubject, audiences: Sequence[str], seconds: int, *, warn_after: int = 0) -> tuple[str, float]:
+        said = f"{subject.namespace}/{subject.service_account} {subject.bound_kind}:{subject.bound_uid} {subject.node}:{subject.node_uid}"
+        return f"{said} {list(audiences)} {seconds} {warn_after}", 0.0
 
 
 async def ask_token(site: Site, name: str, **spec: Any) -> Obj:
@@ -140,20 +140,64 @@ def test_tokens() -> None:
     async def test(site: Site) -> None:
         p = await site.create(PODS, pod("p"))
         got = await ask_token(site, "default", audiences=["x"], expirationSeconds=600)
-        assert got["kind"] == "TokenRequest"
-        assert got["status"] == {"token": "default/default : ['x']", "expirationTimestamp": "2023-11-14T22:23:20Z"}
+        assert (got["kind"], got["metadata"]["name"]) == ("TokenRequest", "default")
+        assert got["spec"] == {"audiences": ["x"], "expirationSeconds": 600, "boundObjectRef": None}
+        assert got["status"]["token"] == "default/default : : ['x'] 600 0"
+        assert times.parse(got["status"]["expirationTimestamp"]) - times.parse(got["metadata"]["creationTimestamp"]) == 600
+        assert (await ask_token(site, "default"))["spec"]["audiences"] == ["https://issuer"]
         bound = await ask_token(site, "default", boundObjectRef={"kind": "Pod", "name": "p", "apiVersion": "v1"})
-        assert f"Pod:{p['metadata']['uid']}" in bound["status"]["token"]
+        assert f"Pod:{p['metadata']['uid']} :" in bound["status"]["token"]
         with refused(422, "Invalid", "may not specify a duration less than 10 minutes"):
-            await ask_token(site, "default", expirationSeconds=60)
+            await ask_token(site, "default", expirationSeconds=599)
+        with refused(422, "Invalid", "Invalid value: 0: may not specify a duration less than 10 minutes"):
+            await ask_token(site, "default", expirationSeconds=0)
+        with refused(422, "Invalid", "may not specify a duration larger than 2^32 seconds"):
+            await ask_token(site, "default", expirationSeconds=2**32 + 1)
         with refused(404, "NotFound", 'pods "nope" not found'):
             await ask_token(site, "default", boundObjectRef={"kind": "Pod", "name": "nope"})
-        with refused(409, "Conflict", "the UID in the bound object reference"):
+        with refused(409, "Conflict", "the UID in the bound object reference (other) does not match the UID in record"):
             await ask_token(site, "default", boundObjectRef={"kind": "Pod", "name": "p", "uid": "other"})
-        with refused(400, "BadRequest", "cannot bind token to object of type Foo"):
-            await ask_token(site, "default", boundObjectRef={"kind": "Foo", "name": "p"})
+        with refused(400, "BadRequest", "cannot bind token to object of type a/v1, Kind=Foo"):
+            await ask_token(site, "default", boundObjectRef={"kind": "Foo", "name": "p", "apiVersion": "a/v1"})
+        with refused(400, "BadRequest", "cannot bind token to object of type /, Kind="):
+            await ask_token(site, "default", boundObjectRef={})
         with refused(404, "NotFound", 'serviceaccounts "nope" not found'):
             await ask_token(site, "nope")
+
+    run(test, tokens=Issuer())
+
+
+def test_a_token_for_a_pod_knows_its_node() -> None:
+    async def test(site: Site) -> None:
+        await site.create(PODS, pod("p", node="n1"))
+        ref = {"kind": "Pod", "name": "p"}
+        assert " n1: " in (await ask_token(site, "default", boundObjectRef=ref))["status"]["token"]
+        node = await site.create(kinds.NODES, {"metadata": {"name": "n1"}})
+        assert f" n1:{node['metadata']['uid']} " in (await ask_token(site, "default", boundObjectRef=ref))["status"]["token"]
+        # What admission mounts lives for a year, as long as its pod does, and says when it should have been read again.
+        mounted = await ask_token(site, "default", boundObjectRef=ref, expirationSeconds=3607)
+        assert mounted["status"]["token"].endswith(" 31536000 3607")
+        assert times.parse(mounted["status"]["expirationTimestamp"]) - times.parse(mounted["metadata"]["creationTimestamp"]) == 3607
+        await site.create(kinds.SERVICE_ACCOUNTS, {"metadata": {"name": "other"}})
+        with refused(400, "BadRequest", 'cannot bind token for serviceaccount "other" to pod running with different serviceaccount name.'):
+            await ask_token(site, "other", boundObjectRef=ref)
+
+    run(test, tokens=Issuer())
+
+
+def test_a_token_request_means_the_account_that_it_names() -> None:
+    async def test(site: Site) -> None:
+        async def ask(**metadata: str) -> None:
+            body = {"metadata": metadata, "spec": {}}
+            await site.api.create(kinds.SERVICE_ACCOUNTS, "default", body, name="default", subresource="token")
+
+        with refused(422, "Invalid", 'metadata.name: Invalid value: "zz": must match the service account name if specified'):
+            await ask(name="zz")
+        with refused(422, "Invalid", "must match the service account namespace if specified"):
+            await ask(namespace="zz")
+        with refused(409, "Conflict", "the UID in the token request (zz) does not match the UID of the service account"):
+            await ask(uid="zz")
+        await ask(name="default", namespace="default")
 
     run(test, tokens=Issuer())
 

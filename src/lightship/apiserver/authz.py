@@ -15,7 +15,7 @@ from lightship.meta.rest import User
 
 
 class Attributes(NamedTuple):
-    """What a user wants to do: to a resource, or (when `resource` is empty) with a path."""
+    """What a user wants to do: to a resource, or (when `path` is not empty) with a path."""
 
     user: User
     verb: str
@@ -32,6 +32,8 @@ class Decision(NamedTuple):
 
     allowed: bool
     reason: str = ""
+    denied: bool = False
+    """Refused for good, whatever other authorizers say."""
 
 
 class Rules(NamedTuple):
@@ -77,7 +79,7 @@ class MastersOnly:
     def allows(self, wish: Attributes) -> bool:
         if MASTERS in wish.user.groups:
             return True
-        if wish.resource:
+        if not wish.path:
             return wish.verb == "create" and (wish.group, wish.resource) in _SELF_REVIEWS and UNAUTHENTICATED not in wish.user.groups
         open_paths = _PUBLIC_PATHS if UNAUTHENTICATED in wish.user.groups else _OPEN_PATHS
         return wish.verb in ("get", "head") and any(wish.path == path or wish.path.startswith(path + "/") for path in open_paths)
@@ -87,6 +89,12 @@ class MastersOnly:
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         return Rules(EVERYTHING) if MASTERS in user.groups else Rules((), incomplete=True, error="rules are not listed by this authorizer")
+
+
+def require(authorizer: Authorizer, wish: Attributes) -> None:
+    """Raises 403, with the authorizer's reason, when `wish` is not allowed."""
+    if not authorizer.allows(wish):
+        raise denial(wish, authorizer.explain(wish).reason)
 
 
 def denial(wish: Attributes, reason: str = "") -> StatusError:
@@ -101,7 +109,7 @@ def denial(wish: Attributes, reason: str = "") -> StatusError:
 
 def _complaint(wish: Attributes) -> str:
     user = quoted(wish.user.name)
-    if not wish.resource:
+    if wish.path:
         return f"User {user} cannot {wish.verb} path {quoted(wish.path)}"
     resource = quoted(f"{wish.resource}/{wish.subresource}" if wish.subresource else wish.resource)
     where = f"in the namespace {quoted(wish.namespace)}" if wish.namespace else "at the cluster scope"

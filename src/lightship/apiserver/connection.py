@@ -13,8 +13,7 @@ from typing import Protocol, TypeAlias, cast
 
 import httptools
 
-from lightship.apiserver import impersonation
-from lightship.apiserver.exchange import HttpRequest, Refused, Reply, Stream, head
+from lightship.apiserver.exchange import SEPARATOR, HttpRequest, Refused, Reply, Stream, head
 from lightship.apiserver.streaming import Outflow
 
 log = logging.getLogger(__name__)
@@ -67,6 +66,7 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self._deaf = False  # after a refusal or an upgrade: what still comes is not a request
         self._streaming: asyncio.Task[None] | None = None
+        self._certificate = b""
         self.quiet_since: float | None = self._loop.time()
         self.stuck_since: float | None = None
 
@@ -74,6 +74,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        secured = transport.get_extra_info("ssl_object")
+        if secured is not None:
+            self._certificate = secured.getpeercert(binary_form=True) or b""
         self._owner.opened(self)
         self._owner.started(self._loop.create_task(self._work()))
 
@@ -114,6 +117,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._request = HttpRequest()
+        self._request.certificate = self._certificate
         self._url = b""
         self._body = []
         self._body_size = self._header_size = 0
@@ -124,8 +128,8 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key, headers = name.lower(), self._request.headers
-        if key in headers and key.startswith(b"impersonate-"):
-            value = headers[key] + impersonation.SEPARATOR + value
+        if key in headers and key.startswith((b"impersonate-", b"x-remote-", b"sec-websocket-protocol")):
+            value = headers[key] + (b"," if key.startswith(b"sec-") else SEPARATOR) + value
         headers[key] = value
         self._count_header(len(name) + len(value))
 

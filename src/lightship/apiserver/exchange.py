@@ -8,12 +8,14 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 JSON_TYPE = "application/json"
+SEPARATOR = b"\n"
+"""Between the values of a header of identities that was sent several times."""
 
 
 class HttpRequest:
-    """A complete request: `path` is still percent-encoded, header names are lower case."""
+    """A complete request: header names are lower case; `certificate` is the verified one (DER) of a client that sent one."""
 
-    __slots__ = ("body", "headers", "keep_alive", "method", "path", "query", "version")
+    __slots__ = ("body", "certificate", "headers", "keep_alive", "method", "path", "query", "version")
 
     def __init__(self) -> None:
         self.method = "GET"
@@ -21,6 +23,7 @@ class HttpRequest:
         self.query = ""
         self.headers: dict[bytes, bytes] = {}
         self.body = b""
+        self.certificate = b""
         self.keep_alive = True
         self.version = "1.1"
 

@@ -10,11 +10,12 @@ from typing import Any, cast, get_args
 
 from lightship.aio.clock import Clock
 from lightship.aio.streams import closing
-from lightship.apiserver import impersonation, negotiation, paths, queries, reviews
-from lightship.apiserver.authn import Authenticator, bearer_token
-from lightship.apiserver.authz import Attributes, Authorizer, denial
-from lightship.apiserver.documents import Documents, is_public
+from lightship.apiserver import negotiation, paths, queries, reviews
+from lightship.apiserver.authn import Authenticator
+from lightship.apiserver.authz import Attributes, Authorizer, require
+from lightship.apiserver.documents import Documents
 from lightship.apiserver.exchange import HttpRequest, Refused, Reply, Stream
+from lightship.apiserver.identity import Identity
 from lightship.apiserver.paths import Target
 from lightship.apiserver.queries import Query
 from lightship.apiserver.rendering import View, answer_reply, error_reply, page_reply, watch_lines
@@ -38,9 +39,18 @@ _PATCH_TYPES: frozenset[str] = frozenset(get_args(PatchType))
 
 
 class Front:
-    def __init__(self, server: Server, authenticator: Authenticator, authorizer: Authorizer, documents: Documents, clock: Clock) -> None:
+    def __init__(
+        self,
+        server: Server,
+        identity: Identity,
+        authenticator: Authenticator,
+        authorizer: Authorizer,
+        documents: Documents,
+        clock: Clock,
+    ) -> None:
         self._server = server
         self._registry = server.registry
+        self._identity = identity
         self._authenticator = authenticator
         self._authorizer = authorizer
         self._documents = documents
@@ -57,21 +67,15 @@ class Front:
             return error_reply(errors.internal("see the server's log"))
 
     async def _answer(self, request: HttpRequest) -> Reply | Stream:
-        credentials = request.header(b"authorization")
-        user = self._authenticator.authenticate(bearer_token(credentials))
-        # Credentials that are wrong are refused everywhere, none at all only where they are needed.
-        if user is None and (credentials or not is_public(request.path)):
-            raise errors.unauthorized()
-        if user is not None and impersonation.is_asked(request.headers):
-            user = self._impersonate(user, request)
+        user = self._identity.of(request)
         target = paths.parse(request.path)
-        if target is None or user is None:
-            if user is not None:
-                self._authorize(Attributes(user, request.method.lower(), path=request.path))
+        if target is None:
+            self._authorize(request, Attributes(user, request.method.lower(), path=request.path))
             return self._documents.answer(request)
         query = queries.parse(request.query)
         verb = _verb(request.method, target, query)
-        self._authorize(_wish(user, verb, target))
+        wish = self._authorize(request, _wish(user, verb, target, query))
+        user = wish.user
         resource = self._server.resources.find(target.group, target.version, target.resource)
         if resource is None:
             return self._review(request, target, user)
@@ -79,15 +83,12 @@ class Front:
         asked = Request(user, resource, target.namespace, target.name, target.subresource, request.header(b"user-agent"))
         return await self._operate(verb, asked, request, query)
 
-    def _impersonate(self, asker: User, request: HttpRequest) -> User:
-        user = impersonation.wanted(request.headers)
-        for wish in impersonation.wishes(asker, user, request.headers):
-            self._authorize(wish)
-        return user
-
-    def _authorize(self, wish: Attributes) -> None:
-        if not self._authorizer.allows(wish):
-            raise denial(wish)
+    def _authorize(self, request: HttpRequest, wish: Attributes) -> Attributes:
+        """The wish as it is allowed: its user's own, or whom he impersonates. Raises 403."""
+        user = self._identity.acting(request, wish)
+        allowed = wish if user is wish.user else wish._replace(user=user)
+        require(self._authorizer, allowed)
+        return allowed
 
     def _review(self, request: HttpRequest, target: Target, user: User) -> Reply:
         """Reviews are questions that are asked by creating an object which is never stored."""
@@ -95,9 +96,11 @@ class Front:
             raise errors.no_such_path()
         if request.method != "POST":
             raise errors.method_not_allowed()
-        body = _object_body(request, reviews.resource(target).kind)
-        answer = reviews.answer(target, body, user, self._authorizer, self._authenticator, self._clock.now())
-        return answer_reply(Request(user, reviews.resource(target)), answer, _view(request, queries.parse(request.query)), self._clock)
+        asked = Request(user, reviews.resource(target), target.namespace)
+        body, query = _object_body(request, asked.resource.kind), queries.parse(request.query)
+        validation = queries.write_options(query, "CreateOptions").field_validation
+        answer = reviews.answer(asked, body, validation, self._authorizer, self._authenticator, self._clock.now())
+        return answer_reply(asked, answer, _view(request, query), self._clock)
 
     async def _operate(self, verb: str, asked: Request, request: HttpRequest, query: Query) -> Reply | Stream:
         registry = self._registry
@@ -144,10 +147,12 @@ def _verb(method: str, target: Target, query: Query) -> str:
     return verb
 
 
-def _wish(user: User, verb: str, target: Target) -> Attributes:
+def _wish(user: User, verb: str, target: Target, query: Query) -> Attributes:
     # To the authorizer, a namespace is itself in the namespace of its name.
     namespace = target.name if target.resource == "namespaces" and not target.group else target.namespace
-    return Attributes(user, verb, target.group, target.resource, target.subresource, namespace, target.name)
+    # So is a list or watch of nothing but one object a wish for that object.
+    name = target.name or (queries.one_name(query) if query and verb in ("list", "watch") else "")
+    return Attributes(user, verb, target.group, target.resource, target.subresource, namespace, name)
 
 
 def _check_place(resource: Resource, target: Target, verb: str) -> None:

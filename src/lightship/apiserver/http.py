@@ -12,11 +12,13 @@ from collections.abc import Mapping
 
 from lightship.aio.clock import Clock, SystemClock
 from lightship.apiserver.authn import Authenticator
-from lightship.apiserver.authz import Authorizer, MastersOnly
+from lightship.apiserver.authz import Authorizer
+from lightship.apiserver.client_certificates import ClientCertificates
 from lightship.apiserver.connection import Connection, Handler, Refusal
 from lightship.apiserver.documents import Documents, PublicKeys
 from lightship.apiserver.front import Front, refuse
 from lightship.apiserver.health import Check
+from lightship.apiserver.identity import Identity
 from lightship.apiserver.server import Server
 
 log = logging.getLogger(__name__)
@@ -109,18 +111,22 @@ async def serve(
     tls: ssl.SSLContext | None = None,
     authenticator: Authenticator,
     authorizer: Authorizer | None = None,
+    certificates: ClientCertificates | None = None,
     keys: PublicKeys | None = None,
     checks: Mapping[str, Check] | None = None,
     clock: Clock | None = None,
 ) -> Listener:
     """Serve `server` over HTTP/1.1 on a port, or on a socket that is bound already.
 
-    `authorizer` None lets system:masters do everything and everybody else see what any cluster shows; `keys` are published for those
-    who check our tokens; `checks` are further conditions of `/readyz`. Raises `OSError` when the address cannot be had.
+    `authorizer` None takes the server's own; `certificates` makes users of the client certificates that `tls` lets in (where it asks for
+    them); `keys` are published for those who check our tokens; `checks` are further conditions of `/readyz`. Raises `OSError` when the
+    address cannot be had.
     """
     clock = clock or SystemClock()
     await server.start()
-    front = Front(server, authenticator, authorizer or MastersOnly(), Documents(server, checks or {}, keys), clock)
+    judge = authorizer or server.authorizer
+    identity = Identity(authenticator, judge, certificates)
+    front = Front(server, identity, authenticator, judge, Documents(server, checks or {}, keys), clock)
     listener = Listener(front, clock)
     await listener.open(host, port, sock, tls)
     return listener

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
-from lightship.meta import errors
+from lightship.meta import errors, names, selectors
 from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions, ListOptions, LogOptions, WatchOptions, WriteOptions
 
@@ -82,6 +82,18 @@ def watch_options(query: Query) -> WatchOptions:
         send_initial_events=flag(query, "sendInitialEvents"),
         timeout=natural(query, "timeoutSeconds") or 0,
     )
+
+
+def one_name(query: Query) -> str:
+    """The name of the only object that a field selector can find; empty when it may find several."""
+    text = query.get("fieldSelector", "")
+    if "metadata.name" not in text:
+        return ""
+    try:
+        found = [r.value for r in selectors.parse_field_selector(text) if r.path == "metadata.name" and r.op == "="]
+    except ValueError:
+        return ""
+    return found[0] if found and names.follows(found[0], "path") else ""
 
 
 def write_options(query: Query, kind: str) -> WriteOptions:

@@ -4,7 +4,7 @@
 stream of watch items. Refuses to know how anything is spelled on the wire beyond JSON bytes that are ready to be sent.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
@@ -30,8 +30,6 @@ class Request:
     subresource: str = ""
     user_agent: str = ""
     """What the client calls itself; the manager of the fields that it writes, where it names none."""
-    may: Callable[[str], None] | None = None
-    """Raises 403 unless the user may do this other verb to the same object, too; None where everybody may everything."""
     warnings: list[str] = field(default_factory=list)
     """Filled by the operation; HTTP sends each as a `Warning: 299 - "..."` header."""
 
@@ -98,13 +96,18 @@ Batch: TypeAlias = Sequence[Event | Bookmark]
 class TokenIssuer(Protocol):
     """Signs ServiceAccount tokens; `tokens` implements it, `main` wires it."""
 
-    def issue(self, subject: "TokenSubject", audiences: Sequence[str], seconds: int) -> tuple[str, float]:
-        """The token and its expiry in seconds since the epoch. No audiences: those of the API server itself."""
+    issuer: str
+
+    def issue(self, subject: "TokenSubject", audiences: Sequence[str], seconds: int, *, warn_after: int = 0) -> tuple[str, float]:
+        """The token and its expiry in seconds since the epoch. No audiences: those of the API server itself.
+
+        `warn_after`: seconds after which its use is worth a note, of a token that lives longer than was asked for.
+        """
         ...
 
 
 class TokenSubject(NamedTuple):
-    """Whose token it is, and the object that it dies with (kind `Pod`, `Node` or `Secret`), if any."""
+    """Whose token it is, the object that it dies with (kind `Pod`, `Node` or `Secret`), if any, and the node of its pod."""
 
     namespace: str
     service_account: str
@@ -112,6 +115,8 @@ class TokenSubject(NamedTuple):
     bound_kind: str = ""
     bound_name: str = ""
     bound_uid: str = ""
+    node: str = ""
+    node_uid: str = ""
 
 
 LogStream: TypeAlias = AsyncIterator[bytes]

@@ -5,10 +5,16 @@ nothing of stored objects.
 Contract: authentication.k8s.io/v1 TokenReview, SelfSubjectReview; authorization.k8s.io/v1 SubjectAccessReview and its siblings.
 """
 
-from lightship.apiserver.authn import Authenticator
+from functools import cache
+
+from lightship.apiserver import review_checks
+from lightship.apiserver.authn import API_AUDIENCE, INVALID, Authenticator
 from lightship.apiserver.authz import Attributes, Authorizer
 from lightship.apiserver.paths import Target
-from lightship.apiserver.requests import Answer
+from lightship.apiserver.requests import Answer, Request
+from lightship.apiserver.served import Served
+from lightship.apiserver.writing import check_identity
+from lightship.kinds import definitions, schema_ref
 from lightship.meta import errors, times
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
@@ -19,8 +25,16 @@ _AUTHORIZATION = "authorization.k8s.io"
 
 
 def _review(group: str, kind: str, *, namespaced: bool = False) -> Resource:
-    plural = kind.lower() + "s"
-    return Resource(group=group, version="v1", kind=kind, plural=plural, singular=kind.lower(), namespaced=namespaced, verbs=("create",))
+    return Resource(
+        group=group,
+        version="v1",
+        kind=kind,
+        plural=kind.lower() + "s",
+        singular=kind.lower(),
+        namespaced=namespaced,
+        verbs=("create",),
+        schema=schema_ref(f"io.k8s.api.{group.partition('.')[0]}.v1.{kind}"),
+    )
 
 
 RESOURCES = (
@@ -35,37 +49,51 @@ _BY_PLACE = {(r.group, r.version, r.plural): r for r in RESOURCES}
 
 
 def serves(target: Target) -> bool:
-    return not target.name and (target.group, target.version, target.resource) in _BY_PLACE
+    found = _BY_PLACE.get((target.group, target.version, target.resource))
+    return found is not None and not target.name and bool(target.namespace) == found.namespaced
 
 
 def resource(target: Target) -> Resource:
     return _BY_PLACE[target.group, target.version, target.resource]
 
 
-def answer(target: Target, body: Obj, user: User, authorizer: Authorizer, authenticator: Authenticator, now: float) -> Answer:
+def answer(asked: Request, body: Obj, validation: str, authorizer: Authorizer, authenticator: Authenticator, now: float) -> Answer:
     """201 with the question's `status` filled in. Raises 400 and 422 for questions that cannot be understood."""
-    kind = resource(target).kind
-    if body.get("kind") not in (None, kind):
-        raise errors.bad_request(f'the object of kind "{body["kind"]}" is not the {kind} that this path expects')
+    kind, group = asked.resource.kind, asked.resource.group
+    served = _served(asked.resource)
+    check_identity(served, asked, body)
+    served.accept(body, validation, asked.warnings)
     spec = body.get("spec") or {}
     if kind == "SelfSubjectReview":
-        status: Obj = {"userInfo": user_info(user)}
-    elif kind == "TokenReview":
-        status = _token_review(spec, authenticator)
-    elif kind == "SelfSubjectRulesReview":
-        status = _rules(authorizer, user, spec.get("namespace") or "")
-    else:
-        subject = user if kind == "SelfSubjectAccessReview" else _subject(kind, spec)
-        status = _access(kind, spec, subject, authorizer)
-    made = times.rfc3339(now) if kind == "SelfSubjectReview" else None
-    head = {"kind": kind, "apiVersion": f"{target.group}/{target.version}", "metadata": {"creationTimestamp": made}}
-    return Answer(201, obj={**head, **({"spec": spec} if spec else {}), "status": status})
+        made = {"creationTimestamp": times.rfc3339(now)}
+        return _made(asked, made, None, {"userInfo": user_info(asked.user)})
+    if kind == "TokenReview":
+        return _made(asked, body["metadata"], spec, _token_review(spec, authenticator))
+    if kind == "SelfSubjectRulesReview":
+        return _made(asked, {}, {}, _rules(authorizer, asked.user, spec.get("namespace") or ""))
+    causes = review_checks.problems(kind, body)
+    if causes:
+        raise errors.invalid("", "", causes, group)  # the real server has forgotten the kind by then
+    return _made(asked, body["metadata"], spec, _access(spec, asked.user if kind == "SelfSubjectAccessReview" else None, authorizer))
+
+
+@cache
+def _served(found: Resource) -> Served:
+    """Compiled when the first question of the kind comes."""
+    return Served(found, definitions, 0)
+
+
+def _made(asked: Request, metadata: Obj, spec: Obj | None, status: Obj) -> Answer:
+    head = {"kind": asked.resource.kind, "apiVersion": asked.resource.api_version, "metadata": metadata}
+    return Answer(201, obj={**head, **({} if spec is None else {"spec": spec}), "status": status})
 
 
 def user_info(user: User) -> Obj:
-    found: Obj = {"username": user.name, "groups": list(user.groups)}
+    found: Obj = {"username": user.name}
     if user.uid:
         found["uid"] = user.uid
+    if user.groups:
+        found["groups"] = list(user.groups)
     if user.extra:
         found["extra"] = user.extra
     return found
@@ -75,38 +103,45 @@ def _token_review(spec: Obj, authenticator: Authenticator) -> Obj:
     token = spec.get("token") or ""
     if not token:
         raise errors.bad_request("token is required for TokenReview in authentication")
-    user = authenticator.authenticate(token)
-    if user is None:
-        return {"authenticated": False, "user": {}, "error": "invalid bearer token"}
-    return {"authenticated": True, "user": user_info(user), "audiences": spec.get("audiences") or []}
+    found = authenticator.review(token, spec.get("audiences") or (API_AUDIENCE,))
+    if isinstance(found, str):
+        return {"user": {}, "error": f"[{INVALID}, {found}]" if found else INVALID}
+    return {"authenticated": True, "user": user_info(found.user), "audiences": list(found.audiences)}
 
 
-def _subject(kind: str, spec: Obj) -> User:
-    if not (spec.get("user") or spec.get("groups")):
-        cause = errors.invalid_value("spec.user", spec.get("user") or "", "at least one of user or group must be specified")
-        raise errors.invalid(kind, "", [cause], _AUTHORIZATION)
-    return User(spec.get("user") or "", tuple(spec.get("groups") or ()), spec.get("uid") or "")
-
-
-def _access(kind: str, spec: Obj, subject: User, authorizer: Authorizer) -> Obj:
-    of_resource: Obj = spec.get("resourceAttributes") or {}
-    of_path: Obj = spec.get("nonResourceAttributes") or {}
-    if bool(of_resource) == bool(of_path):
-        text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        raise errors.invalid(kind, "", [errors.invalid_value("spec.resourceAttributes", None, text)], _AUTHORIZATION)
-    if of_resource:
-        return {"allowed": authorizer.allows(_resource_wish(subject, of_resource))}
-    return {"allowed": authorizer.allows(Attributes(subject, of_path.get("verb") or "", path=of_path.get("path") or ""))}
-
-
-def _resource_wish(subject: User, asked: Obj) -> Attributes:
-    fields = ("verb", "group", "resource", "subresource", "namespace", "name")
-    return Attributes(subject, *(asked.get(field) or "" for field in fields))
+def _access(spec: Obj, subject: User | None, authorizer: Authorizer) -> Obj:
+    if subject is None:
+        subject = User(spec.get("user") or "", tuple(spec.get("groups") or ()), spec.get("uid") or "", spec.get("extra") or {})
+    of_resource, of_path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes") or {}
+    if of_resource is None:
+        wish = Attributes(subject, of_path.get("verb") or "", path=of_path.get("path") or "")
+    else:
+        fields = ("verb", "group", "resource", "subresource", "namespace", "name")
+        wish = Attributes(subject, *(of_resource.get(field) or "" for field in fields))
+    decision = authorizer.explain(wish)
+    status: Obj = {"allowed": decision.allowed}
+    if decision.denied:
+        status["denied"] = True
+    if decision.reason:
+        status["reason"] = decision.reason
+    if of_resource is not None and (ignored := review_checks.ignored_selectors(of_resource)):
+        status["evaluationError"] = ignored
+    return status
 
 
 def _rules(authorizer: Authorizer, user: User, namespace: str) -> Obj:
-    """An authorizer answers questions and lists no rules: all we can tell is whether everything is allowed."""
-    if authorizer.allows(Attributes(user, "*", "*", "*", "", namespace)):
-        anything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
-        return {"resourceRules": [anything], "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}], "incomplete": False}
-    return {"resourceRules": [], "nonResourceRules": [], "incomplete": True, "evaluationError": "rules are not listed by this authorizer"}
+    if not namespace:
+        raise errors.bad_request("no namespace on request")
+    found = authorizer.rules_for(user, namespace)
+    of_resources: list[Obj] = []
+    of_paths: list[Obj] = []
+    for rule in found.rules:
+        if rule.resources:
+            shown: Obj = {"verbs": list(rule.verbs), "apiGroups": list(rule.groups), "resources": list(rule.resources)}
+            of_resources.append(shown | ({"resourceNames": list(rule.names)} if rule.names else {}))
+        if rule.urls:
+            of_paths.append({"verbs": list(rule.verbs), "nonResourceURLs": list(rule.urls)})
+    status: Obj = {"resourceRules": of_resources, "nonResourceRules": of_paths, "incomplete": found.incomplete}
+    if found.error:
+        status["evaluationError"] = found.error
+    return status

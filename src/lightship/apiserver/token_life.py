@@ -1,31 +1,93 @@
 """Are those whom a ServiceAccount token speaks of still there?
 
-`main` gives `alive(store)` to `tokens.Tokens`, which asks for every use of one: a deleted ServiceAccount or pod ends its tokens at once,
-however long they were issued for. Contract: KEP-1205, bound ServiceAccount tokens.
+`main` gives `life(store)` to `tokens.Tokens`, which asks for every use of one: a deleted ServiceAccount, pod, node or secret ends its
+tokens at once, however long they were issued for. Contract: KEP-1205, bound ServiceAccount tokens; kube 1.36 pkg/serviceaccount/claims.go.
 """
 
+import base64
+import binascii
+import hmac
 from collections.abc import Callable
+from typing import TypeAlias
 
+from lightship.aio.clock import Clock
 from lightship.apiserver.requests import TokenSubject
+from lightship.meta import errors, times
+from lightship.meta.objects import Obj
 from lightship.store import Store
 
+LEEWAY = 60.0
+"""Seconds by which clocks may differ, and by which an object that waits for its deletion outlives it as far as tokens go."""
+LEGACY = "kubernetes/serviceaccount"
+INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
 _BUCKETS = {"Pod": "core/pods", "Secret": "core/secrets", "Node": "core/nodes"}
+_GONE = "service account token has been invalidated"
+
+Life: TypeAlias = Callable[[TokenSubject, str], str]
+"""(whose token, the token itself when it is one that a Secret holds) → why it is void; empty when it is not."""
 
 
-def alive(store: Store) -> Callable[[TokenSubject], bool]:
+def life(store: Store, clock: Clock) -> Life:
     """A function that looks a token's subject up by name and uid."""
 
-    def is_alive(subject: TokenSubject) -> bool:
-        if not _is(store, f"core/serviceaccounts/{subject.namespace}/{subject.service_account}", subject.service_account_uid):
-            return False
-        if not subject.bound_kind:
-            return True
+    def complaint(subject: TokenSubject, held: str) -> str:
+        account = _read(store, f"core/serviceaccounts/{subject.namespace}/{subject.service_account}")
+        if held:
+            return _secret_complaint(store, subject, held) or _account_complaint(account, subject, "ServiceAccount", clock.now())
+        why = _account_complaint(account, subject, "service account", clock.now() - LEEWAY)
+        if why or not subject.bound_kind:
+            return why
         namespace = "" if subject.bound_kind == "Node" else subject.namespace
-        return _is(store, f"{_BUCKETS[subject.bound_kind]}/{namespace}/{subject.bound_name}", subject.bound_uid)
+        bound = _read(store, f"{_BUCKETS[subject.bound_kind]}/{namespace}/{subject.bound_name}")
+        if bound is None or _is_deleted(bound, clock.now() - LEEWAY):
+            return _GONE
+        uid, kind = bound["metadata"]["uid"], subject.bound_kind.lower()
+        if uid != subject.bound_uid:
+            return f"{kind} UID ({uid}) does not match service account {kind} ref claim ({subject.bound_uid})"
+        return ""
 
-    return is_alive
+    return complaint
 
 
-def _is(store: Store, key: str, uid: str) -> bool:
+def _account_complaint(account: Obj | None, subject: TokenSubject, said: str, since: float) -> str:
+    if account is None:
+        return errors.not_found("serviceaccounts", subject.service_account).message
+    uid = account["metadata"]["uid"]
+    if uid != subject.service_account_uid:
+        return f"{said} UID ({uid}) does not match claim ({subject.service_account_uid})"
+    if _is_deleted(account, since):
+        return f"{said} {subject.namespace}/{subject.service_account} has been deleted"
+    return ""
+
+
+def _secret_complaint(store: Store, subject: TokenSubject, token: str) -> str:
+    secret = _read(store, f"core/secrets/{subject.namespace}/{subject.bound_name}")
+    if secret is None or secret["metadata"].get("deletionTimestamp"):
+        return "Token has been invalidated"
+    if not hmac.compare_digest(_decoded((secret.get("data") or {}).get("token") or ""), token.encode("utf-8", "surrogateescape")):
+        return "Token does not match server's copy"
+    if (secret["metadata"].get("labels") or {}).get(INVALID_SINCE):
+        where = f"secret {subject.namespace}/{subject.bound_name} for service account {subject.namespace}/{subject.service_account}"
+        advice = "Use tokens from the TokenRequest API or manually created secret-based tokens"
+        return (
+            f"the token in {where} has been marked invalid. {advice}, or remove the '{INVALID_SINCE}' label from the secret "
+            "to temporarily allow use of this token"
+        )
+    return ""
+
+
+def _read(store: Store, key: str) -> Obj | None:
     record = store.get(key)
-    return record is not None and record.obj["metadata"]["uid"] == uid
+    return None if record is None else record.obj
+
+
+def _is_deleted(obj: Obj, since: float) -> bool:
+    deleted = obj["metadata"].get("deletionTimestamp")
+    return bool(deleted) and times.parse(deleted) < since
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text)
+    except (binascii.Error, ValueError):
+        return b""

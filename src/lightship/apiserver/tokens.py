@@ -2,6 +2,7 @@
 
 `main` makes one `Tokens`, hands it to `Server` (which issues through it) and to the front (which authenticates with it); `documents` shows
 its public key. Tokens are ES256 JWTs. A verified token is remembered until it expires, because signatures cost more than requests do.
+Tokens that a Secret holds (of issuer kubernetes/serviceaccount) are good as long as the Secret is.
 Contract: RFC 7519, RFC 7518 section 3.4, RFC 7517; claims as kube-apiserver writes them (KEP-1205, KEP-4193).
 """
 
@@ -9,30 +10,60 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from lightship.aio.clock import Clock
-from lightship.apiserver.authn import AUTHENTICATED
+from lightship.apiserver.authn import API_AUDIENCE, AUTHENTICATED, Verified
+from lightship.apiserver.rbac.rules import listed
 from lightship.apiserver.requests import TokenSubject
+from lightship.apiserver.token_life import LEEWAY, LEGACY, Life
 from lightship.meta import codec
 from lightship.meta.objects import Obj
 from lightship.meta.rest import User
 
-ISSUER = "https://kubernetes.default.svc.cluster.local"
+ISSUER = API_AUDIENCE
 _CURVE_BYTES = 32
 _CACHE = 4096
+_LONGEST = 16 * 1024
+"""Letters of a token: longer ones are not looked at."""
 _SIGNATURE = ec.ECDSA(hashes.SHA256())
-_CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
+_IDENTITY = "authentication.kubernetes.io"
+_FOREVER = float("inf")
+_NO_SIGNATURE = "go-jose/go-jose: error in cryptographic primitive"
+
+
+class _Header(msgspec.Struct):
+    alg: str = ""
+    kid: str = ""
+
+
+class _Issued(msgspec.Struct):
+    iss: Any = ""
+
+
+class _Seen(NamedTuple):
+    """A token whose signature is good; whether it is void by now is asked for every use."""
+
+    user: User
+    subject: TokenSubject
+    audiences: tuple[str, ...]
+    begins: float
+    ends: float
+    held: str
+    """The token itself when a Secret must hold it."""
+    for_us: bool
 
 
 class Tokens:
     """Issues and checks tokens under one key. `issuer` is the default audience too.
 
-    `alive` says whether the ServiceAccount of a token, and the object that it is bound to, still exist; asked for every use of a token.
+    `life` says why the ServiceAccount of a token, or the object that it is bound to, is none any more; asked for every use of a token.
     """
 
     def __init__(
@@ -42,10 +73,10 @@ class Tokens:
         new_id: Callable[[], str],
         *,
         issuer: str = ISSUER,
-        alive: Callable[[TokenSubject], bool] = lambda subject: True,
+        life: Life = lambda subject, held: "",
     ) -> None:
         self.issuer = issuer
-        self.alive = alive
+        self.life = life
         self._key = key
         self._public = key.public_key()
         self._clock = clock
@@ -53,10 +84,10 @@ class Tokens:
         self._numbers = self._public.public_numbers()
         self._key_id = _base64(hashlib.sha256(codec.encode([hex(self._numbers.x), hex(self._numbers.y)])).digest())
         self._header = _base64(codec.encode({"alg": "ES256", "kid": self._key_id}))
-        self._verified: dict[str, tuple[User, TokenSubject, float]] = {}
+        self._seen: dict[str, _Seen] = {}
 
-    def issue(self, subject: TokenSubject, audiences: Sequence[str], seconds: int) -> tuple[str, float]:
-        """The token and its expiry in seconds since the epoch."""
+    def issue(self, subject: TokenSubject, audiences: Sequence[str], seconds: int, *, warn_after: int = 0) -> tuple[str, float]:
+        """The token and its expiry in seconds since the epoch; `warn_after` seconds, when not 0, go into it as a claim."""
         now = int(self._clock.now())
         claims = {
             "aud": list(audiences) or [self.issuer],
@@ -64,25 +95,47 @@ class Tokens:
             "iat": now,
             "iss": self.issuer,
             "jti": self._new_id(),
-            "kubernetes.io": _private_claims(subject),
+            "kubernetes.io": _private_claims(subject, now + warn_after if warn_after else 0),
             "nbf": now,
             "sub": _user_name(subject),
         }
-        signed = f"{self._header}.{_base64(codec.encode(claims))}"
-        r, s = decode_dss_signature(self._key.sign(signed.encode(), _SIGNATURE))
-        signature = r.to_bytes(_CURVE_BYTES, "big") + s.to_bytes(_CURVE_BYTES, "big")
-        return f"{signed}.{_base64(signature)}", float(now + seconds)
+        return self._signed(claims), float(now + seconds)
+
+    def issue_held(self, subject: TokenSubject) -> str:
+        """A token for the Secret that `subject` is bound to: it never expires, and dies with that Secret."""
+        said = "kubernetes.io/serviceaccount"
+        return self._signed(
+            {
+                "iss": LEGACY,
+                f"{said}/namespace": subject.namespace,
+                f"{said}/secret.name": subject.bound_name,
+                f"{said}/service-account.name": subject.service_account,
+                f"{said}/service-account.uid": subject.service_account_uid,
+                "sub": _user_name(subject),
+            }
+        )
 
     def authenticate(self, token: str) -> User | None:
         """The ServiceAccount that `token` was issued to, or None when the token is not ours, not for us, expired or void."""
-        found = self._verified.get(token) or self._verify(token)
-        if found is None:
+        seen = self._seen.get(token)
+        if seen is None:
+            found = self._verify(token)
+            if isinstance(found, str):
+                return None
+            seen = found
+        if not seen.for_us:
             return None
-        user, subject, expires = found
-        if expires <= self._clock.now() or not self.alive(subject):
-            self._verified.pop(token, None)
-            return None
-        return user
+        return None if self._complaint(token, seen) else seen.user
+
+    def review(self, token: str, audiences: Sequence[str]) -> Verified | str:
+        """Whose token is it, and is it for one of `audiences`? Otherwise the real server's complaint."""
+        seen = self._seen.get(token) or self._verify(token)
+        if isinstance(seen, str):
+            return seen
+        meant = tuple(audience for audience in seen.audiences if audience in audiences)
+        if not meant:
+            return f"token audiences {listed(seen.audiences)} is invalid for the target audiences {listed(audiences)}"
+        return self._complaint(token, seen) or Verified(seen.user, meant)
 
     def jwks(self) -> Obj:
         """The public key, as `/openid/v1/jwks` shows it."""
@@ -99,60 +152,110 @@ class Tokens:
             "id_token_signing_alg_values_supported": ["ES256"],
         }
 
-    def _verify(self, token: str) -> tuple[User, TokenSubject, float] | None:
-        if token.count(".") != 2:
-            return None
+    def _signed(self, claims: Obj) -> str:
+        signed = f"{self._header}.{_base64(codec.encode(claims))}"
+        r, s = decode_dss_signature(self._key.sign(signed.encode(), _SIGNATURE))
+        return f"{signed}.{_base64(r.to_bytes(_CURVE_BYTES, 'big') + s.to_bytes(_CURVE_BYTES, 'big'))}"
+
+    def _complaint(self, token: str, seen: _Seen) -> str:
+        now = self._clock.now()
+        if now > seen.ends + LEEWAY:
+            self._seen.pop(token, None)
+            return "service account token has expired"
+        if now < seen.begins - LEEWAY:
+            return "service account token is not valid yet"
+        return self.life(seen.subject, seen.held)
+
+    def _verify(self, token: str) -> _Seen | str:
+        """What the token says, if it is ours; otherwise why not, or nothing when it is no such token at all."""
+        if token.count(".") != 2 or len(token) > _LONGEST or not token.isascii():
+            return ""
         header, payload, signature = token.split(".")
-        if header != self._header:
-            return None  # another key, another algorithm, or none: we sign with one header only
         try:
-            raw = _unbase64(signature)
-            if len(raw) != 2 * _CURVE_BYTES:
-                return None
+            raw, said = _unbase64(signature), _unbase64(payload)
+            issuer = msgspec.json.decode(said, type=_Issued).iss
+            if issuer not in (self.issuer, LEGACY):
+                return ""
+            if (problem := self._header_problem(header)) or len(raw) != 2 * _CURVE_BYTES:
+                return problem or _NO_SIGNATURE
             r, s = (int.from_bytes(half, "big") for half in (raw[:_CURVE_BYTES], raw[_CURVE_BYTES:]))
             self._public.verify(encode_dss_signature(r, s), f"{header}.{payload}".encode(), _SIGNATURE)
-            claims = codec.decode(_unbase64(payload))
-        except (InvalidSignature, ValueError, binascii.Error):
-            return None
-        if self.issuer not in claims["aud"] or claims["iss"] != self.issuer or claims["nbf"] > self._clock.now():
-            return None
-        found = _user(claims), _subject(claims), float(claims["exp"])
-        if len(self._verified) >= _CACHE:
-            self._verified.clear()
-        self._verified[token] = found
-        return found
+        except InvalidSignature:
+            return _NO_SIGNATURE
+        except (ValueError, TypeError, RecursionError, binascii.Error):
+            return ""
+        # From here on the words are our own.
+        seen = self._read(codec.decode(said), token)
+        if len(self._seen) >= _CACHE:
+            self._seen.clear()
+        self._seen[token] = seen
+        return seen
+
+    def _header_problem(self, header: str) -> str:
+        if header == self._header:
+            return ""
+        found = msgspec.json.decode(_unbase64(header), type=_Header)
+        if found.kid and found.kid != self._key_id:
+            return "invalid signature, no keys found"
+        return "" if found.alg == "ES256" else _NO_SIGNATURE
+
+    def _read(self, claims: Obj, token: str) -> _Seen:
+        if claims["iss"] == LEGACY:
+            subject = _held_subject(claims)
+            return _Seen(_user(subject, ""), subject, (self.issuer,), 0.0, _FOREVER, token, for_us=True)
+        subject, audiences = _subject(claims), tuple(claims["aud"])
+        user = _user(subject, claims["jti"])
+        return _Seen(user, subject, audiences, float(claims["nbf"]), float(claims["exp"]), "", for_us=self.issuer in audiences)
 
 
 def _user_name(subject: TokenSubject) -> str:
     return f"system:serviceaccount:{subject.namespace}:{subject.service_account}"
 
 
-def _private_claims(subject: TokenSubject) -> Obj:
+def _private_claims(subject: TokenSubject, warn_after: int) -> Obj:
     claims: Obj = {
         "namespace": subject.namespace,
         "serviceaccount": {"name": subject.service_account, "uid": subject.service_account_uid},
     }
     if subject.bound_kind:
         claims[subject.bound_kind.lower()] = {"name": subject.bound_name, "uid": subject.bound_uid}
+    if subject.node:
+        claims["node"] = {"name": subject.node, **({"uid": subject.node_uid} if subject.node_uid else {})}
+    if warn_after:
+        claims["warnafter"] = warn_after
     return claims
 
 
 def _subject(claims: Obj) -> TokenSubject:
     ours = claims["kubernetes.io"]
-    account = ours["serviceaccount"]
-    kind = next((kind for kind in ("Pod", "Node", "Secret") if kind.lower() in ours), "")
+    account, node = ours["serviceaccount"], ours.get("node") or {}
+    kind = next((kind for kind in ("Pod", "Secret", "Node") if kind.lower() in ours), "")
     bound = ours.get(kind.lower()) or {}
-    return TokenSubject(ours["namespace"], account["name"], account["uid"], kind, bound.get("name", ""), bound.get("uid", ""))
+    place = (node["name"], node.get("uid", "")) if kind == "Pod" and node else ("", "")
+    return TokenSubject(ours["namespace"], account["name"], account["uid"], kind, bound.get("name", ""), bound.get("uid", ""), *place)
 
 
-def _user(claims: Obj) -> User:
-    subject = _subject(claims)
+def _held_subject(claims: Obj) -> TokenSubject:
+    said = "kubernetes.io/serviceaccount"
+    namespace, secret = claims[f"{said}/namespace"], claims[f"{said}/secret.name"]
+    return TokenSubject(namespace, claims[f"{said}/service-account.name"], claims[f"{said}/service-account.uid"], "Secret", secret)
+
+
+def _user(subject: TokenSubject, token_id: str) -> User:
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{subject.namespace}", AUTHENTICATED)
-    extra = {_CREDENTIAL_ID: [f"JTI={claims['jti']}"]}
-    if subject.bound_kind in ("Pod", "Node"):
-        where = f"authentication.kubernetes.io/{subject.bound_kind.lower()}"
-        extra |= {f"{where}-name": [subject.bound_name], f"{where}-uid": [subject.bound_uid]}
-    return User(_user_name(subject), groups, subject.service_account_uid, extra)
+    extra: dict[str, list[str]] = {}
+    if token_id:
+        extra[f"{_IDENTITY}/credential-id"] = [f"JTI={token_id}"]
+    node, node_uid = subject.node, subject.node_uid
+    if subject.bound_kind == "Pod":
+        extra |= {f"{_IDENTITY}/pod-name": [subject.bound_name], f"{_IDENTITY}/pod-uid": [subject.bound_uid]}
+    elif subject.bound_kind == "Node":
+        node, node_uid = subject.bound_name, subject.bound_uid
+    if node:
+        extra[f"{_IDENTITY}/node-name"] = [node]
+    if node_uid:
+        extra[f"{_IDENTITY}/node-uid"] = [node_uid]
+    return User(_user_name(subject), groups, subject.service_account_uid, dict(sorted(extra.items())))
 
 
 def _base64(data: bytes) -> str:
@@ -160,4 +263,5 @@ def _base64(data: bytes) -> str:
 
 
 def _unbase64(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    """Strictly: a letter that is none of base64's must not be passed over, or one token would have many spellings."""
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

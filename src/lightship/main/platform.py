@@ -106,7 +106,7 @@ class Platform:
         opening = asyncio.create_task(self._open_runtime()) if self._config.node else None
         security = open_security(instance, self._clock, ADMIN)
         objects = self._open_store()
-        security.tokens.alive = token_life.alive(objects)
+        security.tokens.life = token_life.life(objects, self._clock)
         server = Server(objects, RESOURCES, clock=self._clock, random=self._random, nodes=self._node_connection, tokens=security.tokens)
         self._stack.callback(server.close)
         controllers = Client(server.local(CONTROLLERS))

@@ -21,9 +21,9 @@ class RoleAuthorizer:
         if MASTERS in user.groups:
             return True
         rights = self._index.rights(user, wish.namespace)
-        if wish.resource:
-            return rights.allow(wish.verb, wish.group, wish.resource, wish.subresource, wish.name)
-        return rights.allow_path(wish.verb, wish.path)
+        if wish.path:
+            return rights.allow_path(wish.verb, wish.path)
+        return rights.allow(wish.verb, wish.group, wish.resource, wish.subresource, wish.name)
 
     def explain(self, wish: Attributes) -> Decision:
         """The answer and its reason: which binding allows it, or which bindings could not be followed."""
@@ -43,7 +43,7 @@ class RoleAuthorizer:
 
 
 def _allows(rule: rules.Rule, wish: Attributes) -> bool:
-    if not wish.resource:
+    if wish.path:
         return rules.allows_path(rule, wish.verb, wish.path)
     if not (wish.group in rule.groups or rules.ALL in rule.groups):
         return False

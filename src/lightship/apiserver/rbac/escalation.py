@@ -1,7 +1,7 @@
 """Nobody gives what he does not have: who may write which role, and who may bind it.
 
-An admission rule that `server` adds for the four kinds of roles and bindings; it runs when everybody else has had his say in the object,
-and before it is validated. To have the verb `escalate` on a role, or `bind` on what a binding refers to, takes the place of having its rules.
+An admission rule that `server` adds for the four kinds of roles and bindings; it runs when all others have had their say in the object,
+and before it is validated. The verb `escalate` on a role, or `bind` on what a binding refers to, takes the place of having its rules.
 Contract: kube 1.36 pkg/registry/rbac, policybased storages and escalation_check.go.
 """
 
