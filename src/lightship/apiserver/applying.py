@@ -12,7 +12,7 @@ from lightship.apiserver import managed
 from lightship.apiserver.managed import Applied, Owned
 from lightship.apiserver.requests import Answer, Request
 from lightship.apiserver.served import Served
-from lightship.apiserver.writing import Writer, check_identity
+from lightship.apiserver.writing import Writer, check_identity, check_options
 from lightship.meta import codec, errors
 from lightship.meta.errors import Cause, StatusError
 from lightship.meta.fields import application, checking, elements, sets
@@ -32,7 +32,7 @@ KUBECTL = "kubectl"
 
 async def apply(writer: Writer, served: Served, request: Request, document: Any, options: WriteOptions) -> Answer:
     """200 with the object as it is now, 201 when there was none. Raises 400, 409 (conflicts) and what every write raises."""
-    config = _configuration(document)
+    config = configuration(document, options)
 
     def build(old: Obj) -> Obj:
         return configure(writer.owned(served), request, old, config, options, writer.now())
@@ -117,7 +117,9 @@ def _own_by_last_applied(owned: Owned, live: Obj) -> FieldSet | None:
     return found
 
 
-def _configuration(document: Any) -> Obj:
+def configuration(document: Any, options: WriteOptions) -> Obj:
+    """A decoded body as what is to be applied. Raises 400, and 422 for options that no apply has."""
+    check_options(options, "PatchOptions", applying=True)
     if document is None:
         return {}
     if isinstance(document, dict):

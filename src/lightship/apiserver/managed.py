@@ -23,7 +23,9 @@ from lightship.meta.fields.ownership import UPDATE, Manager
 from lightship.meta.fields.sets import LEAF, FieldSet
 from lightship.meta.fields.types import Type
 from lightship.meta.objects import Obj
+from lightship.meta.resources import Resource
 from lightship.meta.rest import WriteOptions
+from lightship.meta.schema import Compiled
 
 MANAGER_LENGTH = 128
 """The longest name of a manager, in bytes."""
@@ -34,13 +36,12 @@ INVALID_AFTER_ADMISSION = (
 
 
 class Owned:
-    """How the fields of one resource are owned: made once for each `Served`, kept in its `owned`."""
+    """How the fields of one resource are owned: made once for each `Served`, kept in its `owned`. Satisfies `ownership.Versions`."""
 
     __slots__ = ("_creation", "_filters", "resource", "siblings", "type")
 
-    def __init__(self, served: Served, siblings: Callable[[], Sequence[Served]]) -> None:
-        compiled = served.compiled()
-        self.resource = served.resource
+    def __init__(self, resource: Resource, compiled: Compiled | None, siblings: Callable[[], Sequence[Served]]) -> None:
+        self.resource = resource
         self.type: Type = types.of(compiled.node) if compiled is not None else types.DEDUCED
         self.siblings = siblings
         """The same kind in all versions that are served."""
@@ -84,7 +85,7 @@ class Applied(list[Obj]):
 def of(served: Served, siblings: Callable[[], Sequence[Served]]) -> Owned:
     found: Owned | None = served.owned
     if found is None:
-        found = served.owned = Owned(served, siblings)
+        found = served.owned = Owned(served.resource, served.compiled(), siblings)
     return found
 
 

@@ -23,7 +23,6 @@ MAX_OPERATIONS = 10_000
 async def patch_object(writer: Writer, served: Served, request: Request, document: Any, type: str, options: WriteOptions) -> Answer:
     """200 with the patched object. Raises 400, 415 and 422 for patches that cannot be applied."""
     if type == APPLY_PATCH:
-        check_options(options, "PatchOptions", applying=True)
         return await applying.apply(writer, served, request, document, options)
     check_options(options, "PatchOptions")
     check_patch(served, document, type)

@@ -8,7 +8,7 @@
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
-from lightship.apiserver import watching
+from lightship.apiserver import applying, watching
 from lightship.apiserver.conversion import Unconverted
 from lightship.apiserver.core import Core
 from lightship.apiserver.deletion import Deleter
@@ -20,7 +20,7 @@ from lightship.apiserver.subresources import Subresources
 from lightship.apiserver.writing import Writer
 from lightship.meta import errors
 from lightship.meta.objects import Obj
-from lightship.meta.rest import DeleteOptions, ListOptions, LogOptions, PatchType, WatchOptions, WriteOptions
+from lightship.meta.rest import APPLY_PATCH, DeleteOptions, ListOptions, LogOptions, PatchType, WatchOptions, WriteOptions
 
 T = TypeVar("T")
 _VIEWS = ("", "status", "finalize")
@@ -75,6 +75,8 @@ class Registry:
         """200; 201 where an apply created the object. `patch` is decoded JSON."""
         served = self._served(request)
         if request.subresource == "scale":
+            if type == APPLY_PATCH:
+                return await self._subresources.apply_scale(served, request, applying.configuration(patch, options), options)
             current = await self._read(lambda: self._reader.get(served, request, ""))
             scale = self._subresources.get_scale(served, current.obj)
             return await self._subresources.put_scale(served, request, patch_scale(scale.obj, patch, type), options)
