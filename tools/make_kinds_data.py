@@ -106,6 +106,8 @@ WHOLE_BY_HAND = (
         "MutatingAdmissionPolicy MutatingAdmissionPolicyBinding MutatingWebhookConfiguration "
         "ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding ValidatingWebhookConfiguration",
     ),
+    ("io.k8s.api.autoscaling.v1.", "HorizontalPodAutoscaler"),
+    (AUTOSCALING, "HorizontalPodAutoscaler"),
     ("io.k8s.api.certificates.v1.", "CertificateSigningRequest"),
     ("io.k8s.api.coordination.v1.", "Lease"),
     ("io.k8s.api.discovery.v1.", "EndpointSlice"),
@@ -113,6 +115,7 @@ WHOLE_BY_HAND = (
     ("io.k8s.api.flowcontrol.v1.", "FlowSchema PriorityLevelConfiguration"),
     ("io.k8s.api.networking.v1.", "Ingress IngressClass IPAddress NetworkPolicy ServiceCIDR"),
     ("io.k8s.api.node.v1.", "RuntimeClass"),
+    (POLICY, "PodDisruptionBudget"),
     ("io.k8s.api.resource.v1.", "DeviceClass ResourceClaim ResourceClaimTemplate ResourceSlice"),
     ("io.k8s.api.rbac.v1.", "ClusterRole ClusterRoleBinding Role RoleBinding"),
     (SCHEDULING, "PriorityClass"),

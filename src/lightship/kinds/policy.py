@@ -4,9 +4,16 @@ The table of one API group: facts from the data, and which rules belong to which
 Contract: kube 1.36 policy/v1.
 """
 
-from lightship.kinds import facts
-from lightship.meta.resources import Resource
+from lightship.kinds import budgets, facts
+from lightship.meta.resources import Part, Resource
 
-POD_DISRUPTION_BUDGETS = facts.resource("policy/v1/poddisruptionbudgets")
+POD_DISRUPTION_BUDGETS = facts.resource(
+    "policy/v1/poddisruptionbudgets",
+    prepare=budgets.prepare,
+    validate=budgets.validate,
+    parts={"status": Part(validate=budgets.validate_status)},
+    row=budgets.row,
+    unconditional_update=False,
+)
 
 RESOURCES: tuple[Resource, ...] = (POD_DISRUPTION_BUDGETS,)
