@@ -6,19 +6,17 @@ Contract: autoscaling/v1 Scale, core/v1 Binding, policy/v1 Eviction, authenticat
 
 from collections.abc import Sequence
 
-from lightship.apiserver import scaling
+from lightship.apiserver import scaling, token_requests
 from lightship.apiserver.core import Core
 from lightship.apiserver.deletion import Deleter
-from lightship.apiserver.requests import Answer, LogStream, Request, TokenSubject
+from lightship.apiserver.requests import Answer, LogStream, Request
 from lightship.apiserver.served import Served
 from lightship.apiserver.writing import Build, Writer
-from lightship.meta import conditions, errors, times
+from lightship.meta import conditions, errors
 from lightship.meta.objects import Obj, copy, get_path
 from lightship.meta.resources import Scale
 from lightship.meta.rest import DeleteOptions, LogOptions, WriteOptions
 
-TOKEN_SECONDS = 3600
-TOKEN_MIN_SECONDS = 600
 _SCALE_VERSION = "autoscaling/v1"
 _SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
@@ -36,7 +34,7 @@ class Subresources:
         if served.bucket == "core/pods" and request.subresource == "eviction":
             return await self.evict(served, request, body, options)
         if served.bucket == "core/serviceaccounts" and request.subresource == "token":
-            return self.token(served, request, body)
+            return token_requests.grant(self._core, served, request, body)
         raise errors.method_not_allowed()
 
     async def bind(self, served: Served, request: Request, body: Obj, options: WriteOptions) -> Answer:
@@ -69,54 +67,6 @@ class Subresources:
         )
         await self._deleter.delete(served, request, wanted)
         return Answer(201, obj=_SUCCESS)
-
-    def token(self, served: Served, request: Request, body: Obj) -> Answer:
-        """A signed token for a ServiceAccount."""
-        if self._core.tokens is None:
-            raise errors.unavailable("this server issues no tokens: it was started without a signing key")
-        record = self._core.store.get(served.key(request.namespace, request.name))
-        if record is None:
-            raise served.not_found(request.name)
-        spec = body.get("spec") or {}
-        seconds = spec.get("expirationSeconds") or TOKEN_SECONDS
-        if seconds < TOKEN_MIN_SECONDS:
-            cause = errors.invalid_value("spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
-            raise errors.invalid("TokenRequest", "", [cause], "authentication.k8s.io")
-        subject = self._subject(request, record.obj, spec.get("boundObjectRef") or {})
-        token, expires = self._core.tokens.issue(subject, spec.get("audiences") or (), seconds)
-        answer = {
-            "kind": "TokenRequest",
-            "apiVersion": "authentication.k8s.io/v1",
-            "metadata": {
-                "name": request.name,
-                "namespace": request.namespace,
-                "uid": record.obj["metadata"]["uid"],
-                "creationTimestamp": times.rfc3339(self._core.clock.now()),
-            },
-            "spec": {**spec, "expirationSeconds": seconds},
-            "status": {"token": token, "expirationTimestamp": times.rfc3339(expires)},
-        }
-        return Answer(201, obj=answer)
-
-    def _subject(self, request: Request, account: Obj, bound: Obj) -> TokenSubject:
-        kind, name, uid = bound.get("kind") or "", bound.get("name") or "", bound.get("uid") or ""
-        if kind:
-            uid = self._bound_uid(request.namespace, kind, name, uid)
-        return TokenSubject(request.namespace, request.name, account["metadata"]["uid"], kind, name, uid)
-
-    def _bound_uid(self, namespace: str, kind: str, name: str, uid: str) -> str:
-        buckets = {"Pod": ("core/pods", namespace), "Secret": ("core/secrets", namespace), "Node": ("core/nodes", "")}
-        if kind not in buckets:
-            raise errors.bad_request(f"cannot bind token to object of type {kind}: it must be a Pod, Secret or Node")
-        bucket, where = buckets[kind]
-        record = self._core.store.get(f"{bucket}/{where}/{name}")
-        if record is None:
-            raise errors.not_found(bucket.removeprefix("core/"), name)
-        found: str = record.obj["metadata"]["uid"]
-        if uid and uid != found:
-            why = f"the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted"
-            raise errors.conflict(bucket.removeprefix("core/"), name, f"{why} and then recreated")
-        return found
 
     def get_scale(self, served: Served, obj: Obj) -> Answer:
         return Answer(obj=scale_of(_scale(served), obj))
