@@ -39,6 +39,14 @@ class CelError(Exception):
         super().__init__("\n".join(issue.render(lines) for issue in self.issues))
 
 
+class ProgramError(CelError):
+    """A constant of the expression has no value (`int('x')`): it checks, yet no program can be made. `str()` is the reason alone."""
+
+    def __init__(self, reason: str, source: str) -> None:
+        super().__init__([], source)
+        self.args = (reason,)
+
+
 class EvaluationError(Exception):
     """The evaluation has no value: `no such key: x`, `division by zero`, … `||` and `&&` may absorb it."""
 

@@ -2,7 +2,8 @@
 
 A type is its kind, its name and its parameters; two that agree in these are equal. Beside that it may carry two things that only
 some readers ask for: `bound`, the most elements (of a list or map) or characters (of a string) that a value can have, for estimates of
-cost; and `adapt`, which makes a CEL value of a raw JSON value where the two differ (a date-time string is a Timestamp, say).
+cost; and `adapt`, which makes a CEL value, with all its parts, of a raw JSON value where the two differ (a date-time string is a Timestamp,
+say): whoever hands raw JSON to a program adapts it first.
 
 Called by everyone in this room. Knows no schema, no value and no expression. Contract: github.com/google/cel-spec, doc/langdef.md.
 """

@@ -90,9 +90,16 @@ class _Nanos:
 
 
 class Timestamp(_Nanos):
-    """A moment: `nanos` since 1970-01-01T00:00:00Z, from year 1 to year 9999. Text forms are in `moments.py`."""
+    """A moment: `nanos` since 1970-01-01T00:00:00Z, from year 1 to year 9999. Text forms are in `moments.py`.
 
-    __slots__ = ()
+    `offset`, in seconds east of Greenwich, is how it was written; it shows in `string(t)` and nowhere else.
+    """
+
+    __slots__ = ("offset",)
+
+    def __init__(self, nanos: int, offset: int = 0) -> None:
+        self.nanos = nanos
+        self.offset = offset
 
 
 class Duration(_Nanos):
