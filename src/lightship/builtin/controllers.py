@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from lightship.builtin import namespace, podgc, protection, quota, rootca, serviceaccount, ttl
+from lightship.builtin.clusterroles import controller as clusterroles
 from lightship.builtin.endpoints import controller as endpoints
 from lightship.builtin.garbage import controller as garbage
 from lightship.builtin.job import controller as job
@@ -20,6 +21,7 @@ def controllers(manager: Manager, *, resources: Iterable[Resource], ca_pem: str)
         namespace.controller(manager, served),
         serviceaccount.controller(manager),
         rootca.controller(manager, ca_pem),
+        clusterroles.controller(manager),
         jobset.controller(manager),
         job.controller(manager),
         endpoints.controller(manager),
