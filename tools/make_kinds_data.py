@@ -124,6 +124,7 @@ WHOLE_BY_HAND = (
         "CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttachment VolumeAttributesClass",
     ),
     ("io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.", "APIService"),
+    ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.", "CustomResourceDefinition"),
 )
 """Kinds of which the rooms' own rules judge everything but the types of values."""
 MARK = "x-lightship-by-hand"

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from lightship import kinds
 from lightship.meta import schema
+from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj, copy
 from lightship.meta.resources import Resource
 
@@ -35,8 +36,11 @@ def judge(resource: Resource, obj: Obj, old: Obj | None = None) -> Verdict:
     rules.default(new)
     if old is None:
         new["metadata"].update({"uid": "UID", "namespace": "default", "creationTimestamp": "2026-01-01T00:00:00Z"})
-    if resource.prepare:
-        resource.prepare(new, old)
+    try:
+        if resource.prepare:
+            resource.prepare(new, old)
+    except StatusError as error:
+        return Verdict([error.message], new)  # what it is made of could not be decoded
     if resource.default:
         resource.default(new)
     found = rules.check(new) if causes else []

@@ -34,9 +34,7 @@ def problems(crd: Obj, old: Obj | None) -> list[Cause]:
     causes += _spec(spec, before)
     if old is not None:
         causes += _kept(spec, before, established=conditions.is_true(old, "Established"))
-    status = crd.get("status") or {}
-    causes += check_names(status.get("acceptedNames") or {}, "status.acceptedNames")
-    causes += _stored(status.get("storedVersions") or [], spec.get("versions") or [])
+    causes += _stored((crd.get("status") or {}).get("storedVersions") or [], spec.get("versions") or [])
     causes += _approval(crd, old)
     if spec.get("preserveUnknownFields") and not before.get("preserveUnknownFields"):
         why = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
@@ -58,7 +56,7 @@ def _spec(spec: Obj, before: Obj) -> list[Cause]:
             causes.append(errors.required(f"spec.versions[{i}].schema.openAPIV3Schema"))
         own = {k: v for k, v in version.items() if k not in shared}
         causes += _version(own, version, f"spec.versions[{i}]", "schema", before)
-    causes += _numbers(versions)
+    causes += _numbers(versions, given="versions" in spec)
     causes += _required_names(spec.get("names") or {})
     causes += check_names(spec.get("names") or {}, "spec.names")
     if shared:
@@ -80,17 +78,32 @@ def _group(group: str) -> list[Cause]:
     return [] if "." in group else [errors.invalid_value("spec.group", group, "should be a domain with at least one dot")]
 
 
-def _numbers(versions: list[Obj]) -> list[Cause]:
+def _numbers(versions: list[Obj], *, given: bool) -> list[Cause]:
     listed = [v.get("name") or "" for v in versions]
     causes: list[Cause] = []
     if len(set(listed)) < len(listed):
-        causes.append(errors.invalid_value("spec.versions", listed, "must contain unique version names"))
+        causes.append(errors.invalid_value("spec.versions", _shown(versions), "must contain unique version names"))
     if sum(bool(v.get("storage")) for v in versions) != 1:
         why = "must have exactly one version marked as storage version"
-        causes.append(errors.invalid_value("spec.versions", listed or None, why))
+        causes.append(errors.invalid_value("spec.versions", _shown(versions) if given else None, why))
     if listed and listed[0] and (found := names.problems(listed[0], "label1035")):
         causes.append(errors.invalid_value("spec.version", listed[0], ",".join(found)))
     return causes
+
+
+def _shown(versions: list[Obj]) -> Any:
+    """Versions as the real server prints them, by the names of Go's fields; without what they say in particular."""
+    unsaid = dict.fromkeys(("Schema", "Subresources", "AdditionalPrinterColumns", "SelectableFields"))
+    flags = ("served", "storage", "deprecated")
+    return [
+        {
+            "Name": v.get("name") or "",
+            **{flag.capitalize(): bool(v.get(flag)) for flag in flags},
+            "DeprecationWarning": v.get("deprecationWarning"),
+            **unsaid,
+        }
+        for v in versions
+    ]
 
 
 def _version(said: Obj, version: Obj, path: str, schema_field: str, before: Obj) -> list[Cause]:
