@@ -13,7 +13,9 @@ MEMORY_LIMIT = 8 << 20
 """Bytes that RE2 may use for one pattern; what needs more is refused."""
 _SHORT = 128
 _WORDS = {
+    "missing ]": "missing closing ]",
     "missing )": "missing closing )",
+    "invalid named capture group": "invalid named capture",
     "bad repetition operator": "invalid nested repetition operator",
     "invalid perl operator": "invalid or unsupported Perl syntax",
     "invalid repetition size": "invalid repeat count",
@@ -32,7 +34,8 @@ def _engine() -> tuple[Any, Any]:
 
 
 @lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> Any:
+def compiled(pattern: str) -> Any:
+    """The expression: `search`, `finditer`. Raises RE2's error where `problem` says something."""
     engine, options = _engine()
     return engine.compile(pattern, options)
 
@@ -41,7 +44,7 @@ def problem(pattern: str) -> str:
     """Why Go could not compile it; empty when it can."""
     engine, _ = _engine()
     try:
-        _compiled(pattern)
+        compiled(pattern)
     except engine.error as error:
         said = error.args[0] if error.args else ""
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
@@ -59,11 +62,11 @@ def searcher(pattern: str) -> Callable[[str], bool]:
     """
     if problem(pattern):
         return lambda text: False
-    search = _compiled(pattern).search
+    search = compiled(pattern).search
     return lambda text: _remembered(pattern, text) if len(text) <= _SHORT else search(text) is not None
 
 
 @lru_cache(maxsize=8192)
 def _remembered(pattern: str, text: str) -> bool:
     """Short texts come again and again, and to ask RE2 costs ten times what to remember costs."""
-    return _compiled(pattern).search(text) is not None
+    return compiled(pattern).search(text) is not None
