@@ -1,15 +1,16 @@
 """What became of an object's fields: added, modified, removed. The hot path of updates: what is equal is never walked.
 
-Called by `managers` for every update. Structs that Go has even when empty count as there on both sides (`types.Field.zero`).
-Contract: structured-merge-diff v6 typed.Compare.
+Compiled, one function for each type, made when the first object needs it. Called by `ownership` and `application`. Structs that Go has
+even when empty count as there on both sides (`types.Field.zero`). Contract: structured-merge-diff v6 typed.Compare.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 from lightship.meta.fields import elements
 from lightship.meta.fields.extents import Presence, extent, item_element
 from lightship.meta.fields.filters import Filter
-from lightship.meta.fields.sets import LEAF, FieldSet, ordered, union
+from lightship.meta.fields.sets import LEAF, SELF, FieldSet, union
 from lightship.meta.fields.types import ABSENT, ListType, MapType, Type
 
 _NONE: Any = object()
@@ -30,137 +31,231 @@ class Comparison(NamedTuple):
 
     def kept_by(self, keep: Filter | None) -> "Comparison":
         """The same, of the fields that a write can change."""
-        return self if keep is None else Comparison(keep(self.added), keep(self.modified), keep(self.removed))
+        return self if keep is None or self is SAME else Comparison(*(keep(part) if part else part for part in self))
+
+
+SAME = Comparison(LEAF, LEAF, LEAF)
+"""No difference."""
+Compare: TypeAlias = Callable[[Any, Any], Comparison]
+"""(old, new) → what is below the two; for values of which neither is `_NONE`, and which differ."""
 
 
 def compare(type: Type, old: Any, new: Any) -> Comparison:
     """What `new` is compared with `old`. Raises `ValueError` for lists whose items cannot be told apart."""
-    found = Comparison({}, {}, {})
-    mine = type.as_map
-    if mine is not None and old is not new:
-        _maps(mine, old or {}, new or {}, found)
-    return found
+    if old is new or type.as_map is None:
+        return SAME
+    found = type.differ
+    if found is None:
+        found = type.differ = _Maps(type.as_map)
+    result: Comparison = found(old or {}, new or {})
+    return result
 
 
-def _maps(type: MapType, old: dict[str, Any], new: dict[str, Any], found: Comparison) -> None:
-    fields = type.fields
-    for key, item in new.items():
-        before = old.get(key, _NONE)
-        if before is item or (before is not _NONE and before == item):
-            continue
-        known = fields[key]
-        if before is _NONE and known is not None and known.zero is not ABSENT:
-            before = known.zero
-        _values(known.type if known is not None else type.element, elements.FIELD + key, before, item, found)
-    for key, item in old.items():
-        if key not in new:
-            known = fields[key]
-            after = known.zero if known is not None and known.zero is not ABSENT else _NONE
-            _values(known.type if known is not None else type.element, elements.FIELD + key, item, after, found)
-    _tidy(found)
-
-
-def _tidy(found: Comparison) -> None:
-    for part in found:
-        if len(part) > 1:
-            right = ordered(part)
-            if right is not part:
-                part.clear()
-                part.update(right)
-
-
-def _values(type: Type | None, element: str, old: Any, new: Any, found: Comparison) -> None:
-    """Compare two values, of which either may be `_NONE`, and note what is found under `element`."""
-    if type is None:
-        type_list, type_map = None, None
-    elif old is _NONE or new is _NONE:
-        below = extent(type)
-        part, value = (found.added, new) if old is _NONE else (found.removed, old)
-        part[element] = LEAF if below is None else below(value)
-        return
-    else:
-        type_list, type_map = type.of(old if new is None else new)
-        if not _same_kind(type, old, new):
-            _different_kinds(type, element, old, new, found)
-            return
-    if old is _NONE or new is _NONE:
-        (found.added if old is _NONE else found.removed)[element] = LEAF
-        return
-    if type_map is not None and not type_map.atomic and (old or new):
-        _descend(element, found, lambda inner: _maps(type_map, _empty_if_null(old), _empty_if_null(new), inner))
-    elif type_list is not None and type_list.associative and (old or new):
-        _descend(element, found, lambda inner: _lists(type_list, old or [], new or [], inner))
-    elif old != new:
-        found.modified[element] = LEAF
-
-
-def _empty_if_null(value: Any) -> Any:
-    return {} if value is None else value
-
-
-def _descend(element: str, found: Comparison, walk: Any) -> None:
-    inner = Comparison({}, {}, {})
-    walk(inner)
-    for part, below in zip(found, inner, strict=True):
-        if below:
-            part[element] = below
-
-
-def _same_kind(type: Type, old: Any, new: Any) -> bool:
-    if old.__class__ is new.__class__ or old is None or new is None:
-        return True
-    return type.of(old) == type.of(new)
-
-
-def _different_kinds(type: Type, element: str, old: Any, new: Any, found: Comparison) -> None:
-    """A map that became a list, or a leaf something else: the field is modified, and what was or is below it removed or added."""
-    below = extent(type)
-    if below is None:
-        found.modified[element] = LEAF
-        return
-    gone, came = below(old), below(new)
-    if not gone or not came:
-        found.modified[element] = LEAF
-    for part, node in ((found.removed, gone), (found.added, came)):
-        inner = {key: item for key, item in node.items() if key != "."}
-        if inner:
-            part[element] = inner
-
-
-def _lists(type: ListType, old: list[Any], new: list[Any], found: Comparison) -> None:
-    element_of = item_element(type)
-    before, after = _by_element(element_of, old), _by_element(element_of, new)
-    for element in before | after:
-        ours, theirs = before.get(element, ()), after.get(element, ())
-        if len(ours) <= 1 and len(theirs) <= 1:
-            one, other = ours[0] if ours else _NONE, theirs[0] if theirs else _NONE
-            if one is not other and (one is _NONE or other is _NONE or one != other):
-                _values(type.element, element, one, other, found)
-        elif len(ours) >= 2 and len(theirs) >= 2:
-            if ours != theirs:
-                found.modified[element] = LEAF
+def _differ(type: Type | None) -> Compare | None:
+    """The function of a type; None when all its values are leaves."""
+    if type is None or type.is_leaf:
+        return None
+    if type.differ is None:
+        mine, items = type.as_map, type.as_list
+        several = type.scalar or (mine is not None and items is not None)
+        if several:
+            type.differ = _Any(type)
         else:
-            _duplicates(type, element, ours, theirs, found)
-    _tidy(found)
-
-
-def _duplicates(type: ListType, element: str, ours: Any, theirs: Any, found: Comparison) -> None:
-    """Items that became, or no longer are, indistinguishable: such are owned as a whole."""
-    if len(ours) >= 2:
-        if theirs:
-            _values(type.element, element, _NONE, theirs[0], found)
-        found.removed[element] = LEAF
-    else:
-        if ours:
-            _values(type.element, element, ours[0], _NONE, found)
-        found.added[element] = LEAF
-
-
-def _by_element(element_of: Any, items: list[Any]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
-    for item in items:
-        found.setdefault(element_of(item), []).append(item)
+            type.differ = _Maps(mine) if mine is not None else _Lists(items) if items is not None else None
+    found: Compare | None = type.differ
     return found
+
+
+class _Way(NamedTuple):
+    """How to compare one field."""
+
+    element: str
+    zero: Any
+    whole: Callable[[Any], FieldSet] | None
+    """Its extent, for where it comes or goes."""
+    below: Compare | None
+
+
+class _Maps:
+    """Compares two maps of one type, whose fields are owned one by one."""
+
+    __slots__ = ("type", "ways")
+
+    def __init__(self, type: MapType) -> None:
+        self.type = type
+        self.ways: dict[str, _Way] = {}
+
+    def __call__(self, old: Any, new: Any) -> Comparison:
+        old, new = old or {}, new or {}
+        added: FieldSet = {}
+        modified: FieldSet = {}
+        removed: FieldSet = {}
+        kept = 0
+        for key, item in new.items():
+            before = old.get(key, _NONE)
+            if before is _NONE:
+                way = self.ways.get(key) or self._way(key)
+                before = way.zero
+                if before is ABSENT:
+                    added[way.element] = LEAF if way.whole is None else way.whole(item)
+                    continue
+                if before == item:
+                    continue
+            else:
+                kept += 1
+                if before is item or before == item:
+                    continue
+                way = self.ways.get(key) or self._way(key)
+            _note(way, before, item, added, modified, removed)
+        if kept < len(old):
+            self._gone(old, new, added, modified, removed)
+        return _found(added, modified, removed, fields=True)
+
+    def _gone(self, old: Any, new: Any, added: FieldSet, modified: FieldSet, removed: FieldSet) -> None:
+        for key, item in old.items():
+            if key in new:
+                continue
+            way = self.ways.get(key) or self._way(key)
+            if way.zero is ABSENT:
+                removed[way.element] = LEAF if way.whole is None else way.whole(item)
+            elif way.zero != item:
+                _note(way, item, way.zero, added, modified, removed)
+
+    def _way(self, key: str) -> _Way:
+        known = self.type.fields[key]
+        type = known.type if known is not None else self.type.element
+        whole = extent(type) if type is not None else None
+        way = _Way(elements.FIELD + key, known.zero if known is not None else ABSENT, whole, _differ(type))
+        if known is not None or len(self.ways) < 256:
+            self.ways[key] = way
+        return way
+
+
+def _note(way: _Way, old: Any, new: Any, added: FieldSet, modified: FieldSet, removed: FieldSet) -> None:
+    """Compare what differs, and note what is found under the way's element."""
+    if way.below is None:
+        modified[way.element] = LEAF
+        return
+    if not old and not new:
+        # Empty and null are not the same.
+        modified[way.element] = LEAF
+        return
+    found = way.below(old, new)
+    if found.added:
+        added[way.element] = found.added
+    if found.modified:
+        modified[way.element] = found.modified
+    elif found is _OTHER:
+        modified[way.element] = LEAF
+    if found.removed:
+        removed[way.element] = found.removed
+
+
+_OTHER = Comparison(LEAF, LEAF, {})
+"""Stands for a leaf that is another one now."""
+
+
+def _found(added: FieldSet, modified: FieldSet, removed: FieldSet, *, fields: bool) -> Comparison:
+    if not (added or modified or removed):
+        return SAME
+    return Comparison(_tidy(added, fields), _tidy(modified, fields), _tidy(removed, fields))
+
+
+def _tidy(part: FieldSet, fields: bool) -> FieldSet:
+    """In order, as sets must be."""
+    if len(part) < 2:
+        return part
+    keys = list(part)
+    right = sorted(keys) if fields else elements.in_order(keys)
+    return part if keys == right else {key: part[key] for key in right}
+
+
+class _Lists:
+    """Compares two lists whose items are told apart."""
+
+    __slots__ = ("below", "element_of", "type", "whole")
+
+    def __init__(self, type: ListType) -> None:
+        self.type = type
+        self.element_of = item_element(type)
+        self.whole = extent(type.element)
+        self.below = _differ(type.element)
+
+    def __call__(self, old: Any, new: Any) -> Comparison:
+        old, new = old or (), new or ()
+        element_of = self.element_of
+        before = {element_of(item): item for item in old}
+        after = {element_of(item): item for item in new}
+        if len(before) < len(old) or len(after) < len(new):
+            return self._with_duplicates(old, new)
+        added: FieldSet = {}
+        modified: FieldSet = {}
+        removed: FieldSet = {}
+        for element, item in after.items():
+            was = before.get(element, _NONE)
+            if was is _NONE:
+                added[element] = LEAF if self.whole is None else self.whole(item)
+            elif was is not item and was != item:
+                _note(_Way(element, ABSENT, self.whole, self.below), was, item, added, modified, removed)
+        for element, item in before.items():
+            if element not in after:
+                removed[element] = LEAF if self.whole is None else self.whole(item)
+        return _found(added, modified, removed, fields=False)
+
+    def _with_duplicates(self, old: Any, new: Any) -> Comparison:
+        """Items that cannot be told apart are owned as a whole."""
+        added: FieldSet = {}
+        modified: FieldSet = {}
+        removed: FieldSet = {}
+        before, after = self._by_element(old), self._by_element(new)
+        for element in before | after:
+            ours, theirs = before.get(element, []), after.get(element, [])
+            if len(ours) >= 2 and len(theirs) >= 2:
+                if ours != theirs:
+                    modified[element] = LEAF
+                continue
+            if len(ours) == 1 and len(theirs) == 1:
+                if ours != theirs:
+                    _note(_Way(element, ABSENT, self.whole, self.below), ours[0], theirs[0], added, modified, removed)
+                continue
+            if theirs:
+                added[element] = LEAF if self.whole is None or len(theirs) > 1 else self.whole(theirs[0])
+            if ours:
+                removed[element] = LEAF if self.whole is None or len(ours) > 1 else self.whole(ours[0])
+        return _found(added, modified, removed, fields=False)
+
+    def _by_element(self, items: Any) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = {}
+        for item in items:
+            found.setdefault(self.element_of(item), []).append(item)
+        return found
+
+
+class _Any:
+    """Compares values of several types; one that becomes another is modified, and what was or is below it removed or added."""
+
+    __slots__ = ("items", "map", "type", "whole")
+
+    def __init__(self, type: Type) -> None:
+        mine, items = type.as_map, type.as_list
+        self.type = type
+        self.map = _Maps(mine) if mine is not None and not mine.atomic else None
+        self.items = _Lists(items) if items is not None and items.associative else None
+        self.whole = extent(type)
+
+    def __call__(self, old: Any, new: Any) -> Comparison:
+        kind = (old if new is None else new).__class__
+        if old is None or new is None or old.__class__ is kind:
+            inside: Compare | None = self.map if kind is dict else self.items if kind is list else None
+            return inside(old, new) if inside is not None else _OTHER
+        gone, came = self._below(old), self._below(new)
+        if gone and came:
+            return Comparison(came, {}, gone)
+        return Comparison(came, LEAF, gone) if gone or came else _OTHER
+
+    def _below(self, value: Any) -> FieldSet:
+        node = self.whole(value) if self.whole is not None else LEAF
+        return {element: below for element, below in node.items() if element != SELF}
 
 
 def creation(type: Type, skip: dict[str, Any]) -> Any:

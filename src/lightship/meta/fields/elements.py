@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 FIELD, KEY, VALUE, INDEX = "f:", "k:", "v:", "i:"
+_AFTER_FIELDS = "g"
 _PLAIN = re.compile(r"[ !#-%'-;=?-\[\]-~]*")
 """Strings that JSON, as Go writes it, only puts in quotes."""
 _HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029", "\x08": "\\u0008", "\x0c": "\\u000c"}
@@ -92,11 +93,13 @@ def order(element: str) -> tuple[Any, ...]:
     kind, rest = element[:2], element[2:]
     if kind == FIELD:
         return (0, rest)
+    if len(element) < 2:
+        return (-1,)
     if kind == KEY:
         return (1, tuple((name, _rank(value)) for name, value in json.loads(rest).items()))
     if kind == VALUE:
         return (2, _rank(json.loads(rest)))
-    return (3, int(rest)) if kind == INDEX else (-1,)
+    return (3, int(rest))
 
 
 def _rank(value: Any) -> tuple[Any, ...]:
@@ -115,9 +118,9 @@ def _rank(value: Any) -> tuple[Any, ...]:
 
 
 def in_order(found: Iterable[str]) -> list[str]:
-    """Elements sorted; those of fields need no parsing."""
+    """Elements sorted, and what is no element first; those of fields need no parsing."""
     listed = sorted(found)
-    return listed if not listed or listed[-1].startswith(FIELD) else sorted(listed, key=order)
+    return listed if not listed or listed[-1] < _AFTER_FIELDS else sorted(listed, key=order)
 
 
 @lru_cache(maxsize=4096)

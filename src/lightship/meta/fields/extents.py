@@ -114,10 +114,16 @@ class Presence(_Map):
         super().__init__(type, own=False, skip=skip)
 
     def __call__(self, value: Any) -> FieldSet:
-        found = super().__call__(value)
-        if any(node is _VOID for node in found.values()):
-            return {element: node for element, node in found.items() if node is not _VOID}
-        return found
+        keys = tuple(value)
+        base, deep = self.plans.get(keys) or self._plan(keys)
+        out = dict(base)
+        for key, element, below in deep:
+            node = below(value[key])
+            if node is _VOID:
+                del out[element]
+            else:
+                out[element] = node
+        return out
 
     def _below(self, key: str) -> Extent | None:
         skip = self.skip.get(key, _NOTHING)
@@ -198,15 +204,20 @@ def _value_element(item: Any) -> str:
 
 
 def _single_key(type: ListType) -> Callable[[Any], str]:
-    key = type.keys
-    name = key[0]
+    name = type.keys[0]
     several = _several_keys(type)
+    known: dict[str, str] = {}
 
     def element(item: Any) -> str:
         value = item.get(name) if item.__class__ is dict else None
-        if value.__class__ in _SCALARS:
-            return elements.of_key(key, (value,), (value.__class__,))
-        return several(item)
+        if value.__class__ is not str:
+            return several(item)
+        found = known.get(value)
+        if found is None:
+            if len(known) >= MAX_PLANS:
+                known.clear()
+            found = known[value] = several(item)
+        return found
 
     return element
 

@@ -132,20 +132,26 @@ def updated(entries: Sequence[Obj], manager: Manager, changes: Mapping[str, Comp
     mine: FieldSet = LEAF
     touched = False
     for entry in entries:
-        left = _left(entry, changes[entry["apiVersion"]])
+        lost = changes[entry["apiVersion"]]
         if gained and manager.is_of(entry):
-            mine = left
-        elif left is entry.get("fieldsV1"):
+            # What changed is its own again at once.
+            mine = fields_of(entry) if lost is not None and not lost.removed else _left(entry, lost)
+            continue
+        left = _left(entry, lost)
+        if left is entry.get("fieldsV1"):
             out.append(entry)
         else:
             touched = True
             if left:
                 out.append({**entry, "fieldsV1": left})
-    if gained:
-        out.append(manager.entry(sets.union(mine, gained), time))
-    elif not touched:
-        return entries
-    return in_order(capped(out))
+    if not gained:
+        return in_order(out) if touched else entries
+    made = manager.entry(sets.union(mine, gained), time)
+    last = not out or _rank(out[-1]) <= _rank(made)
+    out.append(made)
+    if len(out) > MAX_UPDATERS:
+        return in_order(capped(out))
+    return out if last else in_order(out)
 
 
 def _left(entry: Obj, change: Comparison | None) -> FieldSet:

@@ -79,9 +79,7 @@ def shown(path: Path) -> str:
 def ordered(found: FieldSet) -> FieldSet:
     """One level in its canonical order; the very same dict where it is so already."""
     keys = list(found)
-    right = elements.in_order(key for key in keys if key != SELF)
-    if SELF in found:
-        right.insert(0, SELF)
+    right = elements.in_order(keys)
     return found if keys == right else {key: found[key] for key in right}
 
 
@@ -94,16 +92,21 @@ def union(one: FieldSet, other: FieldSet) -> FieldSet:
 
 def union_nodes(one: FieldSet, other: FieldSet) -> FieldSet:
     """Of two nodes below the top, where empty means a member with nothing below it."""
-    if one is other or one == other:
+    if one is other:
         return one
     if not other:
         return one if SELF in one else {SELF: LEAF, **one}
     if not one:
         return other if SELF in other else {SELF: LEAF, **other}
-    out = dict(one)
+    out: FieldSet | None = None
     for element, node in other.items():
-        mine = out.get(element)
-        out[element] = node if mine is None else union_nodes(mine, node)
+        mine = one.get(element)
+        both = node if mine is None else union_nodes(mine, node)
+        if both is not mine:
+            out = dict(one) if out is None else out
+            out[element] = both
+    if out is None:
+        return one
     return ordered(out) if len(out) > len(one) else out
 
 

@@ -61,7 +61,7 @@ class ListType:
 class Type:
     """What values may be: a scalar (`numeric`, `string`, `boolean`, `untyped`), a list, a map, or several of these."""
 
-    __slots__ = ("_list", "_map", "_node", "_preserve", "extent", "scalar")
+    __slots__ = ("_list", "_map", "_node", "_preserve", "differ", "extent", "scalar")
 
     def __init__(self, scalar: str = "", node: Node | None = None, *, preserve: bool = False) -> None:
         self.scalar = scalar
@@ -72,6 +72,8 @@ class Type:
         self._map: Any = _MISSING if declared in ("", "object") else None
         self.extent: Any = None
         """The compiled function of `extents`."""
+        self.differ: Any = None
+        """The compiled function of `comparing`."""
 
     @property
     def as_list(self) -> ListType | None:
