@@ -19,7 +19,7 @@ def prepare(crd: Obj, old: Obj | None) -> None:
     spec = crd.setdefault("spec", {})
     _canonical(spec, objects.spec(old) if old is not None else {})
     stored = list(crd["status"].get("storedVersions") or [])
-    new = [v["name"] for v in spec.get("versions") or () if v.get("storage") and v.get("name") and v["name"] not in stored]
+    new = [v.get("name") or "" for v in spec.get("versions") or () if v.get("storage") and (v.get("name") or "") not in stored]
     if stored or new:
         crd["status"]["storedVersions"] = stored + new[:1]
 
@@ -33,6 +33,9 @@ def _canonical(spec: Obj, before: Obj) -> None:
             version["schema"] = {**version["schema"], "openAPIV3Schema": crd_canon.canonical(schema)}
         if "deprecated" in version and not version["deprecated"]:
             del version["deprecated"]
+    config = ((spec.get("conversion") or {}).get("webhook") or {}).get("clientConfig") or {}
+    if not config.get("caBundle"):
+        config.pop("caBundle", None)
     if not spec.get("preserveUnknownFields"):
         spec.pop("preserveUnknownFields", None)
 

@@ -29,8 +29,10 @@ def problems(crd: Obj, old: Obj | None) -> list[Cause]:
     before = objects.spec(old) if old else {}
     causes: list[Cause] = []
     required = f"{(spec.get('names') or {}).get('plural') or ''}.{spec.get('group') or ''}"
-    if old is None and objects.name(crd) != required:
-        causes.append(errors.invalid_value("metadata.name", objects.name(crd), 'must be spec.names.plural+"."+spec.group'))
+    for field in ("generateName", "name") if old is None else ():
+        text = objects.meta(crd).get(field)
+        if text and text != required:
+            causes.append(errors.invalid_value(f"metadata.{field}", text, 'must be spec.names.plural+"."+spec.group'))
     causes += _spec(spec, before)
     if old is not None:
         causes += _kept(spec, before, established=conditions.is_true(old, "Established"))
@@ -50,8 +52,8 @@ def _spec(spec: Obj, before: Obj) -> list[Cause]:
         causes.append(errors.not_supported("spec.scope", scope, _SCOPES) if scope else errors.required("spec.scope"))
     shared = _shared(versions)
     for i, version in enumerate(versions):
-        if version.get("name") and (found := names.problems(version["name"], "label1035")):
-            causes.append(errors.invalid_value(f"spec.versions[{i}].name", version["name"], ",".join(found)))
+        if found := names.problems(version.get("name") or "", "label1035"):
+            causes.append(errors.invalid_value(f"spec.versions[{i}].name", version.get("name") or "", ",".join(found)))
         if (version.get("schema") or {}).get("openAPIV3Schema") is None:
             causes.append(errors.required(f"spec.versions[{i}].schema.openAPIV3Schema"))
         own = {k: v for k, v in version.items() if k not in shared}

@@ -52,6 +52,8 @@ def _client(config: Obj | None, path: str) -> list[Cause]:
 def check_url(path: str, url: str) -> list[Cause]:
     """May a webhook be called at this URL?"""
     try:
+        if url.startswith(":"):
+            raise ValueError("missing protocol scheme")
         parts = urlsplit(url)
         parts.port  # noqa: B018  raises for what is no number
     except ValueError as error:

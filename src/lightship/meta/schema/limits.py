@@ -66,20 +66,33 @@ def number(node: Node) -> list[Check]:
 
 
 def string(node: Node) -> list[Check]:
-    found: list[Check] = []
+    rules: list[tuple[Callable[[Any], bool], Callable[[Any, str], Cause]]] = []
     raw = node.raw
     low, high, pattern = raw.get("minLength"), raw.get("maxLength"), raw.get("pattern")
-    if low:
-        found.append(_limit(lambda v: _length(v) < low, lambda v, at: _in_body(at, v, f"should be at least {low} chars long")))
     if high is not None:
-        found.append(_limit(lambda v: _length(v) > high, lambda v, at: errors.too_long(at, high)))
+        rules.append((lambda v: _length(v) > high, lambda v, at: errors.too_long(at, high)))
+    if low:
+        rules.append((lambda v: _length(v) < low, lambda v, at: _in_body(at, v, f"should be at least {low} chars long")))
     if pattern:
         matches = patterns.searcher(pattern)
-        found.append(_limit(lambda v: isinstance(v, str) and not matches(v), lambda v, at: _in_body(at, v, f"should match '{pattern}'")))
+        rules.append((lambda v: isinstance(v, str) and not matches(v), lambda v, at: _in_body(at, v, f"should match '{pattern}'")))
+    found = [_first(rules)] if rules else []
     name = raw.get("format") or ""
     if name in formats.FORMATS and node.type == "string":
         found.append(_format(node, name))
     return found
+
+
+def _first(rules: list[tuple[Callable[[Any], bool], Callable[[Any, str], Cause]]]) -> Check:
+    """Of the rules that are broken the first is told."""
+
+    def walk(value: Any, path: Path, out: list[Cause]) -> None:
+        for broken, cause in rules:
+            if broken(value):
+                out.append(cause(value, path_text(path)))
+                return
+
+    return walk
 
 
 def _length(value: Any) -> int:
@@ -117,7 +130,7 @@ def size(node: Node, suffix: str, word: str) -> list[Check]:
 
 
 def _too_many(at: str, found: int, limit: int) -> Cause:
-    return Cause(at, f"Too many: {found}: must have at most {limit} items", "FieldValueTooMany")
+    return Cause(at, f"Too many: {found}: must have at most {limit} item{'' if limit == 1 else 's'}", "FieldValueTooMany")
 
 
 def _in_body(at: str, value: Any, words: str) -> Cause:
