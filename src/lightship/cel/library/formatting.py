@@ -1,6 +1,6 @@
 """`"%s is %d".format([a, b])`: values put into texts by clauses.
 
-Called by the library `strings`. Fixed and scientific clauses write numbers as American English does (`1,234.500000`, `1.5 × 10³`), as the
+Called by the library `strings`. Fixed and scientific clauses write numbers as American English does (`1,234.500000`, `1.5×10⁰³`), as the
 real server does. Contract: cel-go ext/formatting.go (up to version 3 of the library), golang.org/x/text number formats.
 """
 
@@ -21,7 +21,6 @@ Clause = Callable[[Any], str]
 _PRECISION = 6
 _DIGITS = re.compile(r"\.([0-9]*)", re.ASCII)
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_THIN = "\u202f"
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _STRINGS = "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps"
 
@@ -157,7 +156,7 @@ def _scientific(precision: int) -> Clause:
         if not math.isfinite(number):
             return _infinite(number)
         mantissa, _, exponent = f"{number:.{precision}e}".partition("e")
-        return f"{mantissa}{_THIN}×{_THIN}10{exponent.removeprefix('+').translate(_RAISED)}"
+        return f"{mantissa}×10{exponent.removeprefix('+').translate(_RAISED)}"
 
     return clause
 

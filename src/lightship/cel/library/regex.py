@@ -8,20 +8,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from lightship.cel import patterns
+from lightship.cel.errors import EvaluationError
 from lightship.cel.functions import ONE, REGEX, TRAVERSAL, CallEstimate, Library, Operand, Overload, Range
 from lightship.cel.library import costs
 from lightship.cel.types import INT, STRING, ListType
 
 
+def _compiled(pattern: str) -> Any:
+    try:
+        return patterns.compiled(pattern)
+    except patterns.PatternError as error:
+        raise EvaluationError(f"Illegal regex: {error}") from None
+
+
 def _find(text: str, pattern: str) -> str:
-    found = patterns.compiled(pattern).search(text)
+    found = _compiled(pattern).search(text)
     return str(found[0]) if found else ""
 
 
 def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
     found: list[str] = []
     end = -1
-    for match in patterns.compiled(pattern).finditer(text):
+    for match in _compiled(pattern).finditer(text):
         if len(found) == limit:
             break
         # An empty match right behind another one is none.
