@@ -35,7 +35,6 @@ _GENERATION = frozenset(
         "policy/poddisruptionbudgets",
         "resource.k8s.io/deviceclasses",
         "resource.k8s.io/resourceslices",
-        "scheduling.k8s.io/priorityclasses",
     }
 )
 _CREATE_ON_UPDATE = frozenset(

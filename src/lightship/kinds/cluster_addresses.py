@@ -6,15 +6,14 @@ Contract: kube 1.36 pkg/apis/networking/validation ValidateIPAddress, ValidateSe
 
 from typing import Any
 
-from lightship.kinds import cells, checking, ip_checks
+from lightship.kinds import cells, checking, go_shape, ip_checks
 from lightship.meta import errors, objects
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 from lightship.meta.patch import same
 
 _IMMUTABLE = "field is immutable"
-_REFERENCE = ("Group", "Resource", "Namespace", "Name")
-"""As the real server shows a reference."""
+_REFERENCE = "Group Resource Namespace Name"
 
 
 def validate_address(address: Obj, old: Obj | None) -> list[Cause]:
@@ -26,8 +25,7 @@ def validate_address(address: Obj, old: Obj | None) -> list[Cause]:
     else:
         causes += _check_reference("spec.parentRef", reference)
     if old is not None and not same(reference, objects.spec(old).get("parentRef")):
-        shown = reference and {name: reference.get(name.lower()) or "" for name in _REFERENCE}
-        causes.append(errors.invalid_value("spec.parentRef", shown, _IMMUTABLE))
+        causes.append(errors.invalid_value("spec.parentRef", go_shape.shown(reference, _REFERENCE), _IMMUTABLE))
     return causes
 
 
@@ -71,6 +69,7 @@ def _check_cidrs(path: str, cidrs: list[str]) -> list[Cause]:
 
 
 def address_row(address: Obj, now: float) -> list[Any]:
+    """As the real server's, which has an age for which it names no column."""
     return [objects.name(address), _parent(objects.spec(address).get("parentRef")), cells.created(address, now)]
 
 

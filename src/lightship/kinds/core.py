@@ -4,8 +4,24 @@ The table of one API group: facts from the data, and which rules belong to which
 Contract: kube 1.36 core/v1.
 """
 
-from lightship.kinds import cells, cluster, configs, endpoints, event_rules, facts, namespaces, nodes, pod_rows, pod_rules, services
-from lightship.meta.resources import Resource
+from lightship.kinds import (
+    cells,
+    claim_checks,
+    claim_rules,
+    configs,
+    endpoints,
+    event_rules,
+    facts,
+    namespaces,
+    nodes,
+    persistent_volume_checks,
+    pod_rows,
+    pod_rules,
+    service_checks,
+    services,
+    volume_rules,
+)
+from lightship.meta.resources import Part, Resource
 
 _POD_FIELDS: dict[str, tuple[str, ...]] = {
     "spec.nodeName": ("spec", "nodeName"),
@@ -47,25 +63,30 @@ SERVICES = facts.resource(
     selectable={"spec.clusterIP": ("spec", "clusterIP"), "spec.type": ("spec", "type")},
     prepare=services.prepare,
     default=services.default,
-    validate=services.validate,
+    validate=service_checks.validate,
+    warn=service_checks.warn,
+    parts={"status": Part(validate=service_checks.validate_status)},
     row=services.row,
 )
-ENDPOINTS = facts.resource(
-    "v1/endpoints", default=endpoints.default_endpoints, validate=endpoints.validate_endpoints, row=endpoints.endpoints_row
-)
+ENDPOINTS = facts.resource("v1/endpoints", default=endpoints.default, validate=endpoints.validate, warn=endpoints.warn, row=endpoints.row)
 PERSISTENT_VOLUMES = facts.resource(
     "v1/persistentvolumes",
-    prepare=cluster.prepare_volume,
-    default=cluster.default_volume,
-    validate=cluster.validate_volume,
-    row=cluster.volume_row,
+    prepare=volume_rules.prepare,
+    default=volume_rules.default,
+    sign=volume_rules.sign,
+    validate=persistent_volume_checks.validate,
+    warn=persistent_volume_checks.warn,
+    parts={"status": Part(sign=volume_rules.sign_status)},
+    row=volume_rules.row,
 )
 PERSISTENT_VOLUME_CLAIMS = facts.resource(
     "v1/persistentvolumeclaims",
-    prepare=cluster.prepare_volume,
-    default=cluster.default_volume,
-    validate=cluster.validate_claim,
-    row=cluster.claim_row,
+    prepare=claim_rules.prepare,
+    default=claim_rules.default,
+    validate=claim_checks.validate,
+    warn=claim_checks.warn,
+    parts={"status": Part(prepare=claim_rules.prepare_status, validate=claim_checks.validate_status)},
+    row=claim_rules.row,
 )
 PODS = facts.resource(
     "v1/pods",
@@ -84,7 +105,9 @@ NODES = facts.resource(
     validate=nodes.validate,
     row=nodes.row,
 )
-EVENTS = facts.resource("v1/events", selectable=_EVENT_FIELDS, validate=event_rules.validate, row=event_rules.row)
+EVENTS = facts.resource(
+    "v1/events", selectable=_EVENT_FIELDS, default=event_rules.default, validate=event_rules.validate, row=event_rules.row
+)
 BINDINGS = facts.resource("v1/bindings")
 COMPONENT_STATUSES = facts.resource("v1/componentstatuses")
 LIMIT_RANGES = facts.resource("v1/limitranges")

@@ -4,14 +4,16 @@ The table of one API group: facts from the data, and which rules belong to which
 Contract: kube 1.36 discovery/v1.
 """
 
-from lightship.kinds import endpoints, facts
+from lightship.kinds import endpoint_slices, facts
 from lightship.meta.resources import Resource
 
 ENDPOINT_SLICES = facts.resource(
     "discovery.k8s.io/v1/endpointslices",
-    default=endpoints.default_slice,
-    validate=endpoints.validate_slice,
-    row=endpoints.slice_row,
+    prepare=endpoint_slices.prepare,
+    default=endpoint_slices.default,
+    validate=endpoint_slices.validate,
+    warn=endpoint_slices.warn,
+    row=endpoint_slices.row,
 )
 
 RESOURCES: tuple[Resource, ...] = (ENDPOINT_SLICES,)

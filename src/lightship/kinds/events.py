@@ -17,6 +17,7 @@ _EVENT_V1_FIELDS: dict[str, tuple[str, ...]] = {
 EVENTS_V1 = facts.resource(
     "events.k8s.io/v1/events",
     selectable=_EVENT_V1_FIELDS,
+    default=event_rules.default_v1,
     validate=event_rules.validate_v1,
     row=event_rules.row,
     storage=("", "events"),

@@ -13,6 +13,15 @@ def _prepare_ingress(ingress: Obj, old: Obj | None) -> None:
     ingress["status"] = old.get("status") or {} if old else {"loadBalancer": {}}
 
 
+def _default_ingress(ingress: Obj) -> None:
+    spec = ingress.get("spec") or {}
+    paths = [path for rule in spec.get("rules") or () for path in (rule.get("http") or {}).get("paths") or ()]
+    for backend in (spec.get("defaultBackend"), *(path.get("backend") for path in paths)):
+        resource = (backend or {}).get("resource")
+        if resource is not None:
+            resource.setdefault("apiGroup", None)
+
+
 def _default_class(ingress_class: Obj) -> None:
     parameters = (ingress_class.get("spec") or {}).get("parameters")
     if parameters is not None and parameters.get("scope") is None:
@@ -32,6 +41,7 @@ INGRESS_CLASSES = facts.resource(
 INGRESSES = facts.resource(
     "networking.k8s.io/v1/ingresses",
     prepare=_prepare_ingress,
+    default=_default_ingress,
     validate=ingress_checks.validate,
     warn=ingress_checks.warn,
     parts={"status": Part(validate=ingress_checks.validate_status, warn=ingress_checks.warn_status)},

@@ -18,8 +18,8 @@ _REASON = "[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?"
 _reason = re.compile(_REASON).fullmatch
 _NOT_REASON = (
     "a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric characters or '_,:', and "
-    "must end with an alphanumeric character or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName',  or 'ReasonA,ReasonB',  or 'ReasonA:ReasonB', "
-    f"regex used for validation is '{_REASON}')"
+    "must end with an alphanumeric character or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName',  or 'ReasonA,ReasonB',  or "
+    f"'ReasonA:ReasonB', regex used for validation is '{_REASON}')"
 )
 _REASON_LIMIT = 1024
 _MESSAGE_LIMIT = 32 * 1024

@@ -5,10 +5,7 @@ templates do not have. Runs on objects of the right types, of which anything may
 Contract: kube 1.36 pkg/apis/core/v1/defaults.go; compared with what kube-apiserver returns for the same pods.
 """
 
-from decimal import ROUND_CEILING, Decimal
-from functools import lru_cache
-from typing import Any
-
+from lightship.kinds import amounts
 from lightship.meta import quantity
 from lightship.meta.objects import Obj
 
@@ -27,7 +24,6 @@ _FILES = frozenset({"secret", "configMap", "downwardAPI", "projected", "hostPath
 """Volumes that have defaults inside."""
 _FILE_MODE = 0o644
 _TOKEN_SECONDS = 3600
-_MILLI = Decimal("0.001")
 _TOLERATION_SECONDS = 300
 _NO_EXECUTE = ("NoExecute", None, "")
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -50,9 +46,9 @@ def _default_spec(spec: Obj, containers: list[Obj]) -> None:
         _default_container(container)
     for holder in (*containers, spec):
         if resources := holder.get("resources"):
-            _canonical_amounts(resources.get("limits"))
-            _canonical_amounts(resources.get("requests"))
-    _canonical_amounts(spec.get("overhead"))
+            amounts.canonical(resources.get("limits"))
+            amounts.canonical(resources.get("requests"))
+    amounts.canonical(spec.get("overhead"))
 
 
 def default_pod(pod: Obj) -> None:
@@ -176,17 +172,3 @@ def _default_projection(source: Obj) -> None:
         token.setdefault("expirationSeconds", _TOKEN_SECONDS)
     for item in (source.get("downwardAPI") or {}).get("items") or ():
         _default_field_ref(item)
-
-
-def _canonical_amounts(amounts: dict[str, Any] | None) -> None:
-    """Quantities as the API server writes them: strings in canonical form, nothing finer than a thousandth."""
-    if amounts:
-        for name, value in amounts.items():
-            amounts[name] = _canonical(str(value))
-
-
-@lru_cache(maxsize=4096)
-def _canonical(amount: str) -> str:
-    exact = quantity.parse(amount)
-    milli = exact.quantize(_MILLI, ROUND_CEILING)
-    return quantity.canonical(amount) if milli == exact else quantity.canonical(f"{milli}")

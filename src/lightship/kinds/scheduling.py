@@ -4,14 +4,15 @@ The table of one API group: facts from the data, and which rules belong to which
 Contract: kube 1.36 scheduling/v1.
 """
 
-from lightship.kinds import cluster, facts
+from lightship.kinds import facts, priority_classes
 from lightship.meta.resources import Resource
 
 PRIORITY_CLASSES = facts.resource(
     "scheduling.k8s.io/v1/priorityclasses",
-    default=cluster.default_priority_class,
-    validate=cluster.validate_priority_class,
-    row=cluster.priority_class_row,
+    prepare=priority_classes.prepare,
+    default=priority_classes.default,
+    validate=priority_classes.validate,
+    row=priority_classes.row,
 )
 
 RESOURCES: tuple[Resource, ...] = (PRIORITY_CLASSES,)

@@ -268,10 +268,13 @@ def _check_quantity(node: Node) -> Check:
 
 def _check_time(node: Node) -> Check:
     layout = time_layout(node)
+    micro = ".000000" in layout and node.context.builtin
 
     def walk(value: Any, path: Path, out: list[Cause]) -> None:
         if value.__class__ is not str:
             out.append(_wrong_type(node, value, path))
+        elif micro and formats.is_rfc3339(value) and (left := formats.not_micro(value)):
+            out.append(Cause("", f'parsing time "{value}" as "{layout}": cannot parse {left}', UNDECODABLE))
         elif not formats.is_rfc3339(value) and (value or not node.context.builtin):
             if node.context.builtin:
                 out.append(Cause("", f'parsing time "{value}" as "{layout}": cannot parse "{value}" as "2006"', UNDECODABLE))

@@ -19,6 +19,18 @@ _WORDY_DURATION = re.compile(r"\s*\d+\s*(nanos|micros|millis|seconds?|secs?|minu
 _HOSTNAME = re.compile(r"(?=.{1,255}$)[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62})?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62})?)*\.?")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|[^@\s]+@[^@\s]+")
 
+_FRACTION = re.compile(r":\d\d((?:\.(\d+))?(Z|[+-]\d\d:\d\d))$", re.ASCII)
+_MICRO = 6
+
+
+def not_micro(text: str) -> str:
+    """What keeps an RFC 3339 time from being one with microseconds, in the words of Go's decoder; empty for six digits."""
+    found = _FRACTION.search(text)
+    if found is None or len(found[2] or "") == _MICRO:
+        return ""
+    digits, zone = found[2] or "", found[3]
+    return f'"{digits[_MICRO:]}{zone}" as "Z07:00"' if len(digits) > _MICRO else f'"{found[1]}" as ".000000"'
+
 
 def is_rfc3339(text: str) -> bool:
     """A time as Go's decoder of metav1.Time wants it."""
