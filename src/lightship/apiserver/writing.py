@@ -97,8 +97,8 @@ class Writer:
             if pinned is None:
                 check_uid(served, request, new, old.obj)
             check_version(served, request, new, old.obj)
-            new = merge_subresource(served.resource, request.subresource, new, old.obj)
             sent = new["metadata"].get("managedFields")
+            new = merge_subresource(served.resource, request.subresource, new, old.obj)
             also = await self._prepare_update(served, request, new, old.obj, options, managed.Applied(sent or ()) if settled else sent)
             try:
                 return await self._commit_change(served, request, head, old, new, options, also)

@@ -57,8 +57,8 @@ def _scalar(scalar: str, value: Any, path: str, out: list[str]) -> None:
 
 
 def _fields(type: MapType, value: dict[str, Any], path: str, out: list[str], duplicates: bool) -> None:
-    for key, item in value.items():
-        below = type.type_of(key)
+    for key in sorted(value):
+        below, item = type.type_of(key), value[key]
         here = f"{path}.{key}"
         if below is None:
             out.append(_at(here, "field not declared in schema"))

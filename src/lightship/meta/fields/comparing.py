@@ -144,15 +144,14 @@ def _note(way: _Way, old: Any, new: Any, added: FieldSet, modified: FieldSet, re
     if found.added:
         added[way.element] = found.added
     if found.modified:
-        modified[way.element] = found.modified
-    elif found is _OTHER:
-        modified[way.element] = LEAF
+        modified[way.element] = LEAF if found.modified is _ITSELF else found.modified
     if found.removed:
         removed[way.element] = found.removed
 
 
-_OTHER = Comparison(LEAF, LEAF, {})
-"""Stands for a leaf that is another one now."""
+_ITSELF: FieldSet = {SELF: LEAF}
+"""What is modified below a value that is itself another one now."""
+_OTHER = Comparison(LEAF, _ITSELF, LEAF)
 
 
 def _found(added: FieldSet, modified: FieldSet, removed: FieldSet, *, fields: bool) -> Comparison:
@@ -251,7 +250,7 @@ class _Any:
         gone, came = self._below(old), self._below(new)
         if gone and came:
             return Comparison(came, {}, gone)
-        return Comparison(came, LEAF, gone) if gone or came else _OTHER
+        return Comparison(came, _ITSELF, gone)
 
     def _below(self, value: Any) -> FieldSet:
         node = self.whole(value) if self.whole is not None else LEAF
