@@ -58,6 +58,10 @@ class _Operand:
         found = self.coster.size(self.node) if self.node is not None else self.coster.bound(self.path) or _type_size(self.type)
         return UNKNOWN if found is None else found
 
+    @property
+    def literal(self) -> Any:
+        return self.node.value if isinstance(self.node, Literal) else None
+
     def element(self) -> Operand | None:
         if not self.type.parameters:
             return None
@@ -88,10 +92,11 @@ class _Coster:
     # Sizes
 
     def bound(self, path: Path) -> Range | None:
-        """The bound of the type that a path into a variable leads to."""
-        if not path or path[0] not in self._variables:
-            return None
-        t: Type | None = self._variables[path[0]]
+        """The bound of the type that a path into a variable leads to.
+
+        Kubernetes takes every path to begin at `self`, also that of an element of a list made on the spot, and of a type's name.
+        """
+        t: Type | None = self._variables.get(path[0], self._variables.get("self")) if path else None
         for step in path[1:]:
             t = _follow(t, step)
             if t is None:

@@ -65,6 +65,9 @@ class Operand(Protocol):
     def type(self) -> Type: ...
     @property
     def size(self) -> Range: ...
+    @property
+    def literal(self) -> Any:
+        """The value, where it is written in the expression; None where it is not."""
     def element(self) -> Operand | None:
         """The elements of a list (or the keys of a map), None for anything else."""
 

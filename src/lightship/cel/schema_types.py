@@ -118,8 +118,10 @@ def _object(schema: Obj, name: str) -> Shape | None:
 def _object_type(schema: Obj, name: str, shapes: Mapping[str, Shape]) -> ObjectType:
     properties = schema.get("properties") or {}
     fields = {str(escape(key)): Field(shape.type, key) for key, shape in shapes.items()}
+    # `namespace` may be written plainly, too; estimates do not know it by that name.
+    fields.update({key: Field(shape.type.bounded(None), key) for key, shape in shapes.items() if key in _RESERVED})
     adapts = {key: shape.type.adapt for key, shape in shapes.items() if shape.type.adapt}
-    names = {name: field.key for name, field in fields.items() if name != field.key}
+    names = {name: field.key for name, field in fields.items() if name != field.key and field.key not in _RESERVED}
     plain = not adapts and not names and not any(inner.get("nullable") for inner in properties.values())
     return ObjectType(name, fields, bound=0, adapt=None if plain else schema_values.objects(adapts, names))
 

@@ -91,7 +91,7 @@ def cost_of_list(factor: float, length: int) -> int:
 
 def literal(operand: Operand, otherwise: int) -> int:
     """The value of an argument that is an integer literal, 0 where that is negative."""
-    value = getattr(operand, "literal", None)
+    value = operand.literal
     return max(value, 0) if type(value) is int else otherwise
 
 

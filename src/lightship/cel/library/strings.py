@@ -113,7 +113,7 @@ def _estimate_split(target: Operand | None, arguments: Sequence[Operand]) -> Cal
         return None
     most = target.size.max
     if len(arguments) > 1:
-        limit = getattr(arguments[1], "literal", None)
+        limit = arguments[1].literal
         most = limit % 2**64 if type(limit) is int else most
     return CallEstimate(target.size.scaled(2 * TRAVERSAL), Range(0, most))
 
