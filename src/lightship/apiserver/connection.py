@@ -13,8 +13,9 @@ from typing import Protocol, TypeAlias, cast
 
 import httptools
 
-from lightship.apiserver.exchange import SEPARATOR, HttpRequest, Refused, Reply, Stream, head
+from lightship.apiserver.exchange import SEPARATOR, HttpRequest, Refused, Reply, Stream, Switch, head, switching
 from lightship.apiserver.streaming import Outflow
+from lightship.apiserver.wire import Wire
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ _PIPELINED = 16
 _ONE_WRITE = 256 * 1024
 """Bodies up to this size are copied behind their head into a single write; larger ones are not worth copying."""
 
-Handler: TypeAlias = Callable[[HttpRequest], Awaitable[Reply | Stream]]
+Handler: TypeAlias = Callable[[HttpRequest], Awaitable[Reply | Stream | Switch]]
 """Answers one request; never raises but when cancelled."""
 Refusal: TypeAlias = Callable[[int, str], Reply]
 """The reply for what is no acceptable HTTP request."""
@@ -65,8 +66,9 @@ class Connection(asyncio.Protocol):
         self._lost = False
         self._reading = True
         self._deaf = False  # after a refusal or an upgrade: what still comes is not a request
-        self._streaming: asyncio.Task[None] | None = None
+        self._streaming: asyncio.Task[None] | None = None  # the stream or conversation that is under way
         self._certificate = b""
+        self._wire: Wire | None = None  # after a request to upgrade: what comes then, for whoever takes over
         self.quiet_since: float | None = self._loop.time()
         self.stuck_since: float | None = None
 
@@ -81,12 +83,16 @@ class Connection(asyncio.Protocol):
         self._owner.started(self._loop.create_task(self._work()))
 
     def data_received(self, data: bytes) -> None:
+        if self._wire is not None:
+            self._wire.feed(data)
         if self._deaf:
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._deaf = True  # we offer no other protocol: the request is answered, then the connection ends
+        except httptools.HttpParserUpgrade as upgrade:
+            # Either the answer is a switch, or the connection ends with it.
+            self._deaf = True
+            self._wire = Wire(self._transport, data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             # Errors that our own callbacks raised to stop the parser have enqueued their refusal already.
             if not self._deaf:
@@ -98,17 +104,23 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._drained = self._loop.create_future()
         self.stuck_since = self._loop.time()
+        if self._wire is not None:
+            self._wire.unwritable()
 
     def resume_writing(self) -> None:
         self.stuck_since = None
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
+        if self._wire is not None:
+            self._wire.writable()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
         self._owner.closed(self)
         self.resume_writing()
+        if self._wire is not None:
+            self._wire.end()
         if self._streaming is not None:
             self._streaming.cancel()
         self._rouse()
@@ -128,7 +140,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key, headers = name.lower(), self._request.headers
-        if key in headers and key.startswith((b"impersonate-", b"x-remote-", b"sec-websocket-protocol")):
+        if key in headers and key.startswith((b"impersonate-", b"x-remote-", b"sec-websocket-protocol", b"x-stream-protocol")):
             value = headers[key] + (b"," if key.startswith(b"sec-") else SEPARATOR) + value
         headers[key] = value
         self._count_header(len(name) + len(value))
@@ -204,6 +216,9 @@ class Connection(asyncio.Protocol):
         keep_alive = request.keep_alive and not self._owner.closing and not self._deaf
         if isinstance(answer, Stream):
             return await self._stream(request, answer) and keep_alive
+        if isinstance(answer, Switch):
+            await self._switch(request, answer)
+            return False
         self._send(answer, keep_alive=keep_alive, bodiless=request.method == "HEAD")
         return keep_alive
 
@@ -242,6 +257,26 @@ class Connection(asyncio.Protocol):
         finally:
             self._streaming = None
         return not self._lost and outflow.finish()
+
+    async def _switch(self, request: HttpRequest, answer: Switch) -> None:
+        """Hand the connection over until the conversation on it is at its end."""
+        if self._wire is None:
+            self._send(self._owner.refuse(400, "Upgrade request required"), keep_alive=False, bodiless=False)
+            return
+        self._transport.write(switching(answer.headers))
+        self._streaming = self._loop.create_task(_talk(answer, self._wire))
+        try:
+            await self._streaming
+        except asyncio.CancelledError:
+            if not (self._lost or self._owner.closing):
+                raise
+        except ConnectionError:
+            pass
+        except Exception:
+            log.exception("%s %s broke off", request.method, request.path)
+            self._transport.abort()
+        finally:
+            self._streaming = None
 
     async def _drain(self) -> None:
         if self._drained is not None:
@@ -293,3 +328,7 @@ class Connection(asyncio.Protocol):
     def _rouse(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+
+
+async def _talk(answer: Switch, wire: Wire) -> None:
+    await answer.talk(wire)

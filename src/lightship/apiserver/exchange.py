@@ -3,9 +3,11 @@
 Made and consumed by `connection`, `front` and what `front` calls. Knows HTTP's envelope and nothing of Kubernetes.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 from urllib.parse import unquote
+
+from lightship.apiserver.wire import Wire
 
 JSON_TYPE = "application/json"
 SEPARATOR = b"\n"
@@ -62,7 +64,15 @@ class Stream(NamedTuple):
     patience: float = 0.0
 
 
+class Switch(NamedTuple):
+    """101: from here on the connection speaks another protocol. `talk` has it until it returns; then it is closed."""
+
+    headers: tuple[tuple[str, str], ...]
+    talk: Callable[[Wire], Awaitable[None]]
+
+
 PHRASES = {
+    101: "Switching Protocols",
     200: "OK",
     201: "Created",
     202: "Accepted",
@@ -94,6 +104,12 @@ def head(code: int, content_type: str, framing: str, headers: tuple[tuple[str, s
     kind = f"Content-Type: {content_type}\r\n" if content_type else ""
     text = f"HTTP/1.1 {code} {PHRASES.get(code, 'Unknown')}\r\nCache-Control: no-cache, private\r\n{kind}{framing}{close}{more}\r\n"
     return text.encode("latin-1", "replace")
+
+
+def switching(headers: tuple[tuple[str, str], ...]) -> bytes:
+    """The head of a 101."""
+    more = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    return f"HTTP/1.1 101 {PHRASES[101]}\r\nConnection: Upgrade\r\n{more}\r\n".encode("latin-1", "replace")
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a mistake

@@ -4,6 +4,7 @@
 Contract: Kubernetes API concepts; metav1.ListOptions, DeleteOptions, PodLogOptions.
 """
 
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
@@ -83,6 +84,33 @@ class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
     limit_bytes: int | None = None
 
 
+class CommandOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What to run in a container (`exec`), or with no command: attach to what runs there."""
+
+    container: str = ""
+    command: tuple[str, ...] = ()
+    stdin: bool = False
+    stdout: bool = True
+    stderr: bool = True
+    tty: bool = False
+
+
+class CommandIO(Protocol):
+    """The streams of a command, as the node that runs it sees them."""
+
+    async def read(self) -> bytes:
+        """Input; empty at its end."""
+        ...
+
+    async def write(self, data: bytes, *, error: bool = False) -> None:
+        """Output, or errors. Raises `ConnectionError` when nobody listens any more."""
+        ...
+
+    async def resized(self) -> tuple[int, int]:
+        """The next size of the window, (columns, rows)."""
+        ...
+
+
 class Listing(NamedTuple):
     """One page of a list; items are shared, never mutate them."""
 
@@ -159,4 +187,15 @@ class NodeConnection(Protocol):
 
     def logs(self, namespace: str, pod: str, uid: str, options: LogOptions) -> AsyncIterator[bytes]:
         """Raises `StatusError` (400 while the container has not started, as the kubelet says it)."""
+        ...
+
+    async def run(self, namespace: str, pod: str, uid: str, options: CommandOptions, io: CommandIO) -> int:
+        """Run a command in a container, or attach to it, to its end: the exit code. Cancelled when the client has gone.
+
+        Raises `StatusError` when it cannot be started (400 for a container that does not run).
+        """
+        ...
+
+    async def connect(self, namespace: str, pod: str, uid: str, port: int) -> tuple[StreamReader, StreamWriter]:
+        """A TCP connection to a port of the pod. Raises `OSError`, or `StatusError` when the pod does not run."""
         ...
