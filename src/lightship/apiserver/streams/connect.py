@@ -75,8 +75,8 @@ def _chosen(pod: Obj, asked: Obj, *, attach: bool) -> CommandOptions:
     flags = {flag: bool(asked.get(flag)) for flag in _FLAGS}
     if not any(flags[flag] for flag in ("stdin", "stdout", "stderr")):
         raise errors.bad_request("you must specify at least 1 of stdin, stdout, stderr")
-    if flags["tty"] and flags["stderr"]:
-        raise errors.bad_request("tty and stderr cannot both be true")
+    # A terminal has one output.
+    flags["stderr"] = flags["stderr"] and not flags["tty"]
     command = tuple(asked.get("command") or ())
     if not attach and not command:
         raise errors.bad_request("you must specify at least 1 command for the container")
