@@ -128,7 +128,7 @@ def created(owned: Owned, request: Request, obj: Obj, options: WriteOptions, now
         return
     who = Manager(manager(request, options), UPDATE, owned.resource.api_version, request.subresource)
     try:
-        if sent and not _is_reset(sent) and (base := _readable(sent)):
+        if sent and not _is_reset(owned, sent) and (base := _readable(sent)):
             entries = _updated(
                 owned, who, base, {"apiVersion": who.api_version, "kind": owned.resource.kind}, obj, request.subresource, now
             )
@@ -147,7 +147,7 @@ def updated(owned: Owned, request: Request, new: Obj, old: Obj, options: WriteOp
         return
     entries: Sequence[Obj] = old["metadata"].get("managedFields") or ()
     if sent is not None and sent != entries and not request.subresource:
-        entries = () if _is_reset(sent) else _readable(sent) or entries
+        entries = () if _is_reset(owned, sent) else _readable(sent) or entries
     if entries:
         who = Manager(manager(request, options), UPDATE, owned.resource.api_version, request.subresource)
         try:
@@ -175,9 +175,9 @@ def _updated(owned: Owned, who: Manager, entries: Sequence[Obj], old: Obj, new: 
     return ownership.updated(entries, who, comparisons(old, new, entries, version, owned, keep), now)
 
 
-def _is_reset(sent: Any) -> bool:
-    """Does the client ask to forget who owns what?"""
-    return sent == [] or (isinstance(sent, list) and len(sent) == 1 and not sent[0])
+def _is_reset(owned: Owned, sent: Any) -> bool:
+    """Does the client ask to forget who owns what? An empty list says so of built-in kinds only, as the real server has it."""
+    return (sent == [] and not owned.resource.custom) or sent == [{}]
 
 
 def _readable(sent: Any) -> list[Obj]:
