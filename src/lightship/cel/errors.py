@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+MOST_ISSUES = 100
+LONGEST_LINE = 16384
+
 
 @dataclass(frozen=True, slots=True)
 class Issue:
@@ -20,12 +23,11 @@ class Issue:
     def render(self, lines: Sequence[str]) -> str:
         """The complaint with the line it is about and a mark below the place."""
         head = f"ERROR: <input>:{self.line}:{self.column + 1}: {self.message}"
-        if not 0 < self.line <= len(lines):
+        text = lines[self.line - 1].replace("\t", " ") if 0 < self.line <= len(lines) else ""
+        if not text or len(text) > LONGEST_LINE:
             return head
-        text = lines[self.line - 1].replace("\t", " ")
-        wide = any(ord(c) > 0x7F for c in text[: self.column + 1])
-        dots = "".join("．" if ord(c) > 0x7F else "." for c in text[: self.column]) if wide else "." * self.column
-        mark = "＾" if wide and self.column < len(text) and ord(text[self.column]) > 0x7F else "^"
+        dots = "".join("．" if ord(c) > 0x7F else "." for c in text[: self.column])
+        mark = "＾" if text[self.column : self.column + 1] > "\x7f" else "^"
         return f"{head}\n | {text}\n | {dots}{mark}"
 
 
@@ -36,7 +38,10 @@ class CelError(Exception):
         self.issues = sorted(issues, key=lambda issue: (issue.line, issue.column))
         self.source = source
         lines = source.split("\n")
-        super().__init__("\n".join(issue.render(lines) for issue in self.issues))
+        blocks = [issue.render(lines) for issue in self.issues[:MOST_ISSUES]]
+        if len(self.issues) > MOST_ISSUES:
+            blocks.append(f"{len(self.issues) - MOST_ISSUES} more errors were truncated")
+        super().__init__("\n".join(blocks))
 
 
 class ProgramError(CelError):

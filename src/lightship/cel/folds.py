@@ -97,7 +97,7 @@ def _quantify(over: Code, fill: Fill, test: Code, sure: bool, *, decided: bool, 
             return not decided
         if left:
             frame[SPENT] += overhead - 1  # the look whether to go on that ends cel-go's loop
-        return decided
+        return bool(decided)
 
     return Code(run, over.cost + 1)
 

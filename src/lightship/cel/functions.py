@@ -68,6 +68,7 @@ class Operand(Protocol):
     @property
     def literal(self) -> Any:
         """The value, where it is written in the expression; None where it is not."""
+
     def element(self) -> Operand | None:
         """The elements of a list (or the keys of a map), None for anything else."""
 

@@ -152,4 +152,4 @@ def integer(word: str, least: int, most: int, kind: str) -> int:
 def locate(text: str, at: int, message: str) -> Issue:
     """A complaint about an offset, as line and column."""
     line = text.count("\n", 0, at) + 1
-    return Issue(line, at - (text.rfind("\n", 0, at) + 1), message)
+    return Issue(line, at - (text.rfind("\n", 0, at) + 1) if text else -1, message)

@@ -53,8 +53,11 @@ def both(left: Code, right: Code, sure: tuple[bool, bool]) -> Code:
                 return False
         except EvaluationError as error:
             frame[SPENT] += cost
-            if not second(frame):
-                return False
+            try:
+                if not second(frame):
+                    return False
+            except EvaluationError:
+                pass
             raise error from None
         frame[SPENT] += cost
         return second(frame)  # type: ignore[no-any-return]
@@ -76,7 +79,7 @@ def either(left: Code, right: Code, sure: tuple[bool, bool]) -> Code:
                 if second(frame):
                     return True
             except EvaluationError:
-                raise error from None
+                pass
             raise error from None
         frame[SPENT] += cost
         return second(frame)  # type: ignore[no-any-return]

@@ -78,7 +78,9 @@ def parse(text: str, macros: MacroTable) -> Expr:
         tree = parser.whole()
     except _SyntaxError:
         tree = Literal(0, None)
-    except (_TooDeep, RecursionError):
+    except _TooDeep as deep:
+        raise CelError([Issue(-1, -1, str(deep))], text) from None
+    except RecursionError:
         raise CelError([Issue(-1, -1, f"expression recursion limit exceeded: {MOST_LEVELS}")], text) from None
     if parser.issues:
         raise CelError([lexer.locate(text, at, message) for at, message in parser.issues], text)
@@ -150,7 +152,7 @@ class _Parser:
     def _expression(self) -> Expr:
         self._level += 1
         if self._level > MOST_LEVELS:
-            raise _TooDeep
+            raise _TooDeep(f"expression recursion limit exceeded: {MOST_LEVELS}")
         left = self._binary()
         if self._kind == "?":
             at = self._advance().at
@@ -188,7 +190,7 @@ class _Parser:
                 continue
             chain += 1
             if chain + self._level > MOST_LEVELS + 1:
-                raise _TooDeep
+                raise _TooDeep("max recursion depth exceeded")
             out[-1] = self._call(operator.at, name, [out[-1], operand])
         return out, rest
 
@@ -306,7 +308,7 @@ class _Parser:
                 return operand
             count += 1
             if count + self._level > MOST_LEVELS + 1:
-                raise _TooDeep
+                raise _TooDeep("max recursion depth exceeded")
 
     def _member(self, operand: Expr) -> Expr:
         at = self._advance().at

@@ -64,7 +64,7 @@ def _no_nan(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     def checked(a: float, b: float) -> bool:
         if a != a or b != b:
             raise EvaluationError("NaN values cannot be ordered")
-        return compare(a, b)
+        return compare(float(a), float(b))
 
     return checked
 

@@ -175,7 +175,8 @@ def equal(a: Any, b: Any) -> bool:
         if kind is dict:
             return _equal_maps(a, b)
     elif kind in _NUMBERS and other in _NUMBERS:
-        return bool(a == b)
+        # An integer meets a double as a double, even where that loses digits.
+        return float(a) == float(b) if kind is float or other is float else bool(a == b)
     return _equal_others(a, b)
 
 
