@@ -9,6 +9,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from lightship.cel import rules
 from lightship.kinds import checking, crd_paths, crd_schemas, crd_webhooks
 from lightship.meta import conditions, errors, names, objects
 from lightship.meta.errors import Cause
@@ -135,7 +136,7 @@ def _schema(version: Obj, schema: Obj, path: str, before: Obj) -> list[Cause]:
     had_status = "status" in (former.get("subresources") or {})
     if (former.get("schema") or {}).get("openAPIV3Schema") == schema and had_status >= status:
         return []
-    return crd_schemas.problems(schema, path, status=status)
+    return crd_schemas.problems(schema, path, status=status) or rules.problems(schema, path)
 
 
 def _deprecation(version: Obj, path: str) -> list[Cause]:
