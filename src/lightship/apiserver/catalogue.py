@@ -46,6 +46,16 @@ class Catalogue:
         """As `by_bucket`, compiled."""
         return [served for served in self._served.values() if served.bucket == bucket]
 
+    def storage_versions(self) -> dict[str, str]:
+        """The version in which the objects of each bucket are stored, as `<group>/<version>`."""
+        found: dict[str, str] = {}
+        for served in self._served.values():
+            if served.versions is not None:
+                found[served.bucket] = served.versions.storage
+            elif served.resource.storage is None:
+                found.setdefault(served.bucket, served.resource.api_version)
+        return found
+
     def served(self, resource: Resource) -> Served | None:
         return self._served.get(resource.identity)
 

@@ -1,31 +1,70 @@
 """Which groups, versions and kinds this server has, in the two forms in which clients ask.
 
-`documents` calls these and keeps what they return until the served resources change. Pure functions of the resources.
-Contract: metav1.APIVersions, APIGroupList, APIGroup, APIResourceList; apidiscovery.k8s.io APIGroupDiscoveryList (KEP-3352).
+`documents` calls these and keeps what they return until the served resources change. Pure functions of the resources; order and fields are
+the real server's, so that what clients keep of one can be compared with the other.
+Contract: metav1.APIVersions, APIGroupList, APIGroup, APIResourceList; apidiscovery.k8s.io APIGroupDiscoveryList (KEP-3352); apiserver
+pkg/endpoints/discovery (storage version hashes), kube-aggregator priorities of groups.
 """
 
+import base64
 import hashlib
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from lightship import __version__
 from lightship.apiserver import reviews
 from lightship.meta import errors
-from lightship.meta.objects import Obj
+from lightship.meta.objects import GVK, Obj
 from lightship.meta.resources import Resource
 
 KUBERNETES = ("1", "36")
 """The release whose API we speak."""
+_PATCH_RELEASE = "3"
 _STABILITY = {"alpha": 0, "beta": 1, "": 2}
-_SCALE = ("autoscaling", "v1", "Scale")
-_SUBRESOURCES: dict[str, tuple[tuple[str, str, str], tuple[str, ...]]] = {
-    "binding": (("", "v1", "Binding"), ("create",)),
-    "eviction": (("policy", "v1", "Eviction"), ("create",)),
-    "log": (("", "v1", "Pod"), ("get",)),
-    "token": (("authentication.k8s.io", "v1", "TokenRequest"), ("create",)),
-    "finalize": (("", "v1", "Namespace"), ("update",)),
-}
+_FIRST = (
+    "apiregistration.k8s.io",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+)
+"""Groups in the order of their priority; all others follow by name."""
+_RANK = {group: rank for rank, group in enumerate(_FIRST)}
+_CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+"""What custom kinds can do, in the order in which the real server tells it."""
 _VIEW_VERBS = ("get", "patch", "update")
+_PROXY_VERBS = ("create", "delete", "get", "patch", "update")
+_CONNECT_VERBS = ("create", "get")
+_SUBRESOURCES: Mapping[tuple[str, str], tuple[tuple[str, str, str], tuple[str, ...]]] = {
+    ("pods", "attach"): (("", "v1", "PodAttachOptions"), _CONNECT_VERBS),
+    ("pods", "binding"): (("", "v1", "Binding"), ("create",)),
+    ("pods", "eviction"): (("policy", "v1", "Eviction"), ("create",)),
+    ("pods", "exec"): (("", "v1", "PodExecOptions"), _CONNECT_VERBS),
+    ("pods", "log"): (("", "v1", "Pod"), ("get",)),
+    ("pods", "portforward"): (("", "v1", "PodPortForwardOptions"), _CONNECT_VERBS),
+    ("pods", "proxy"): (("", "v1", "PodProxyOptions"), _PROXY_VERBS),
+    ("nodes", "proxy"): (("", "v1", "NodeProxyOptions"), _PROXY_VERBS),
+    ("services", "proxy"): (("", "v1", "ServiceProxyOptions"), _PROXY_VERBS),
+    ("serviceaccounts", "token"): (("authentication.k8s.io", "v1", "TokenRequest"), ("create",)),
+    ("namespaces", "finalize"): (("", "v1", "Namespace"), ("update",)),
+}
+"""What is sent to and got from subresources that are not views of their object."""
+_SCALE = ("autoscaling", "v1", "Scale")
 
 
 def version() -> Obj:
@@ -34,7 +73,11 @@ def version() -> Obj:
     return {
         "major": major,
         "minor": minor,
-        "gitVersion": f"v{major}.{minor}.0+lightship-{__version__}",
+        "emulationMajor": major,
+        "emulationMinor": minor,
+        "minCompatibilityMajor": major,
+        "minCompatibilityMinor": str(int(minor) - 1),
+        "gitVersion": f"v{major}.{minor}.{_PATCH_RELEASE}+lightship-{__version__}",
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
@@ -44,9 +87,10 @@ def version() -> Obj:
     }
 
 
-def legacy_versions() -> Obj:
-    """`/api`."""
-    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+def legacy_versions(host: str) -> Obj:
+    """`/api`; `host` is where the client has reached us."""
+    reached = [{"clientCIDR": "0.0.0.0/0", "serverAddress": host}] if host else []
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": reached}
 
 
 def groups(served: Iterable[Resource]) -> Obj:
@@ -55,22 +99,20 @@ def groups(served: Iterable[Resource]) -> Obj:
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": found}
 
 
-def group(served: Iterable[Resource], name: str) -> Obj:
-    """`/apis/<group>`. Raises 404."""
+def group(served: Iterable[Resource], name: str) -> Obj | None:
+    """`/apis/<group>`; None when there is no such group."""
     versions = _by_group(served).get(name)
-    if not versions or not name:
-        raise errors.no_such_path()
-    return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, versions)}
+    return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, versions)} if versions and name else None
 
 
-def resources(served: Iterable[Resource], group: str, version: str) -> Obj:
-    """`/apis/<group>/<version>`. Raises 404."""
+def resources(served: Iterable[Resource], group: str, version: str, stored: Mapping[str, str]) -> Obj:
+    """`/apis/<group>/<version>`; `stored` tells the version in which the objects of a bucket are stored. Raises 404."""
     found = _by_group(served).get(group, {}).get(version)
     if not found:
         raise errors.no_such_path()
     listed = []
     for resource in found:
-        listed.append(_api_resource(resource))
+        listed.append(_api_resource(resource, stored))
         listed.extend(_api_subresource(resource, *sub) for sub in _subresources(resource))
     group_version = f"{group}/{version}" if group else version
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed}
@@ -84,13 +126,27 @@ def aggregated(served: Iterable[Resource], version: str, *, legacy: bool) -> Obj
             found = [
                 {"version": v, "resources": [_discovery(r) for r in resources], "freshness": "Current"} for v, resources in versions.items()
             ]
-            metadata: Obj = {"creationTimestamp": None, **({"name": name} if name else {})}
-            items.append({"metadata": metadata, "versions": found})
+            items.append({"metadata": {"name": name} if name else {}, "versions": found})
     return {"kind": "APIGroupDiscoveryList", "apiVersion": f"apidiscovery.k8s.io/{version}", "metadata": {}, "items": items}
 
 
+def root_paths(served: Iterable[Resource], others: Iterable[str]) -> Obj:
+    """`/`: every path that begins something; `others` are those that are no groups."""
+    found = {"/api", "/apis", "/apis/", *others}
+    for name, versions in _by_group(served).items():
+        root = f"/apis/{name}" if name else "/api"
+        found.update((root, *(f"{root}/{version}" for version in versions)))
+    return {"paths": sorted(found)}
+
+
+def spoken(resource: Resource, subresource: str) -> GVK:
+    """The kind that is sent to a resource, or to a subresource of it."""
+    found = {name: gvk for name, gvk, _ in _subresources(resource)}.get(subresource)
+    return GVK(*found) if found else resource.gvk
+
+
 def etag(body: bytes) -> str:
-    return '"' + hashlib.sha256(body).hexdigest().upper() + '"'
+    return '"' + hashlib.sha512(body).hexdigest().upper() + '"'
 
 
 def priority(version: str) -> tuple[int, int, int]:
@@ -132,58 +188,72 @@ def _subresources(resource: Resource) -> list[tuple[str, tuple[str, str, str], t
         found.append(("status", own, _VIEW_VERBS))
     if resource.scale:
         found.append(("scale", _SCALE, _VIEW_VERBS))
-    found.extend((name, *_SUBRESOURCES.get(name, (own, ("get",)))) for name in resource.subresources)
+    found.extend((name, *_SUBRESOURCES.get((resource.plural, name), (own, _VIEW_VERBS))) for name in resource.subresources)
     return sorted(found)
 
 
-def _api_resource(resource: Resource) -> Obj:
+def _verbs(resource: Resource) -> list[str]:
+    if not resource.custom:
+        return sorted(resource.verbs)
+    return [verb for verb in _CUSTOM_VERBS if verb in resource.verbs]
+
+
+def _api_resource(resource: Resource, stored: Mapping[str, str]) -> Obj:
     found: Obj = {
         "name": resource.plural,
         "singularName": resource.singular or resource.kind.lower(),
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": list(resource.verbs),
+        "verbs": _verbs(resource),
     }
     if resource.short_names:
         found["shortNames"] = list(resource.short_names)
     if resource.categories:
         found["categories"] = list(resource.categories)
+    if "delete" in resource.verbs:
+        found["storageVersionHash"] = _storage_version_hash(resource, stored)
     return found
+
+
+def _storage_version_hash(resource: Resource, stored: Mapping[str, str]) -> str:
+    """By which clients see that objects are stored in another version than before."""
+    text = f"{stored.get(resource.bucket, resource.api_version)}/{resource.kind}"
+    digest = hashlib.sha256((text if "/" in text.removesuffix(f"/{resource.kind}") else f"/{text}").encode()).digest()
+    return base64.b64encode(digest[:8]).decode()
 
 
 def _api_subresource(resource: Resource, name: str, gvk: tuple[str, str, str], verbs: tuple[str, ...]) -> Obj:
     group, version, kind = gvk
-    found: Obj = {
-        "name": f"{resource.plural}/{name}",
-        "singularName": "",
-        "namespaced": resource.namespaced,
-        "kind": kind,
-        "verbs": list(verbs),
-    }
+    found: Obj = {"name": f"{resource.plural}/{name}", "singularName": "", "namespaced": resource.namespaced}
     if (group, version) != (resource.group, resource.version):
         found |= {"group": group, "version": version}
-    return found
+    return {**found, "kind": kind, "verbs": list(verbs)}
 
 
 def _discovery(resource: Resource) -> Obj:
     found: Obj = {
         "resource": resource.plural,
-        "responseKind": _response_kind((resource.group, resource.version, resource.kind)),
+        "responseKind": _response_kind(resource, (resource.group, resource.version, resource.kind)),
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular or resource.kind.lower(),
-        "verbs": list(resource.verbs),
+        "verbs": _verbs(resource),
     }
     if resource.short_names:
         found["shortNames"] = list(resource.short_names)
     if resource.categories:
         found["categories"] = list(resource.categories)
     subresources = [
-        {"subresource": name, "responseKind": _response_kind(gvk), "verbs": list(verbs)} for name, gvk, verbs in _subresources(resource)
+        {"subresource": name, "responseKind": _response_kind(resource, gvk), "verbs": list(verbs)}
+        for name, gvk, verbs in _subresources(resource)
     ]
     if subresources:
         found["subresources"] = subresources
     return found
 
 
-def _response_kind(gvk: tuple[str, str, str]) -> Obj:
-    return {"group": gvk[0], "version": gvk[1], "kind": gvk[2]}
+def _response_kind(resource: Resource, gvk: tuple[str, str, str]) -> Obj:
+    """Built-in kinds of the very same group and version are told without either."""
+    group, version, kind = gvk
+    if not resource.custom and (group, version) == (resource.group, resource.version):
+        group = version = ""
+    return {"group": group, "version": version, "kind": kind}

@@ -1,27 +1,35 @@
-"""The paths that are no resources: discovery, version, health, OpenAPI, and how to check our tokens.
+"""The paths that are no resources: discovery, version, health, metrics, OpenAPI, and how to check our tokens.
 
-`front` asks for every path that `paths` does not recognise. Documents are computed from the served resources and kept until these change.
+`front` asks for every path that `paths` does not recognise. Documents are computed from the served resources when somebody asks for them,
+and kept as they are sent until the resources change: a write costs them nothing.
+Contract: kube-apiserver's muxes, which answer some of these paths with text and some with a Status; kube-openapi pkg/handler, handler3.
 """
 
 from collections.abc import Callable, Mapping
+from email.utils import formatdate
 from typing import Protocol
 
 from lightship.apiserver import discovery, health, negotiation, openapi, queries
+from lightship.apiserver.discovery import etag
 from lightship.apiserver.exchange import HttpRequest, Reply
 from lightship.apiserver.health import Check
-from lightship.apiserver.negotiation import Accepted
+from lightship.apiserver.metrics import Metrics
+from lightship.apiserver.negotiation import JSON, PLAIN, YAML, Accepted, Endpoint
+from lightship.apiserver.queries import Query
+from lightship.apiserver.rendering import encoded
 from lightship.apiserver.server import Server
 from lightship.meta import codec, errors
 from lightship.meta.objects import Obj
 
 _CONFIGURATION = "/.well-known/openid-configuration"
 _JWKS = "/openid/v1/jwks"
-_PUBLIC = frozenset({"/version", *(f"/{name}" for name in health.PATHS)})
-
-
-def is_public(path: str) -> bool:
-    """May everybody see this, without proving an identity?"""
-    return path.rstrip("/") in _PUBLIC or path.startswith(("/healthz/", "/livez/", "/readyz/"))
+_OTHERS = ("/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version")
+_TEXT = "text/plain; charset=utf-8"
+_NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
+_AGGREGATED = Endpoint(negotiation.DISCOVERY_FORMS)
+_DOCUMENT = Endpoint()
+_READ = ("GET", "HEAD")
+_YEAR = 365 * 24 * 3600
 
 
 class PublicKeys(Protocol):
@@ -33,70 +41,122 @@ class PublicKeys(Protocol):
 
 
 class Documents:
-    def __init__(self, server: Server, checks: Mapping[str, Check], keys: PublicKeys | None) -> None:
+    def __init__(self, server: Server, checks: Mapping[str, Check], keys: PublicKeys | None, metrics: Metrics | None = None) -> None:
         self._server = server
         self._keys = keys
-        self._checks: dict[str, Check] = {"ping": lambda: "", **checks}
+        self._metrics = metrics or Metrics()
+        self._checks = health.complete(checks)
+        self._openapi = openapi.Documents(server.resources)
         self._generation = -1
-        self._made: dict[tuple[str, str], Reply] = {}
+        self._made: dict[tuple[str, Accepted, bool], Reply] = {}
 
     def answer(self, request: HttpRequest) -> Reply:
         """The reply for a path. Raises 404, 405 and 406."""
-        path = request.path.rstrip("/")
-        if request.method not in ("GET", "HEAD"):
-            raise errors.method_not_allowed()
+        path, query = request.path, queries.parse(request.query)
         first = path[1:].partition("/")[0]
         if first in health.PATHS:
-            query = queries.parse(request.query)
-            exclude = frozenset(query.get("exclude", "").split(","))
-            return health.answer(first, path[len(first) + 2 :], self._checks, verbose="verbose" in query, exclude=exclude)
-        accepted = negotiation.accept(request.header(b"accept"), negotiation.DISCOVERY_FORMS)
-        reply = self._document(path, accepted)
-        wants = negotiation.wants_pretty(None, request.header(b"user-agent"))
-        if _etag(reply) and request.header(b"if-none-match") == _etag(reply):
-            return Reply(304, b"", "", reply.headers)
-        return reply._replace(body=negotiation.indented(reply.body)) if wants else reply
+            return self._health(first, path[len(first) + 2 :], path.endswith("/"), query)
+        if path == "/metrics":
+            return Reply(200, self._metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
+        if first == "openapi":
+            return self._openapi_reply(request, path, query)
+        return self._document(request, path.rstrip("/"), query)
 
-    def _document(self, path: str, accepted: Accepted) -> Reply:
+    def _health(self, endpoint: str, only: str, slash: bool, query: Query) -> Reply:
+        if slash:
+            return not_found()
+        exclude = frozenset(queries.every(query, "exclude"))
+        return health.answer(endpoint, only, self._checks, verbose="verbose" in query, exclude=exclude)
+
+    def _document(self, request: HttpRequest, path: str, query: Query) -> Reply:
+        parts = path.split("/")[1:]
+        if path in ("", "/version", _CONFIGURATION, _JWKS):
+            return self._raw(request, path)
+        if parts[0] not in ("api", "apis") or len(parts) > 3:
+            return not_found()
+        if parts[0] == "apis" and len(parts) > 1 and discovery.group(self._server.resources, parts[1]) is None:
+            return not_found()
+        if request.method not in _READ and path != "/apis":
+            raise errors.method_not_allowed()
+        accepted = negotiation.accept(request.header(b"accept"), _AGGREGATED if path in ("/api", "/apis") else _DOCUMENT)
+        pretty = accepted.pretty or negotiation.wants_pretty(query.get("pretty"), request.header(b"user-agent"))
+        reply = self._kept((path, accepted, pretty), parts, request.header(b"host"))
+        return _unless_known(request, reply)
+
+    def _raw(self, request: HttpRequest, path: str) -> Reply:
+        """Documents that are JSON for people, whoever asks."""
+        if path and request.method not in _READ:
+            raise errors.method_not_allowed()
+        if path == "/version":
+            return Reply(200, encoded(discovery.version(), JSON, pretty=True))
+        if path in (_CONFIGURATION, _JWKS):
+            if self._keys is None:
+                return not_found()
+            document = self._keys.jwks() if path == _JWKS else self._keys.configuration()
+            kind = "application/jwk-set+json" if path == _JWKS else JSON
+            return Reply(200, codec.encode(document), kind, (("Cache-Control", "public, max-age=3600"),))
+        others = [*_OTHERS, *health.paths(self._checks), *((_CONFIGURATION, _JWKS) if self._keys is not None else ())]
+        return Reply(200, encoded(discovery.root_paths(self._server.resources, others), JSON, pretty=True))
+
+    def _kept(self, key: tuple[str, Accepted, bool], parts: list[str], host: str) -> Reply:
+        if key[0] == "/api" and not key[1].form:
+            return _reply(discovery.legacy_versions(host), key[1], pretty=key[2])
         if self._generation != self._server.resources.generation:
             self._generation = self._server.resources.generation
             self._made.clear()
-        key = (path, accepted.content_type)
         if key not in self._made:
-            self._made[key] = self._make(path, accepted)
+            self._made[key] = self._make(key[1], parts, pretty=key[2])
         return self._made[key]
 
-    def _make(self, path: str, accepted: Accepted) -> Reply:
+    def _make(self, accepted: Accepted, parts: list[str], *, pretty: bool) -> Reply:
         resources = self._server.resources
-        if path in ("/api", "/apis") and accepted.form:
-            body = codec.encode(discovery.aggregated(resources, accepted.version, legacy=path == "/api"))
-            return Reply(200, body, accepted.content_type, (("ETag", discovery.etag(body)), ("Vary", "Accept")))
-        if path == "/openapi/v3":
-            return _reply(openapi.index(resources))
-        if path.startswith("/openapi/v3/"):
-            return _reply(openapi.document(resources, path.removeprefix("/openapi/v3/")))
-        if self._keys is not None and path in (_CONFIGURATION, _JWKS):
-            document = self._keys.jwks() if path == _JWKS else self._keys.configuration()
-            return Reply(200, codec.encode(document), "application/jwk-set+json" if path == _JWKS else negotiation.JSON)
-        parts = path.split("/")[1:]
-        makers: dict[tuple[int, str], Callable[[], Obj]] = {
-            (1, "version"): discovery.version,
-            (1, "api"): discovery.legacy_versions,
-            (1, "apis"): lambda: discovery.groups(resources),
-            (2, "api"): lambda: discovery.resources(resources, "", parts[1]),
-            (2, "apis"): lambda: discovery.group(resources, parts[1]),
-            (3, "apis"): lambda: discovery.resources(resources, parts[1], parts[2]),
-            (1, ""): lambda: {"paths": openapi.ROOT_PATHS},
+        if accepted.form:
+            document = discovery.aggregated(resources, accepted.version, legacy=parts[0] == "api")
+            body = encoded(document, YAML if accepted.media == YAML else JSON, pretty=pretty)
+            headers = (("Cache-Control", "public"), ("ETag", etag(body)), ("Vary", "Accept"))
+            return Reply(200, body, accepted.content_type, headers)
+        makers: dict[int, Callable[[], Obj | None]] = {
+            1: lambda: discovery.groups(resources),
+            2: lambda: discovery.group(resources, parts[1]) if parts[0] == "apis" else self._resources("", parts[1]),
+            3: lambda: self._resources(parts[1], parts[2]) if parts[0] == "apis" else None,
         }
-        maker = makers.get((len(parts), parts[0])) if path else makers[1, ""]
-        if maker is None:
+        made = makers[len(parts)]()
+        if made is None:
             raise errors.no_such_path()
-        return _reply(maker())
+        return _reply(made, accepted, pretty=pretty)
+
+    def _resources(self, group: str, version: str) -> Obj:
+        return discovery.resources(self._server.resources, group, version, self._server.resources.storage_versions())
+
+    def _openapi_reply(self, request: HttpRequest, path: str, query: Query) -> Reply:
+        if path == "/openapi/v2":
+            return _unless_known(request, self._openapi.v2(request.header(b"accept"), self._date))
+        if path == "/openapi/v3":
+            return Reply(200, self._openapi.index(), _TEXT, (("Last-Modified", self._date()),))
+        if not path.startswith("/openapi/v3/"):
+            return not_found()
+        reply = self._openapi.v3(path.removeprefix("/openapi/v3/"), request.header(b"accept"), query.get("hash", ""), self._date)
+        return _unless_known(request, reply)
+
+    def _date(self, later: float = 0) -> str:
+        return formatdate(self._server.clock.now() + later, usegmt=True)
 
 
-def _reply(document: Obj) -> Reply:
-    return Reply(200, codec.encode(document) + b"\n")
+def not_found() -> Reply:
+    """What Go's own mux says of a path that nobody serves."""
+    return Reply(404, b"404 page not found\n", _TEXT, (_NO_SNIFFING,))
 
 
-def _etag(reply: Reply) -> str:
-    return next((value for name, value in reply.headers if name == "ETag"), "")
+def _reply(document: Obj, accepted: Accepted, *, pretty: bool) -> Reply:
+    return Reply(200, encoded(document, accepted.media, pretty=pretty), accepted.media if accepted is not PLAIN else JSON)
+
+
+def _unless_known(request: HttpRequest, reply: Reply) -> Reply:
+    """304 for a client that has this very document."""
+    known = request.header(b"if-none-match")
+    if not known or reply.code != 200:
+        return reply
+    mine = next((value for name, value in reply.headers if name == "ETag"), "")
+    if mine and mine in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
+        return Reply(304, b"", "", reply.headers)
+    return reply

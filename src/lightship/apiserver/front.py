@@ -5,37 +5,32 @@
 """
 
 import logging
-from collections.abc import AsyncGenerator
-from typing import Any, cast, get_args
 
 from lightship.aio.clock import Clock
-from lightship.aio.streams import closing
 from lightship.apiserver import negotiation, paths, queries, reviews
 from lightship.apiserver.authn import Authenticator
 from lightship.apiserver.authz import Attributes, Authorizer, require
 from lightship.apiserver.documents import Documents
-from lightship.apiserver.exchange import HttpRequest, Refused, Reply, Stream
+from lightship.apiserver.exchange import HttpRequest, Reply, Stream
 from lightship.apiserver.identity import Identity
+from lightship.apiserver.negotiation import METADATA_FORMS, Endpoint
+from lightship.apiserver.operations import GZIP_FROM, Operations, compressed, view_of
 from lightship.apiserver.paths import Target
 from lightship.apiserver.queries import Query
-from lightship.apiserver.rendering import View, answer_reply, error_reply, page_reply, watch_lines
-from lightship.apiserver.requests import LogStream, Request
+from lightship.apiserver.rendering import answer_reply, error_reply
+from lightship.apiserver.requests import Request
 from lightship.apiserver.server import Server
-from lightship.apiserver.tables import include_object
 from lightship.meta import errors
 from lightship.meta.errors import StatusError
-from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
-from lightship.meta.rest import PatchType, User
+from lightship.meta.rest import User
 
 log = logging.getLogger(__name__)
 
-LOG_PATIENCE = 0.25
-"""Seconds in which a node should say whether it has the log; after that the client gets its head and waits for lines."""
-_TEXT = "text/plain"
+_REVIEW = Endpoint(METADATA_FORMS)
+"""What reviews can be had as: there are no tables of questions."""
 _ITEM_VERBS = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "POST": "create"}
 _COLLECTION_VERBS = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
-_PATCH_TYPES: frozenset[str] = frozenset(get_args(PatchType))
 
 
 class Front:
@@ -49,29 +44,29 @@ class Front:
         clock: Clock,
     ) -> None:
         self._server = server
-        self._registry = server.registry
         self._identity = identity
         self._authenticator = authenticator
         self._authorizer = authorizer
         self._documents = documents
         self._clock = clock
+        self._operations = Operations(server.registry, server.resources, clock, lambda: server.store.revision)
 
     async def handle(self, request: HttpRequest) -> Reply | Stream:
         """The answer to any request. Raises nothing."""
         try:
             return await self._answer(request)
         except StatusError as error:
-            return error_reply(error, pretty=_wants_pretty(request))
+            return error_reply(error, request.header(b"accept"), pretty=_wants_pretty(request))
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
-            return error_reply(errors.internal("see the server's log"))
+            return error_reply(errors.internal("see the server's log"), request.header(b"accept"))
 
     async def _answer(self, request: HttpRequest) -> Reply | Stream:
         user = self._identity.of(request)
         target = paths.parse(request.path)
         if target is None:
             self._authorize(request, Attributes(user, request.method.lower(), path=request.path))
-            return self._documents.answer(request)
+            return await compressed(request, self._documents.answer(request))
         query = queries.parse(request.query)
         verb = _verb(request.method, target, query)
         wish = self._authorize(request, _wish(user, verb, target, query))
@@ -81,7 +76,10 @@ class Front:
             return self._review(request, target, user)
         _check_place(resource, target, verb)
         asked = Request(user, resource, target.namespace, target.name, target.subresource, request.header(b"user-agent"))
-        return await self._operate(verb, asked, request, query)
+        if verb in ("update", "patch"):
+            asked.may = lambda other: require(self._authorizer, wish._replace(verb=other))
+        reply = await self._operations.run(verb, asked, request, query)
+        return reply if isinstance(reply, Stream) or len(reply.body) <= GZIP_FROM else await compressed(request, reply)
 
     def _authorize(self, request: HttpRequest, wish: Attributes) -> Attributes:
         """The wish as it is allowed: its user's own, or whom he impersonates. Raises 403."""
@@ -97,37 +95,11 @@ class Front:
         if request.method != "POST":
             raise errors.method_not_allowed()
         asked = Request(user, reviews.resource(target), target.namespace)
-        body, query = _object_body(request, asked.resource.kind), queries.parse(request.query)
+        query = queries.parse(request.query)
+        view = view_of(request, query, _REVIEW)
+        body = self._operations.body(asked, request)
         validation = queries.write_options(query, "CreateOptions").field_validation
         answer = reviews.answer(asked, body, validation, self._authorizer, self._authenticator, self._clock.now())
-        return answer_reply(asked, answer, _view(request, query), self._clock)
-
-    async def _operate(self, verb: str, asked: Request, request: HttpRequest, query: Query) -> Reply | Stream:
-        registry = self._registry
-        if asked.subresource == "log":
-            if verb != "get":
-                raise errors.method_not_allowed()
-            return Stream(_chunks(registry.logs(asked, queries.log_options(query))), _TEXT, LOG_PATIENCE)
-        view = _view(request, query)
-        if verb == "get":
-            answer = await registry.get(asked, query.get("resourceVersion", ""))
-        elif verb == "list":
-            return page_reply(asked, await registry.list(asked, queries.list_options(query)), view, self._clock)
-        elif verb == "watch":
-            batches = registry.watch(asked, queries.watch_options(query))
-            return Stream(watch_lines(asked, batches, view, self._clock), view.accepted.content_type)
-        elif verb == "create":
-            answer = await registry.create(asked, _object_body(request, asked.resource.kind), queries.write_options(query, "CreateOptions"))
-        elif verb == "update":
-            answer = await registry.update(asked, _object_body(request, asked.resource.kind), queries.write_options(query, "UpdateOptions"))
-        elif verb == "patch":
-            patch_type = _patch_type(request)
-            answer = await registry.patch(asked, _body(request), patch_type, queries.write_options(query, "PatchOptions"))
-        elif verb == "delete":
-            answer = await registry.delete(asked, _delete_options(request, query))
-        else:
-            page = await registry.delete_collection(asked, queries.list_options(query), _delete_options(request, query))
-            return page_reply(asked, page, view, self._clock)
         return answer_reply(asked, answer, view, self._clock)
 
 
@@ -177,49 +149,5 @@ def _has_subresource(resource: Resource, subresource: str) -> bool:
     return subresource in resource.subresources
 
 
-def _view(request: HttpRequest, query: Query) -> View:
-    accepted = negotiation.accept(request.header(b"accept"), negotiation.OBJECT_FORMS)
-    include = include_object(query.get("includeObject", "")) if accepted.form == "Table" else "Metadata"
-    return View(accepted, negotiation.wants_pretty(query.get("pretty"), request.header(b"user-agent")), include)
-
-
 def _wants_pretty(request: HttpRequest) -> bool:
     return negotiation.wants_pretty(queries.parse(request.query).get("pretty"), request.header(b"user-agent"))
-
-
-def _body(request: HttpRequest) -> Any:
-    return negotiation.decode_body(request.header(b"content-type"), request.body)
-
-
-def _object_body(request: HttpRequest, kind: str) -> Obj:
-    complaint = f"the object provided is unrecognized (must be of type {kind}): "
-    body = negotiation.decode_body(request.header(b"content-type"), request.body, complaint)
-    if not isinstance(body, dict):
-        raise errors.bad_request(f"{complaint}it is a JSON {type(body).__name__}")
-    return body
-
-
-def _delete_options(request: HttpRequest, query: Query) -> Any:
-    return queries.delete_options(query, _object_body(request, "DeleteOptions") if request.body else None)
-
-
-def _patch_type(request: HttpRequest) -> PatchType:
-    media = request.header(b"content-type").partition(";")[0].strip().lower()
-    if media not in _PATCH_TYPES:
-        accepted = ", ".join(sorted(_PATCH_TYPES))
-        raise errors.unsupported_media_type(f"the body of the request was in an unknown format - accepted media types include: {accepted}")
-    return cast(PatchType, media)
-
-
-async def _chunks(stream: LogStream) -> AsyncGenerator[bytes, None]:
-    """A log, with its refusals as replies."""
-    begun = False
-    async with closing(stream) as chunks:
-        try:
-            async for chunk in chunks:
-                begun = True
-                yield chunk
-        except StatusError as error:
-            if not begun:
-                raise Refused(error_reply(error)) from error
-            log.warning("a log broke off: %s", error.message)

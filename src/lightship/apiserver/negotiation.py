@@ -1,34 +1,41 @@
-"""What the client sends and what it wants back: media types, and the transformations that hang on them.
+"""In which representation a client wants its answer: media types, and the transformations that hang on them.
 
-`front` asks here before it decodes a body and before it encodes an answer. JSON and YAML come in; JSON goes out, as the object itself, as
-a Table for people, or as metadata only. Protobuf comes in too, for built-in kinds. Knows media types, not how anything is transformed.
-Contract: Kubernetes API concepts, alternate representations; RFC 9110 section 12.5.1.
+`front` asks here before anything else is done for a request; `rendering` encodes accordingly. JSON, YAML and protobuf go out, as the object
+itself, as a Table for people, or as metadata only. Knows Accept headers, not how anything is encoded. Where JSON will do it is JSON, since
+that is how objects are stored: protobuf goes only to those who take nothing else.
+Contract: apiserver pkg/endpoints/handlers/negotiation with goautoneg's order of clauses; go-restful's check of what a route produces.
 """
 
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
-import msgspec
-
-from lightship.apiserver import yaml_bodies
 from lightship.kinds import protobuf
-from lightship.meta import codec, errors
+from lightship.meta import errors
+from lightship.meta.errors import StatusError
 
 Form: TypeAlias = Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList", "APIGroupDiscoveryList"]
+Forms: TypeAlias = frozenset[tuple[str, str, str]]
+"""(form, group, version) of the transformations that an endpoint can do."""
 
 JSON = "application/json"
 YAML = "application/yaml"
-_META = ("meta.k8s.io", ("v1", "v1beta1"))
-OBJECT_FORMS = frozenset(
-    (form, group, version)
-    for form in ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
-    for group, versions in (_META,)
-    for version in versions
+PROTOBUF = protobuf.MEDIA_TYPE
+ALL = (JSON, YAML, PROTOBUF)
+NO_FORMS: Forms = frozenset()
+_METADATA: Forms = frozenset(
+    (form, "meta.k8s.io", version) for form in ("PartialObjectMetadata", "PartialObjectMetadataList") for version in ("v1", "v1beta1")
 )
-DISCOVERY_FORMS = frozenset(
-    {("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2"), ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2beta1")}
-)
-_ANY = frozenset({"*/*", "*", "application/*", JSON})
+OBJECT_FORMS: Forms = _METADATA | {("Table", "meta.k8s.io", version) for version in ("v1", "v1beta1")}
+METADATA_FORMS = _METADATA
+"""Of answers that no table is known for."""
+DISCOVERY_FORMS: Forms = frozenset({("APIGroupDiscoveryList", "apidiscovery.k8s.io", version) for version in ("v2", "v2beta1")})
+_LONG = 1000
+"""Characters from which on a header is not worth remembering."""
+_INSERTED = 12
+"""Clauses up to which Go sorts by insertion."""
+_STREAM = ";stream=watch"
+_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_PEOPLE = ("curl", "Wget", "Mozilla/5.0")
 
 
 class Accepted(NamedTuple):
@@ -37,82 +44,174 @@ class Accepted(NamedTuple):
     form: Form = ""
     group: str = ""
     version: str = ""
+    media: str = JSON
+    pretty: bool = False
 
     @property
     def content_type(self) -> str:
         """Discovery clients insist on seeing their parameters again."""
-        return f"{JSON};g={self.group};v={self.version};as={self.form}" if self.form else JSON
+        return f"{self.media};g={self.group};v={self.version};as={self.form}" if self.form else self.media
 
 
 PLAIN = Accepted()
 
 
-@lru_cache(maxsize=512)
-def accept(header: str, forms: frozenset[tuple[str, str, str]]) -> Accepted:
-    """The first representation in an Accept header that we can give. Raises 406 when there is none."""
+class Endpoint(NamedTuple):
+    """What can be had somewhere. `media` is for the object itself; its transformations come in all forms that they have."""
+
+    forms: Forms = NO_FORMS
+    media: tuple[str, ...] = ALL
+    routed: bool = True
+    """Does go-restful look at the header first, as it does for everything but custom kinds?"""
+    streaming: bool = False
+
+
+class _Clause:
+    """One of a header's wishes."""
+
+    __slots__ = ("main", "parameters", "quality", "sub")
+
+    def __init__(self, main: str, sub: str) -> None:
+        self.main = main
+        self.sub = sub
+        self.quality = 1.0
+        self.parameters: dict[str, str] = {}
+
+    def before(self, other: "_Clause") -> bool:
+        """Not an order in the strict sense, but the real one."""
+        if self.quality > other.quality:
+            return True
+        if self.main != "*" and other.main == "*":
+            return True
+        return self.sub != "*" and other.sub == "*"
+
+    def means(self, media: str) -> bool:
+        main, _, sub = media.partition("/")
+        return (self.main == main and self.sub in (sub, "*")) or (self.main == "*" and self.sub == "*")
+
+
+def accept(header: str, endpoint: Endpoint) -> Accepted:
+    """The representation to give for an Accept header. Raises 406 when there is none."""
     if not header:
         return PLAIN
-    for media, parameters in _clauses(header):
-        if media not in _ANY:
-            continue
-        form = parameters.get("as", "")
-        if not form:
-            return PLAIN
-        wanted = (form, parameters.get("g", ""), parameters.get("v", ""))
-        if wanted in forms:
-            return Accepted(*wanted)  # type: ignore[arg-type]  # the member test above makes it a Form
-    raise errors.not_acceptable(f"only the following media types are accepted: {JSON}")
+    return _remembered(header, endpoint) if len(header) < _LONG else _negotiated(header, endpoint)
 
 
-def decode_body(content_type: str, body: bytes, complaint: str = "error decoding patch: ") -> Any:
-    """The value in a request body. Raises 400 (beginning with `complaint`) when it cannot be read, 415 for a format that we do not take."""
-    media = content_type.partition(";")[0].strip().lower()
-    if media in ("", JSON) or media.endswith("+json"):
-        try:
-            return codec.decode(body)
-        except ValueError as error:
-            raise errors.bad_request(f"{complaint}it is not JSON: {error}") from error
-    if media == YAML or media.endswith("+yaml"):
-        try:
-            return yaml_bodies.decode(body)
-        except ValueError as error:
-            raise errors.bad_request(f"{complaint}it is not YAML: {error}") from error
-    if media == protobuf.MEDIA_TYPE:
-        try:
-            return protobuf.decode(body)
-        except protobuf.UnknownKind as error:
-            raise errors.unsupported_media_type(f"the body of the request was in an unknown format - {error}") from error
-        except ValueError as error:
-            raise errors.bad_request(f"{complaint}it is not protobuf: {error}") from error
-    raise errors.unsupported_media_type(f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}")
+def _negotiated(header: str, endpoint: Endpoint) -> Accepted:
+    if endpoint.routed and not _is_produced(header):
+        raise not_produced()
+    first: Accepted | None = None
+    for clause in clauses(header):
+        for media in ALL:
+            accepted = _taken(clause, media, endpoint) if clause.means(media) else None
+            if accepted is None:
+                continue
+            if first is None and accepted.media != PROTOBUF:
+                return accepted
+            # Protobuf was wished for more, but JSON would do as well.
+            if first is not None and media == JSON and accepted._replace(media=PROTOBUF) == first:
+                return accepted
+            first = first or accepted
+    if first is None:
+        suffix = _STREAM if endpoint.streaming else ""
+        offered = [media + suffix for media in ALL if not (endpoint.streaming and media == YAML)]
+        raise errors.not_acceptable(f"only the following media types are accepted: {', '.join(offered)}")
+    return first
+
+
+_remembered = lru_cache(maxsize=512)(_negotiated)
+
+
+def of_error(header: str) -> Accepted:
+    """The representation of a refusal: as asked where that can be, else JSON for people."""
+    try:
+        return accept(header, _REFUSAL)
+    except StatusError:
+        return Accepted(pretty=True)
+
+
+_REFUSAL = Endpoint(routed=False)
+
+
+def not_produced() -> StatusError:
+    """406 in the words of go-restful, which looks at the header before Kubernetes does."""
+    return StatusError(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {', '.join(ALL)}", {})
+
+
+def not_consumed() -> StatusError:
+    """415, likewise."""
+    return StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
 
 
 def wants_pretty(parameter: str | None, user_agent: str) -> bool:
     """Indented output: when asked for, and for the tools that people look through."""
-    if parameter is not None:
-        return parameter.lower() not in ("", "0", "false", "f")
-    return user_agent.startswith(("curl", "Wget", "Mozilla/5.0"))
+    if parameter:
+        return parameter in _TRUE
+    return user_agent.startswith(_PEOPLE)
 
 
-def indented(body: bytes) -> bytes:
-    """JSON for people."""
-    return msgspec.json.format(body, indent=2)
-
-
-def _clauses(header: str) -> list[tuple[str, dict[str, str]]]:
-    """(media type, parameters), best first; those with q=0 are left out."""
-    found = []
+def _is_produced(header: str) -> bool:
     for clause in header.split(","):
-        media, *rest = clause.split(";")
-        parameters = {}
-        for parameter in rest:
-            name, _, value = parameter.partition("=")
-            parameters[name.strip().lower()] = value.strip().strip('"')
-        quality = _quality(parameters.pop("q", "1"))
-        if quality > 0:
-            found.append((quality, media.strip().lower(), parameters))
-    found.sort(key=lambda clause: -clause[0])
-    return [(media, parameters) for _, media, parameters in found]
+        media = clause.partition(";")[0].strip(" ")
+        if media == "*/*" or media in ALL:
+            return True
+    return False
+
+
+def _taken(clause: _Clause, media: str, endpoint: Endpoint) -> Accepted | None:
+    """What this clause gets as `media`; None where it cannot be had so."""
+    given = clause.parameters
+    stream = given.get("stream", "")
+    if stream not in ("", "watch") or given.get("sv", "") not in ("", "v1"):
+        return None
+    if media == YAML and (stream or endpoint.streaming):
+        return None
+    pretty = given.get("pretty") == "1"
+    if not given.keys() & {"as", "g", "v"}:
+        if media not in endpoint.media:
+            return None
+        return Accepted("", "", "", media, pretty) if media != JSON or pretty else PLAIN
+    wanted = (given.get("as", ""), given.get("g", ""), given.get("v", ""))
+    if wanted not in endpoint.forms or (wanted[0] == "Table" and media == PROTOBUF):
+        return None
+    return Accepted(*wanted, media, pretty)  # type: ignore[arg-type]  # the member test above makes it a Form
+
+
+def clauses(header: str) -> list[_Clause]:
+    """The clauses of a header, best first."""
+    found: list[_Clause] = []
+    for part in header.split(","):
+        clause = _clause(part.strip(" "))
+        if clause is not None:
+            found.append(clause)
+    if len(found) > _INSERTED:
+        return sorted(found, key=lambda clause: (-clause.quality, clause.main == "*", clause.sub == "*"))
+    for i in range(1, len(found)):
+        at = i
+        while at and found[at].before(found[at - 1]):
+            found[at], found[at - 1] = found[at - 1], found[at]
+            at -= 1
+    return found
+
+
+def _clause(part: str) -> _Clause | None:
+    media, *parameters = part.split(";")
+    main, slash, sub = media.partition("/")
+    main, sub = main.strip(" "), sub.strip(" ")
+    if not slash and main == "*":
+        sub = "*"
+    if not sub or "/" in sub:
+        return None
+    clause = _Clause(main, sub)
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if not value or "=" in value:
+            continue
+        if name.strip(" ") == "q":
+            clause.quality = _quality(value)
+        else:
+            clause.parameters[name.strip(" ")] = value.strip(" ")
+    return clause
 
 
 def _quality(text: str) -> float:

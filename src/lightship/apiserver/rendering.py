@@ -1,102 +1,144 @@
 """What the registry answered, as the bytes that the client asked for.
 
-`front` hands answers, pages and watch items here with what `negotiation` found. Stored bytes pass through untouched wherever nothing is to
-be transformed: a list joins them, a watch sends lines that all its peers share.
+`operations` hands answers, pages and watch items here with what `negotiation` found. Stored bytes pass through untouched wherever nothing
+is to be transformed: a list joins them, a watch sends lines that all its peers share. What must be made of decoded objects (tables,
+metadata only, YAML, protobuf) is made in slices, so that a long list does not keep others waiting.
+Contract: apiserver pkg/endpoints/handlers (response.go, responsewriters), metav1.List kinds, metav1.WatchEvent.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from typing import NamedTuple
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from lightship.aio.clock import Clock
 from lightship.aio.streams import closing
+from lightship.apiserver import negotiation, yaml_bodies
 from lightship.apiserver.exchange import JSON_TYPE, Refused, Reply
-from lightship.apiserver.negotiation import Accepted
+from lightship.apiserver.negotiation import JSON, PLAIN, PROTOBUF, YAML, Accepted
 from lightship.apiserver.requests import Answer, Batch, Bookmark, Page, Request
 from lightship.apiserver.tables import Include, Table, metadata_only
-from lightship.meta import codec
+from lightship.kinds import protobuf
+from lightship.meta import codec, errors
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
-from lightship.store import Event
+from lightship.store import Event, Record
 
 Headers = tuple[tuple[str, str], ...]
 
+SLICE = 200
+"""Objects of a list that are transformed in one go: a few milliseconds."""
+_STATUS = ("v1", "Status")
+
 
 class View(NamedTuple):
-    """How one client wants to see a resource."""
+    """How one client wants to see a resource; `header` is its Accept header, by which refusals go too."""
 
-    accepted: Accepted
-    pretty: bool
-    include: Include
+    accepted: Accepted = PLAIN
+    pretty: bool = False
+    include: Include = "Metadata"
+    header: str = ""
+
+    @property
+    def untouched(self) -> bool:
+        """Are stored bytes just what is wanted?"""
+        return self.accepted is PLAIN and not self.pretty
 
 
 def answer_reply(request: Request, answer: Answer, view: View, clock: Clock) -> Reply:
-    """One object."""
+    """One object. Raises 406 when it is asked for as a list."""
     headers = warning_headers(request.warnings) if request.warnings else ()
-    if not (view.accepted.form or view.pretty):
+    if view.accepted is PLAIN and not view.pretty:
         return Reply(answer.code, answer.body, JSON_TYPE, headers)
     obj = answer.obj
-    if view.accepted.form and obj.get("kind") != "Status":
-        obj = _transformed(request.resource, [obj], view, clock, _list_metadata(obj))
-    return Reply(answer.code, _encode(obj, view.pretty), JSON_TYPE, headers)
+    form = view.accepted.form
+    if form and obj.get("kind") != "Status":
+        if form == "PartialObjectMetadataList":
+            raise errors.not_acceptable(
+                f"you requested PartialObjectMetadataList, but the requested object is not a list ({_go_type(request)})"
+            )
+        obj = _shape(request.resource, view, clock)(obj) if form != "Table" else _table(request.resource, view, clock, [obj], _version(obj))
+    return Reply(answer.code, encoded(obj, view.accepted.media, pretty=view.pretty), view.accepted.media, headers)
 
 
-def page_reply(request: Request, page: Page, view: View, clock: Clock) -> Reply:
-    """A list."""
-    resource = request.resource
-    metadata: Obj = {"resourceVersion": str(page.revision)}
-    if page.continue_:
-        metadata["continue"] = page.continue_
-    if page.remaining:
-        metadata["remainingItemCount"] = page.remaining
-    if view.accepted.form:
-        body = _encode(
-            _transformed(resource, [r.decoded or codec.decode(r.value) for r in page.records], view, clock, metadata, many=True),
-            view.pretty,
+async def page_reply(request: Request, page: Page, view: View, clock: Clock) -> Reply:
+    """A list. Raises 406 when it is asked for as a single object."""
+    resource, accepted = request.resource, view.accepted
+    metadata = _list_metadata(page)
+    headers = warning_headers(request.warnings) if request.warnings else ()
+    if accepted.form == "PartialObjectMetadata":
+        raise errors.not_acceptable(
+            f"you requested PartialObjectMetadata, but the requested object is a list ({_go_type(request, 'List')})"
         )
+    if not accepted.form and accepted.media == JSON:
+        body = joined(resource, metadata, page.records)
+        return Reply(200, msgspec.json.format(body, indent=2) if view.pretty else body, JSON_TYPE, headers)
+    objs = [record.decoded or codec.decode(record.value) for record in page.records]
+    if accepted.form == "Table":
+        table = Table(resource, accepted.version, view.include, clock.now())
+        rows = await _sliced(table.row, objs, clock)
+        return Reply(200, encoded(table.of_rows(rows, metadata), accepted.media, pretty=view.pretty), accepted.media, headers)
+    if accepted.form:
+        api_version, kind = f"{accepted.group}/{accepted.version}", "PartialObjectMetadata"
     else:
-        items = b",".join([record.value for record in page.records])
-        start = codec.encode({"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata})[:-1]
-        body = b'%b,"items":[%b]}\n' % (start, items)
-        if view.pretty:
-            body = msgspec.json.format(body, indent=2)
-    return Reply(200, body, JSON_TYPE, warning_headers(request.warnings))
+        api_version, kind = resource.api_version, resource.kind
+    shape = _shape(resource, view, clock)
+    if accepted.media == JSON:
+        items = await _sliced(shape, objs, clock)
+        return Reply(200, encoded(_list(api_version, kind, metadata, items), JSON, pretty=view.pretty), JSON, headers)
+    if accepted.media == YAML:
+        parts = await _sliced(lambda obj: yaml_bodies.encode(shape(obj)), objs, clock)
+        head = {"kind": f"{kind}List", "apiVersion": api_version, "metadata": metadata}
+        return Reply(200, yaml_bodies.encode_list(head, parts), YAML, headers)
+    parts = await _sliced(lambda obj: protobuf.encode_item(api_version, kind, shape(obj)), objs, clock)
+    return Reply(200, protobuf.encode_list(api_version, f"{kind}List", metadata, parts), PROTOBUF, headers)
+
+
+def joined(resource: Resource, metadata: Obj, records: Sequence[Record]) -> bytes:
+    """A list in JSON out of stored bytes. Items of built-in kinds do not say what they are, as those of Go's lists."""
+    start = codec.encode({"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata})[:-1]
+    if resource.custom:
+        return b'%b,"items":[%b]}\n' % (start, b",".join([record.value for record in records]))
+    told = codec.encode({"kind": resource.kind, "apiVersion": resource.api_version})[:-1] + b","
+    size = len(told)
+    items = [b"{" + value[size:] if value.startswith(told) else value for value in [record.value for record in records]]
+    return b'%b,"items":[%b]}\n' % (start, b",".join(items))
 
 
 async def watch_lines(request: Request, batches: AsyncIterator[Batch], view: View, clock: Clock) -> AsyncGenerator[bytes, None]:
-    """The lines of a watch, those that are ready together in one piece. What goes wrong later is its last line, an ERROR event.
+    """The lines (or frames) of a watch, those that are ready together in one piece. What goes wrong later is the last, an ERROR event.
 
     Raises `Refused` for what is wrong from the beginning.
     """
     begun = False
-    form = view.accepted.form
-    table = Table(request.resource, view.accepted.version, view.include, clock.now()) if form == "Table" else None
+    accepted = view.accepted
+    line = None if accepted.media == JSON and not accepted.form else _line_maker(request.resource, view, clock)
     async with closing(batches) as stream:
         try:
             async for batch in stream:
                 begun = True
-                if table is not None:
-                    table.at(clock.now())
-                if form:
-                    yield b"".join([_line(item, table, view.accepted) for item in batch])
-                else:
-                    yield b"".join([item.wire for item in batch])
+                yield b"".join([item.wire for item in batch] if line is None else [line(item) for item in batch])
         except StatusError as error:
             if not begun:
-                raise Refused(error_reply(error)) from error
-            yield codec.encode({"type": "ERROR", "object": error.status()}) + b"\n"
+                raise Refused(error_reply(error, view.header, pretty=view.pretty)) from error
+            yield _event("ERROR", error.status(), accepted.media)
 
 
-def error_reply(error: StatusError, *, pretty: bool = False) -> Reply:
-    """A refusal as the `Status` it is."""
+def watch_type(accepted: Accepted) -> str:
+    """The content type of a watch."""
+    return f"{PROTOBUF};stream=watch" if accepted.media == PROTOBUF else JSON_TYPE
+
+
+def error_reply(error: StatusError, header: str = "", *, pretty: bool = False) -> Reply:
+    """A refusal as the `Status` it is, for a client with this Accept header."""
     headers: Headers = ()
     if error.code == 401:
         headers = (("WWW-Authenticate", 'Bearer realm="lightship"'),)
     if error.details and (seconds := error.details.get("retryAfterSeconds")):
         headers = (("Retry-After", str(seconds)),)
-    return Reply(error.code, _encode(error.status(), pretty), JSON_TYPE, headers)
+    accepted = negotiation.of_error(header) if header else PLAIN
+    return Reply(error.code, encoded(error.status(), accepted.media, pretty=pretty or accepted.pretty), accepted.media, headers)
 
 
 def warning_headers(warnings: Iterable[str]) -> Headers:
@@ -104,37 +146,90 @@ def warning_headers(warnings: Iterable[str]) -> Headers:
     return tuple([("Warning", f'299 - "{_quoted(text)}"') for text in dict.fromkeys(warnings)])
 
 
+def encoded(obj: Obj, media: str, *, pretty: bool = False) -> bytes:
+    """An object in one of the three formats."""
+    if media == PROTOBUF:
+        return protobuf.encode(obj)
+    if media == YAML:
+        return yaml_bodies.encode(obj)
+    body = codec.encode(obj)
+    return msgspec.json.format(body, indent=2) if pretty else body + b"\n"
+
+
 def _quoted(text: str) -> str:
     return " ".join(text.split()).replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _line(item: Event | Bookmark, table: Table | None, accepted: Accepted) -> bytes:
-    obj = item.object if isinstance(item, Bookmark) else item.record.obj
-    if table is None:
-        shown = metadata_only(obj, f"{accepted.group}/{accepted.version}")
-    elif isinstance(item, Bookmark):
-        shown = table.document((), obj["metadata"])
-    else:
-        shown = table.document((obj,), _list_metadata(obj))
-    return codec.encode({"type": item.type, "object": shown}) + b"\n"
+async def _sliced(make: Callable[[Obj], Any], objs: Sequence[Obj], clock: Clock) -> list[Any]:
+    """`make` of every object, letting others go first now and then."""
+    if len(objs) <= SLICE:
+        return [make(obj) for obj in objs]
+    found: list[Any] = []
+    for start in range(0, len(objs), SLICE):
+        found += [make(obj) for obj in objs[start : start + SLICE]]
+        await clock.sleep(0)
+    return found
 
 
-def _transformed(resource: Resource, objs: list[Obj], view: View, clock: Clock, metadata: Obj, *, many: bool = False) -> Obj:
+def _line_maker(resource: Resource, view: View, clock: Clock) -> Callable[[Event | Bookmark], bytes]:
     accepted = view.accepted
     if accepted.form == "Table":
-        return Table(resource, accepted.version, view.include, clock.now()).document(objs, metadata)
+        table = Table(resource, accepted.version, view.include, clock.now())
+
+        def table_line(item: Event | Bookmark) -> bytes:
+            obj = _of(item)
+            return _event(item.type, table.at(clock.now()).document([obj], _version(obj)), accepted.media)
+
+        return table_line
+    shape = _shape(resource, view, clock)
+    return lambda item: _event(item.type, shape(_of(item)), accepted.media)
+
+
+def _of(item: Event | Bookmark) -> Obj:
+    return item.object if isinstance(item, Bookmark) else item.record.obj
+
+
+def _event(type: str, obj: Obj, media: str) -> bytes:
+    if media == PROTOBUF:
+        return protobuf.encode_event(type, protobuf.encode(obj))
+    return codec.encode({"type": type, "object": obj}) + b"\n"
+
+
+def _shape(resource: Resource, view: View, clock: Clock) -> Callable[[Obj], Obj]:
+    """What is made of each object: itself, or its metadata."""
+    accepted = view.accepted
+    if not accepted.form:
+        return lambda obj: obj
     api_version = f"{accepted.group}/{accepted.version}"
-    if not many:
-        return metadata_only(objs[0], api_version)
-    items = [metadata_only(obj, api_version) for obj in objs]
-    return {"kind": "PartialObjectMetadataList", "apiVersion": api_version, "metadata": metadata, "items": items}
+    return lambda obj: metadata_only(obj, api_version)
 
 
-def _list_metadata(obj: Obj) -> Obj:
+def _table(resource: Resource, view: View, clock: Clock, objs: list[Obj], metadata: Obj) -> Obj:
+    return Table(resource, view.accepted.version, view.include, clock.now()).document(objs, metadata)
+
+
+def _list(api_version: str, kind: str, metadata: Obj, items: list[Obj]) -> Obj:
+    return {"kind": f"{kind}List", "apiVersion": api_version, "metadata": metadata, "items": items or None}
+
+
+def _list_metadata(page: Page) -> Obj:
+    metadata: Obj = {"resourceVersion": str(page.revision)}
+    if page.continue_:
+        metadata["continue"] = page.continue_
+    if page.remaining:
+        metadata["remainingItemCount"] = page.remaining
+    return metadata
+
+
+def _version(obj: Obj) -> Obj:
     """The metadata of a table that shows one object."""
     return {"resourceVersion": (obj.get("metadata") or {}).get("resourceVersion", "")}
 
 
-def _encode(obj: Obj, pretty: bool) -> bytes:
-    body = codec.encode(obj)
-    return msgspec.json.format(body, indent=2) + b"\n" if pretty else body + b"\n"
+def _go_type(request: Request, suffix: str = "") -> str:
+    """What the real server calls the class of an object, which it tells to clients that ask for the wrong form."""
+    resource = request.resource
+    if resource.custom:
+        return f"*unstructured.Unstructured{suffix}"
+    package = (resource.storage or (resource.group, ""))[0].partition(".")[0] or "core"
+    return f"*{package}.{resource.kind}{suffix}"

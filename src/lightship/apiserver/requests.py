@@ -4,11 +4,12 @@
 stream of watch items. Refuses to know how anything is spelled on the wire beyond JSON bytes that are ready to be sent.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from lightship.meta import codec
+from lightship.meta.gojson import Doubles
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 from lightship.meta.rest import User
@@ -30,8 +31,12 @@ class Request:
     subresource: str = ""
     user_agent: str = ""
     """What the client calls itself; the manager of the fields that it writes, where it names none."""
+    may: Callable[[str], None] | None = None
+    """Raises 403 unless the user may do this other verb to the same object, too; None where everybody may everything."""
     warnings: list[str] = field(default_factory=list)
     """Filled by the operation; HTTP sends each as a `Warning: 299 - "..."` header."""
+    doubles: Doubles | None = None
+    """Fields that came twice in the body."""
 
 
 class Answer:
@@ -78,7 +83,7 @@ class Bookmark:
     type: Literal["BOOKMARK"] = "BOOKMARK"
 
     def __init__(self, resource: Resource, revision: int, *, initial_events_end: bool = False) -> None:
-        metadata: Obj = {"resourceVersion": str(revision), "creationTimestamp": None}
+        metadata: Obj = {"resourceVersion": str(revision)}
         if initial_events_end:
             metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
         self.object: Obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}

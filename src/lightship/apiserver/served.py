@@ -187,8 +187,8 @@ class Served:
     def accept(self, obj: Obj, validation: str, warnings: list[str], doubles: Doubles | None = None) -> list[Cause]:
         """Make a decoded body an object of this kind, in place: unknown fields, types, schema defaults.
 
-        `doubles`: fields that came twice in the body, which is as bad as unknown ones. Returns what the schema says against it. Raises 400 for unknown fields under Strict and for wrong types of built-in kinds, which
-        no decoder would have read.
+        `doubles`: fields that came twice in the body, which is as bad as unknown ones. Returns what the schema says against it. Raises 400
+        for both under Strict, and for wrong types of built-in kinds, which no decoder would have read.
         """
         compiled = self.compiled()
         if self.resource.custom:

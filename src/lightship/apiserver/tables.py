@@ -24,7 +24,8 @@ def include_object(text: str) -> Include:
     """The `includeObject` parameter. Raises 400."""
     if text in ("", "None", "Metadata", "Object"):
         return cast(Include, text or "Metadata")
-    raise errors.bad_request(f'includeObject: "{text}" is none of None, Metadata, Object')
+    cause = errors.invalid_value("includeObject", text, "must be 'Metadata', 'Object', 'None', or empty")
+    raise errors.bad_request(f"Unable to convert to Table as requested: {cause.text()}")
 
 
 class Table:
@@ -41,9 +42,12 @@ class Table:
 
     def document(self, objs: Iterable[Obj], metadata: Obj) -> Obj:
         """A Table of `objs`. Column definitions come with the first document only, as the watch of a table wants it."""
+        return self.of_rows([self.row(obj) for obj in objs], metadata)
+
+    def of_rows(self, rows: list[Obj], metadata: Obj) -> Obj:
+        """A Table of rows that `row` has made."""
         definitions = None if self._defined else [_definition(column) for column in self._columns]
         self._defined = True
-        rows = [self._rendered(obj) for obj in objs]
         return {"kind": "Table", "apiVersion": self._api_version, "metadata": metadata, "columnDefinitions": definitions, "rows": rows}
 
     def at(self, now: float) -> "Table":
@@ -51,13 +55,16 @@ class Table:
         self._now = now
         return self
 
-    def _rendered(self, obj: Obj) -> Obj:
+    def row(self, obj: Obj) -> Obj:
+        """One object as a row."""
         cells = self._row(obj, self._now) if self._row else [cell(obj, self._now) for cell in self._cells]
         row: Obj = {"cells": cells}
         if self._include == "Metadata":
             row["object"] = metadata_only(obj, self._api_version)
         elif self._include == "Object":
             row["object"] = obj
+        else:
+            row["object"] = None
         return row
 
 

@@ -21,6 +21,7 @@ from lightship.meta.protobuf_encoder import Encoder, Plain
 
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\x00"
+_MAGIC_SHOWN = " ".join(map(str, MAGIC))
 _ANY_GROUP = "*/"
 _ENVELOPE = "runtime.Unknown"
 _LIST_META = "meta.v1.ListMeta"
@@ -39,11 +40,18 @@ _FIRST, _LAST = -62135596800, 253402300799
 class UnknownKind(ValueError):  # noqa: N818 - a kind, not a mistake of the body
     """The body is of a kind that has no protobuf form here: custom kinds, and what is not served."""
 
+    def __init__(self, api_version: str, kind: str) -> None:
+        super().__init__(f"no protobuf form of kind {_shown(kind)} in version {_shown(api_version)} is known: send application/json")
+        self.api_version = api_version
+        self.kind = kind
+
 
 def decode(body: bytes) -> Obj:
     """The object in a request body. Raises `UnknownKind` and `meta.protobuf.Malformed`, both with one clear line."""
     if not body.startswith(MAGIC):
-        raise Malformed(f"it does not begin with {MAGIC!r}, as {MEDIA_TYPE} does")
+        raise Malformed(f"provided data does not appear to be a protobuf message, expected prefix [{_MAGIC_SHOWN}]")
+    if body == MAGIC:
+        raise Malformed("empty body")
     data = _data()
     decoder = data.decoder
     envelope = decoder.decode(_ENVELOPE, body[len(MAGIC) :])
@@ -51,7 +59,7 @@ def decode(body: bytes) -> Obj:
     api_version, kind = head.get("apiVersion", ""), head.get("kind", "")
     message = data.message(api_version, kind)
     if message is None:
-        raise UnknownKind(f"no protobuf form of kind {_shown(kind)} in version {_shown(api_version)} is known: send application/json")
+        raise UnknownKind(api_version, kind)
     encoding, media = envelope.get("contentEncoding", ""), envelope.get("contentType", "")
     if encoding or media not in ("", MEDIA_TYPE):
         raise Malformed(f"the envelope holds {_shown(encoding or media)} where it should hold protobuf")
@@ -112,7 +120,7 @@ def _written(api_version: str, kind: str, obj: Obj) -> bytes:
     data = _data()
     message = data.message(api_version, kind)
     if message is None:
-        raise UnknownKind(f"no protobuf form of kind {_shown(kind)} in version {_shown(api_version)} is known")
+        raise UnknownKind(api_version, kind)
     return data.encoder.encode(message, obj)
 
 

@@ -1,0 +1,189 @@
+"""A resource request that may be done, done: body and options in, the registry's verb, the answer in the client's representation.
+
+`front` calls `Operations.run` after it has found out who asks, what for, and that it is allowed. Answers that are long are compressed for
+clients that take that, beside the event loop. Knows neither connections nor who may do what.
+Contract: apiserver pkg/endpoints/handlers (create.go, get.go, patch.go, update.go, delete.go), the order of their refusals included.
+"""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import AsyncGenerator, Callable
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from lightship.aio.clock import Clock
+from lightship.aio.streams import closing
+from lightship.apiserver import bodies, discovery, negotiation, queries
+from lightship.apiserver.bodies import Wanted
+from lightship.apiserver.catalogue import Catalogue
+from lightship.apiserver.exchange import HttpRequest, Refused, Reply, Stream
+from lightship.apiserver.negotiation import Endpoint
+from lightship.apiserver.queries import Query
+from lightship.apiserver.registry import Registry
+from lightship.apiserver.rendering import View, answer_reply, error_reply, page_reply, watch_lines, watch_type
+from lightship.apiserver.requests import LogStream, Request
+from lightship.apiserver.tables import include_object
+from lightship.meta import errors
+from lightship.meta.errors import StatusError
+from lightship.meta.objects import GVK, Obj
+from lightship.meta.rest import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, PatchType
+
+log = logging.getLogger(__name__)
+
+LOG_PATIENCE = 0.25
+"""Seconds in which a node should say whether it has the log; after that the client gets its head and waits for lines."""
+GZIP_FROM = 128 * 1024
+"""Bytes of an answer from which on it is compressed for those who take that."""
+_TEXT = "text/plain"
+_PATCH_TYPES: tuple[PatchType, ...] = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH)
+
+
+class Operations:
+    def __init__(self, registry: Registry, resources: Catalogue, clock: Clock, revision: Callable[[], int]) -> None:
+        self._registry = registry
+        self._resources = resources
+        self._clock = clock
+        self._revision = revision
+
+    async def run(self, verb: str, asked: Request, request: HttpRequest, query: Query) -> Reply | Stream:
+        """The reply to a request for an operation that is served. Raises `StatusError` for every refusal."""
+        if query and "timeout" in query and verb != "watch":
+            queries.check_timeout(query)
+        if asked.subresource == "log":
+            return self._log(verb, asked, query, request.header(b"accept"))
+        if verb == "patch":
+            return await self._patched(asked, request, query, _patch_type(request, custom=asked.resource.custom))
+        view = view_of(request, query, endpoint(asked, verb))
+        if verb == "get":
+            return answer_reply(asked, await self._registry.get(asked, query.get("resourceVersion", "")), view, self._clock)
+        if verb == "list":
+            return await page_reply(asked, await self._registry.list(asked, queries.list_options(query)), view, self._clock)
+        if verb == "watch":
+            return self._watch(asked, query, view)
+        if verb == "deletecollection":
+            page = await self._registry.delete_collection(asked, queries.list_options(query), _delete_options(request, query))
+            return await page_reply(asked, page, view, self._clock)
+        if verb == "delete":
+            answer = await self._registry.delete(asked, _delete_options(request, query))
+        elif verb == "create":
+            options = queries.write_options(query, "CreateOptions")
+            answer = await self._registry.create(asked, self.body(asked, request), options)
+        else:
+            options = queries.write_options(query, "UpdateOptions")
+            answer = await self._registry.update(asked, self.body(asked, request), options)
+        return answer_reply(asked, answer, view, self._clock)
+
+    async def _patched(self, asked: Request, request: HttpRequest, query: Query, type: PatchType) -> Reply:
+        view = view_of(request, query, endpoint(asked, "patch"))
+        options = queries.write_options(query, "PatchOptions", type)
+        patch = self._patch(asked, request, type, options.field_validation)
+        return answer_reply(asked, await self._registry.patch(asked, patch, type, options), view, self._clock)
+
+    def body(self, asked: Request, request: HttpRequest) -> Obj:
+        """The object in the body of a create or update; what came twice in it is left in `asked`. Raises 400, 415 and 422."""
+        wanted = Wanted(_spoken(asked.resource, asked.subresource), asked.resource.custom, self._is_known)
+        obj, asked.doubles = bodies.read_object(request.header(b"content-type"), request.body, wanted)
+        return obj
+
+    def _is_known(self, gvk: GVK) -> bool:
+        found = self._resources.by_kind(gvk)
+        return found is not None and not found.custom
+
+    def _patch(self, asked: Request, request: HttpRequest, type: str, validation: str) -> Any:
+        custom = asked.resource.custom
+        if type == APPLY_PATCH:
+            return bodies.read_apply(request.body, custom=custom, validation=validation, warnings=asked.warnings)
+        patch, asked.doubles = bodies.read_patch(type, request.body, custom=custom)
+        return patch
+
+    def _watch(self, asked: Request, query: Query, view: View) -> Stream:
+        options = queries.watch_options(query)
+        if queries.begins_now(query):
+            options = msgspec.structs.replace(options, resource_version=str(self._revision()))
+        batches = self._registry.watch(asked, options)
+        return Stream(watch_lines(asked, batches, view, self._clock), watch_type(view.accepted))
+
+    def _log(self, verb: str, asked: Request, query: Query, header: str) -> Stream:
+        if verb != "get":
+            raise errors.method_not_allowed()
+        return Stream(_chunks(self._registry.logs(asked, queries.log_options(query)), header), _TEXT, LOG_PATIENCE)
+
+
+def endpoint(asked: Request, verb: str) -> Endpoint:
+    """What representations can be had of an operation's answers."""
+    tables = bool(asked.resource.verbs) and "get" in asked.resource.verbs and asked.subresource in ("", "status")
+    return _endpoint(asked.resource.custom, verb == "watch", tables)
+
+
+@lru_cache(maxsize=8)
+def _endpoint(custom: bool, streaming: bool, tables: bool) -> Endpoint:
+    forms = negotiation.OBJECT_FORMS if tables else negotiation.METADATA_FORMS
+    media = (negotiation.JSON, negotiation.YAML) if custom else negotiation.ALL
+    return Endpoint(forms, media, routed=not custom, streaming=streaming)
+
+
+def view_of(request: HttpRequest, query: Query, endpoint: Endpoint) -> View:
+    """How this client wants its answer. Raises 400 and 406."""
+    header = request.header(b"accept")
+    accepted = negotiation.accept(header, endpoint)
+    pretty = accepted.pretty or negotiation.wants_pretty(query.get("pretty"), request.header(b"user-agent"))
+    include = include_object(query.get("includeObject", "")) if accepted.form == "Table" else "Metadata"
+    return View(accepted, pretty, include, header)
+
+
+async def compressed(request: HttpRequest, reply: Reply) -> Reply:
+    """A long reply for a client that takes gzip. The work is done in a thread, which leaves the interpreter to others."""
+    if len(reply.body) <= GZIP_FROM or not _takes_gzip(request.header(b"accept-encoding")):
+        return reply
+    body = await asyncio.to_thread(_gzip, reply.body)
+    return reply._replace(body=body, headers=(*reply.headers, ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")))
+
+
+def _takes_gzip(header: str) -> bool:
+    return "gzip" in header and any(token.strip() == "gzip" for token in header.split(","))
+
+
+def _gzip(body: bytes) -> bytes:
+    packer = zlib.compressobj(1, wbits=31)
+    return packer.compress(body) + packer.flush()
+
+
+@lru_cache(maxsize=1024)
+def _spoken(resource: Any, subresource: str) -> GVK:
+    return discovery.spoken(resource, subresource)
+
+
+def _delete_options(request: HttpRequest, query: Query) -> Any:
+    if not request.body:
+        return queries.delete_options(query, None)
+    return queries.delete_options(query, bodies.read_options(request.header(b"content-type"), request.body, "DeleteOptions"))
+
+
+def _patch_type(request: HttpRequest, *, custom: bool) -> PatchType:
+    media = request.header(b"content-type").partition(";")[0].strip()
+    offered = _PATCH_TYPES if not custom else tuple(type for type in _PATCH_TYPES if type != STRATEGIC_MERGE_PATCH)
+    for type in offered:
+        if type == media:
+            return type
+    if not custom:
+        raise negotiation.not_consumed()
+    raise errors.unsupported_media_type(
+        f"the body of the request was in an unknown format - accepted media types include: {', '.join(offered)}"
+    )
+
+
+async def _chunks(stream: LogStream, header: str) -> AsyncGenerator[bytes, None]:
+    """A log, with its refusals as replies."""
+    begun = False
+    async with closing(stream) as chunks:
+        try:
+            async for chunk in chunks:
+                begun = True
+                yield chunk
+        except StatusError as error:
+            if not begun:
+                raise Refused(error_reply(error, header)) from error
+            log.warning("a log broke off: %s", error.message)
