@@ -5,11 +5,12 @@ first object is written.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from lightship.apiserver import custom_objects, traits
 from lightship.apiserver.conversion import Unconverted, Versions, convert
 from lightship.apiserver.custom_objects import OBJECT_META
+from lightship.cel.rules import Rules
 from lightship.meta import codec, errors, gojson, schema
 from lightship.meta.admission import Admission, Admit
 from lightship.meta.errors import Cause
@@ -19,6 +20,12 @@ from lightship.meta.resources import Resource
 from lightship.store import Record
 
 _TYPE_INVALID = "FieldValueTypeInvalid"
+_BLOCKING = frozenset(("FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", _TYPE_INVALID))
+_NOT_CHECKED = errors.invalid_value(
+    "<nil>",
+    None,
+    "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation",
+)
 
 
 class CannotDecode(errors.StatusError):
@@ -60,6 +67,7 @@ class Served:
         self.name_rule = traits.name_rule(resource)
         self._definitions = definitions
         self._compiled: schema.Compiled | None = None
+        self._rules: Rules | Literal[False] | None = False
         self.versions: Versions | None = None
         """All versions of a custom kind; None: there is this one only, and all objects are of it."""
         self.uniform_since = 0
@@ -225,6 +233,16 @@ class Served:
         """What counts of `causes` in an update: of built-in kinds all, of custom ones not what was as wrong before."""
         compiled = self.compiled() if self.resource.custom else None
         return causes if compiled is None else custom_objects.ratcheted(compiled, causes, new, old)
+
+    def breaches(self, obj: Obj, old: Obj | None, found: list[Cause], warnings: list[str]) -> list[Cause]:
+        """What the rules of a custom kind (x-kubernetes-validations) say. They are not asked of an object that is wrong more simply."""
+        if self._rules is False:
+            self._rules = Rules.of(self.resource.schema) if self.resource.custom and self.resource.schema else None
+        if self._rules is None:
+            return []
+        if any(cause.reason in _BLOCKING for cause in found):
+            return [_NOT_CHECKED]
+        return [cause for cause in self._rules.check(obj, old, warnings) if cause not in found]
 
     def check(self, obj: Obj) -> list[Cause]:
         """What the schema says against an object."""

@@ -209,6 +209,8 @@ class Writer:
         rules = resource if resource.custom or not request.subresource else resource.parts.get(request.subresource)
         if rules and rules.validate:
             found += rules.validate(obj, old)
+        if resource.custom:
+            found += served.breaches(obj, old, found, request.warnings)
         if found:
             raise served.invalid(meta.get("name") or "", found)
 

@@ -97,7 +97,7 @@ class _Check:
         self.causes: list[Cause] = []
         self._correlated = correlated
         self._warnings = warnings
-        self._budget = cel.Budget(OBJECT_LIMIT, CALL_LIMIT)
+        self._budget = cel.Budget(total=OBJECT_LIMIT, per_call=CALL_LIMIT)
 
     def visit(self, node: _Node, new: Any, old: Any, path: Path) -> None:
         if new is None:
