@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lightship.aio.clock import Clock
+from lightship.apiserver.authn import Authenticator
 from lightship.apiserver.authz import Authorizer
 from lightship.apiserver.catalogue import Catalogue
 from lightship.apiserver.outbound import Outbound
@@ -37,6 +38,8 @@ class Core:
     """Calls to webhooks."""
     authorizer: Authorizer
     """For rules that ask what else a user may do; requests themselves are judged by the fronts."""
+    authenticator: Authenticator
+    """For reviews of tokens."""
     tokens: TokenIssuer | None = None
     committed: dict[str, Committed] = field(default_factory=dict)
     """Observers by bucket; the writer waits for them, so that what they do has happened when the client gets its answer."""

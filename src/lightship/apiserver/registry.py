@@ -8,7 +8,7 @@
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
-from lightship.apiserver import applying, watching
+from lightship.apiserver import applying, reviews, watching
 from lightship.apiserver.conversion import Unconverted
 from lightship.apiserver.core import Core
 from lightship.apiserver.deletion import Deleter
@@ -57,7 +57,10 @@ class Registry:
         return watching.stream(self._core, self._served(request), request, options)
 
     async def create(self, request: Request, obj: Obj, options: WriteOptions) -> Answer:
-        """201. `obj` is private to the server from here on. With `request.subresource`: binding, eviction, token."""
+        """201. `obj` is private to the server from here on. With `request.subresource`: binding, eviction, token. Reviews are answered."""
+        if request.resource in reviews.RESOURCES:
+            core = self._core
+            return reviews.answer(request, obj, options.field_validation, core.authorizer, core.authenticator, core.clock.now())
         served = self._served(request)
         if request.subresource:
             return await self._subresources.create(served, request, obj, options)

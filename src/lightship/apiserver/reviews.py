@@ -14,37 +14,14 @@ from lightship.apiserver.paths import Target
 from lightship.apiserver.requests import Answer, Request
 from lightship.apiserver.served import Served
 from lightship.apiserver.writing import check_identity
-from lightship.kinds import definitions, schema_ref
+from lightship.kinds import definitions
+from lightship.kinds import reviews as questions
 from lightship.meta import errors, times
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 from lightship.meta.rest import User
 
-_AUTHENTICATION = "authentication.k8s.io"
-_AUTHORIZATION = "authorization.k8s.io"
-
-
-def _review(group: str, kind: str, *, namespaced: bool = False) -> Resource:
-    return Resource(
-        group=group,
-        version="v1",
-        kind=kind,
-        plural=kind.lower() + "s",
-        singular=kind.lower(),
-        namespaced=namespaced,
-        verbs=("create",),
-        schema=schema_ref(f"io.k8s.api.{group.partition('.')[0]}.v1.{kind}"),
-    )
-
-
-RESOURCES = (
-    _review(_AUTHENTICATION, "SelfSubjectReview"),
-    _review(_AUTHENTICATION, "TokenReview"),
-    _review(_AUTHORIZATION, "LocalSubjectAccessReview", namespaced=True),
-    _review(_AUTHORIZATION, "SelfSubjectAccessReview"),
-    _review(_AUTHORIZATION, "SelfSubjectRulesReview"),
-    _review(_AUTHORIZATION, "SubjectAccessReview"),
-)
+RESOURCES = questions.RESOURCES
 _BY_PLACE = {(r.group, r.version, r.plural): r for r in RESOURCES}
 
 
@@ -80,7 +57,7 @@ def answer(asked: Request, body: Obj, validation: str, authorizer: Authorizer, a
 @cache
 def _served(found: Resource) -> Served:
     """Compiled when the first question of the kind comes."""
-    return Served(found, definitions, 0)
+    return Served(found, definitions)
 
 
 def _made(asked: Request, metadata: Obj, spec: Obj | None, status: Obj) -> Answer:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from lightship import kinds
 from lightship.aio.clock import Clock
 from lightship.apiserver import admission as admissions
+from lightship.apiserver.authn import Authenticator, StaticTokens
 from lightship.apiserver.authz import Authorizer
 from lightship.apiserver.bootstrap import bootstrap
 from lightship.apiserver.catalogue import Catalogue
@@ -39,7 +40,7 @@ class Server:
 
     `resources` is the `catalogue.Catalogue`: `.find(group, version, plural) -> Resource | None`, iteration over all served resources, and
     `.generation`, a number that changes whenever the set does (what discovery caches by). `registry` has the operations.
-    `authorizer` None goes by the roles and bindings in the store.
+    `authorizer` None goes by the roles and bindings in the store; `authenticator` is whom reviews of tokens from within ask.
     """
 
     def __init__(
@@ -55,14 +56,17 @@ class Server:
         resolve: Resolve | None = None,
         dial: Dial | None = None,
         authorizer: Authorizer | None = None,
+        authenticator: Authenticator | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
         roles = Index(store)
         self.authorizer: Authorizer = authorizer or RoleAuthorizer(roles)
         self.resources = Catalogue(kinds.definitions)
+        outbound = Outbound(resolve or from_store(store), dial)
         self._core = Core(
-            store, self.resources, clock, random, nodes, Outbound(resolve or from_store(store), dial), self.authorizer, tokens
+            *(store, self.resources, clock, random, nodes, outbound),
+            *(self.authorizer, authenticator or StaticTokens({}), tokens),
         )
         self.registry = Registry(self._core)
         self._definitions = Definitions(self._core)

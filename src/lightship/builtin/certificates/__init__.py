@@ -1,0 +1,1 @@
+"""CertificateSigningRequests: recognised (`requests`), approved (`approver`), signed (`signer`, `authority`) and forgotten (`cleaner`)."""
