@@ -84,7 +84,6 @@ BY_HAND = (
     (CORE + "PodAffinityTerm", "topologyKey"),
     (CORE + "TopologySpreadConstraint", "topologyKey"),
     (CORE + "TopologySpreadConstraint", "whenUnsatisfiable"),
-    (CORE + "ServiceSpec", "ipFamilies"),
     (BATCH + "CronJobSpec", "schedule"),
     (BATCH + "CronJobSpec", "concurrencyPolicy"),
     (APPS + "DeploymentStrategy", "type"),
@@ -100,7 +99,7 @@ BY_HAND = (
 )
 """Fields that the real server judges in other words than their schema's enum or required list, or not at all."""
 WHOLE_BY_HAND = (
-    (CORE, "Endpoints Event PersistentVolume PersistentVolumeClaim"),
+    (CORE, "Endpoints Event LimitRange PersistentVolume PersistentVolumeClaim ResourceQuota Service"),
     (
         "io.k8s.api.admissionregistration.v1.",
         "MutatingAdmissionPolicy MutatingAdmissionPolicyBinding MutatingWebhookConfiguration "

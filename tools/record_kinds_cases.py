@@ -127,7 +127,8 @@ def note(case: dict[str, Any], code: int, text: str, warnings: list[str]) -> Non
     for field in ("refused", "stored", "generation", "warnings"):
         case.pop(field, None)
     if code >= 400:
-        case["refused"] = refusals(answer)
+        asked = json.dumps([case["object"], case.get("old")])
+        case["refused"] = [without_allocated(line, asked) for line in refusals(answer)]
         return
     answer = json.loads(without_allocated(json.dumps(answer), json.dumps([case["object"], case.get("old")])))
     for field in OTHERS.get(answer["kind"], ()):
@@ -149,7 +150,7 @@ def without_allocated(text: str, asked: str) -> str:
 
 def refusals(status: dict[str, Any]) -> list[str]:
     causes = status.get("details", {}).get("causes")
-    if causes:
+    if causes and status["code"] != 500:
         return [GO.sub(r"\1{…}", f"{cause['field']}: {cause['message']}") for cause in causes]
     message: str = status["message"]
     return [re.sub(r"^.* cannot be handled as a \w+: ", "", message)]

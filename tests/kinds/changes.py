@@ -44,7 +44,8 @@ async def _answer(resource: Resource, case: Obj) -> Obj:
             new = merge_patch(await transport.get(resource, space, name), case["change"])
         return _shown(case, await transport.update(resource, space, name, new, subresource=part, options=_DRY))
     except errors.StatusError as error:
-        return {"refused": _refusals(error)}
+        asked = json.dumps([case["object"], case.get("old")])
+        return {"refused": [without_allocated(text, asked) for text in _refusals(error)]}
 
 
 async def _make(transport: Transport, resource: Resource, space: str, old: Obj) -> None:
@@ -72,7 +73,7 @@ def _shown(case: Obj, found: Obj) -> Obj:
 
 def _refusals(error: errors.StatusError) -> list[str]:
     causes: list[Any] = (error.details or {}).get("causes") or []
-    if causes:
+    if causes and error.code != 500:
         return [_UID.sub("UID", f"{cause['field']}: {cause['message']}") for cause in causes]
     return [_UID.sub("UID", re.sub(r"^.* cannot be handled as a \w+: ", "", error.message))]
 

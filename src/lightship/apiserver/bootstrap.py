@@ -5,6 +5,7 @@ Contract: kube-apiserver's system namespaces controller, bootstrap of scheduling
 """
 
 from lightship.apiserver import objectmeta
+from lightship.apiserver.admission import allocation
 from lightship.apiserver.admission.priorities import SYSTEM
 from lightship.apiserver.core import Core
 from lightship.apiserver.definitions import Definitions
@@ -28,12 +29,24 @@ async def bootstrap(core: Core, definitions: Definitions) -> None:
         if op:
             ops.append(op)
     ops += rbac.missing(core)
+    ops += _service_range(core)
     if ops:
         await core.store.commit(*ops)
     await definitions.resume()
 
 
-def _creation(core: Core, obj: Obj) -> Op | None:
+def _service_range(core: Core) -> list[Op]:
+    """The range that Services' addresses come from, and what a crash has left to be put right with them."""
+    found = allocation.default_range(core)
+    op = _creation(core, {**found, "metadata": {**found["metadata"]}})
+    if op is None:
+        return allocation.repair(core)
+    assert op.obj is not None
+    op.obj["status"] = found["status"]
+    return [op, *allocation.repair(core)]
+
+
+def _creation(core: Core, obj: Obj) -> Put | None:
     """The write that creates `obj`, unless it exists or its kind is not served here."""
     served = _served(core, obj)
     if served is None:

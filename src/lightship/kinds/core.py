@@ -65,7 +65,7 @@ SERVICES = facts.resource(
     default=services.default,
     validate=service_checks.validate,
     warn=service_checks.warn,
-    parts={"status": Part(validate=service_checks.validate_status)},
+    parts={"status": Part(prepare=services.prepare_status, validate=service_checks.validate_status)},
     row=services.row,
 )
 ENDPOINTS = facts.resource("v1/endpoints", default=endpoints.default, validate=endpoints.validate, warn=endpoints.warn, row=endpoints.row)

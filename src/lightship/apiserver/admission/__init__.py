@@ -4,6 +4,7 @@
 """
 
 from lightship.apiserver.admission import (
+    allocation,
     classes,
     limit_ranges,
     namespaces,
@@ -33,6 +34,7 @@ def builtin(core: Core) -> list[Admission]:
         *runtime_classes.admission(core),
         *classes.ingress(core),
         *webhooks.mutating(core),
+        *allocation.admission(core),
         *webhooks.validating(core),
         *quota.admission(core),
     ]
