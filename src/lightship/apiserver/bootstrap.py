@@ -12,6 +12,7 @@ from lightship.apiserver.definitions import Definitions
 from lightship.apiserver.rbac import bootstrap as rbac
 from lightship.apiserver.served import Served
 from lightship.apiserver.writing import encoder
+from lightship.kinds import flow_objects
 from lightship.meta import times
 from lightship.meta.objects import Obj, copy
 from lightship.store import Op, Put
@@ -25,14 +26,27 @@ async def bootstrap(core: Core, definitions: Definitions) -> None:
     definitions.serve_stored()
     ops: list[Op] = [op for obj in (*_namespaces(), *_accounts(), *_priorities()) if (op := _creation(core, obj))]
     for crd in definitions.given_objects():
-        op = _refresh(core, definitions, crd)
-        if op:
-            ops.append(op)
+        fresh = _refresh(core, definitions, crd)
+        if fresh:
+            ops.append(fresh)
     ops += rbac.missing(core)
     ops += _service_range(core)
+    ops += _flow_control(core)
     if ops:
         await core.store.commit(*ops)
     await definitions.resume()
+
+
+def _flow_control(core: Core) -> list[Op]:
+    """The flows and levels that priority and fairness begins with."""
+    ops: list[Op] = []
+    for obj in flow_objects.bootstrap():
+        op = _creation(core, obj)
+        if op is not None:
+            ops.append(op)
+            if obj["kind"] == "FlowSchema":
+                obj["status"] = {"conditions": [flow_objects.found(obj, times.rfc3339(core.clock.now()))]}
+    return ops
 
 
 def _service_range(core: Core) -> list[Op]:

@@ -76,6 +76,8 @@ _NAME_RULES: dict[str, Rule] = {
     "core/namespaces": "label",
     "core/services": "label",
     "apps/statefulsets": "label",
+    "apiregistration.k8s.io/apiservices": "path",
+    "certificates.k8s.io/certificatesigningrequests": "path",
     "networking.k8s.io/ipaddresses": "path",  # judged by the kind's own rules
     "rbac.authorization.k8s.io/clusterrolebindings": "path",
     "rbac.authorization.k8s.io/clusterroles": "path",
