@@ -19,7 +19,7 @@ import uvloop
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import token_life
+from lightship.apiserver import kubernetes_service, token_life
 from lightship.apiserver.http import Listener, serve
 from lightship.apiserver.server import Server
 from lightship.builtin import api as builtin_api
@@ -83,6 +83,7 @@ class Platform:
         self._random = random.Random()
         self._stack = AsyncExitStack()
         self._agent: Agent | None = None
+        self._door = ("127.0.0.1", 0)
         self.running: Running
         """How to reach it."""
         self.client: Client
@@ -114,12 +115,14 @@ class Platform:
         await server.start()
         self.client = Client(server.local(ADMIN))
         listener = await self._listen(server, security)
+        self._door = ("127.0.0.1", listener.port)
         url = f"https://127.0.0.1:{listener.port}"
         write_kubeconfig(instance, security, url)
         await self._bootstrap()
         self.manager = self._controllers(controllers, security)
         if opening is not None:
             await self._add_node(await opening, server, security, listener.port)
+        await kubernetes_service.announce(self.client.transport, *self._door)
         await self._stack.enter_async_context(self.manager.running())
         if self._agent is not None:
             await self._run(self._agent.run())
@@ -194,7 +197,7 @@ class Platform:
         runtime, data = chosen.runtime, self._config.instance.data_dir
         host = "127.0.0.1"
         if runtime.kind == "sandbox":
-            host, port = pod_network.API_ADDRESS, pod_network.API_PORT
+            host, port = self._door = pod_network.API_ADDRESS, pod_network.API_PORT
             inside = await runtime.listen(host, port)
             door = await serve(
                 server,

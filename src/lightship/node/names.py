@@ -60,13 +60,17 @@ class Names:
             return None
         address = objects.spec(service).get("clusterIP") or ""
         if address not in ("", "None"):
-            return None if hostname else [address]
+            # Nobody forwards virtual addresses here: where pods are behind one, the name leads to them.
+            return None if hostname else self._behind(service, namespace) or [address]
         found = sorted(
             pod_ip(pod)
             for pod in endpoints(service, self._pods.list(namespace))
             if not hostname or (hostname, name) == (pod_hostname(pod), objects.spec(pod).get("subdomain"))
         )
         return found or (None if hostname else [])
+
+    def _behind(self, service: Obj, namespace: str) -> list[str]:
+        return sorted(pod_ip(pod) for pod in endpoints(service, self._pods.list(namespace)))
 
     def backends(self, address: str, port: int, protocol: str = "TCP") -> list[Backend] | None:
         """Where a connection to a service address may go; None when no service has it, empty when nothing is ready behind it."""
