@@ -15,7 +15,7 @@ from lightship.meta.patch import merge_patch
 from lightship.meta.resources import Resource
 from lightship.meta.rest import Transport, User, WriteOptions
 
-_ADMIN = User("admin", ("system:masters",))
+_ADMIN = User("admin", ("system:masters", "system:authenticated"), "admin")
 _DRY = WriteOptions(dry_run=True, field_validation="Strict")
 _SERVER_SET = ("apiVersion", "kind", "metadata")
 _UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
