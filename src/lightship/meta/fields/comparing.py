@@ -42,13 +42,8 @@ Compare: TypeAlias = Callable[[Any, Any], Comparison]
 
 def compare(type: Type, old: Any, new: Any) -> Comparison:
     """What `new` is compared with `old`. Raises `ValueError` for lists whose items cannot be told apart."""
-    if old is new or type.as_map is None:
-        return SAME
-    found = type.differ
-    if found is None:
-        found = type.differ = _Maps(type.as_map)
-    result: Comparison = found(old or {}, new or {})
-    return result
+    found = _differ(type)
+    return SAME if old is new or found is None else found(old or {}, new or {})
 
 
 def _differ(type: Type | None) -> Compare | None:
@@ -177,11 +172,14 @@ class _Lists:
     def __init__(self, type: ListType) -> None:
         self.type = type
         self.element_of = item_element(type)
-        self.whole = extent(type.element)
-        self.below = _differ(type.element)
+        self.whole: Any = _NONE
+        self.below: Compare | None = None
 
     def __call__(self, old: Any, new: Any) -> Comparison:
         old, new = old or (), new or ()
+        if self.whole is _NONE:
+            # Not earlier: a type may be made of itself.
+            self.whole, self.below = extent(self.type.element), _differ(self.type.element)
         element_of = self.element_of
         before = {element_of(item): item for item in old}
         after = {element_of(item): item for item in new}
@@ -244,16 +242,15 @@ class _Any:
 
     def __call__(self, old: Any, new: Any) -> Comparison:
         kind = (old if new is None else new).__class__
-        if old is None or new is None or old.__class__ is kind:
+        # What is null counts as a map where there may be one.
+        if old.__class__ is new.__class__ or (kind is dict and (old is None or new is None)):
             inside: Compare | None = self.map if kind is dict else self.items if kind is list else None
             return inside(old, new) if inside is not None else _OTHER
         gone, came = self._below(old), self._below(new)
-        if gone and came:
-            return Comparison(came, {}, gone)
-        return Comparison(came, _ITSELF, gone)
+        return Comparison(came, {} if gone and came else _ITSELF, gone)
 
     def _below(self, value: Any) -> FieldSet:
-        node = self.whole(value) if self.whole is not None else LEAF
+        node = self.whole(value) if self.whole is not None and value is not None else LEAF
         return {element: below for element, below in node.items() if element != SELF}
 
 

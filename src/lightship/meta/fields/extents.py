@@ -165,11 +165,15 @@ def _skipping(type: Type | None, skip: Mapping[str, Any]) -> Extent | None:
 def _items(type: ListType, *, own: bool) -> Extent:
     """The extent of an associative list."""
     element_of = item_element(type)
-    below = extent(type.element)
+    # Not before a value needs it: a type may be made of itself.
+    below: Any = _VOID
 
     def walk(value: Any) -> FieldSet:
+        nonlocal below
         if not value:
             return LEAF
+        if below is _VOID:
+            below = extent(type.element)
         out: FieldSet = {SELF: LEAF} if own else {}
         for item in value:
             element = element_of(item)
@@ -257,7 +261,8 @@ def _key_element(found: list[tuple[str, Any]]) -> str:
 
 def field_set(type: Type, value: Any) -> FieldSet:
     """Every leaf, item and entry that a value mentions: what an apply of it owns. Containers that the schema names are no members."""
-    return {element: node for element, node in _mentioned(type, value).items() if element != SELF}
+    found = _mentioned(type, value)
+    return LEAF if found is _VOID else {element: node for element, node in found.items() if element != SELF}
 
 
 def _mentioned(type: Type, value: Any) -> FieldSet:
