@@ -12,7 +12,7 @@ from typing import Any
 from lightship.cel import types
 from lightship.cel.ast import Call, Expr, Fold, Ident, Literal, MakeList, MakeMap, MakeStruct, Select
 from lightship.cel.environment import Environment
-from lightship.cel.errors import EvaluationError
+from lightship.cel.errors import MOST_ISSUES, EvaluationError
 from lightship.cel.functions import Overload
 from lightship.cel.parser import qualified
 from lightship.cel.types import BOOL, DYN, ERROR, INT, Kind, ListType, MapType, ObjectType, OptionalType, Type, TypeOf, TypeParam
@@ -41,6 +41,7 @@ class _Checker:
         self._open: list[Expr] = []
         self._literals: list[MakeList | MakeMap] = []
         self._calls: list[Call] = []
+        self._wrong: dict[int, Complaints] = {}
         self.complaints: Complaints = []
         self._visits: Mapping[type[Expr], Callable[[Any], Type]] = {
             Literal: self._literal,
@@ -54,10 +55,21 @@ class _Checker:
         }
 
     def visit(self, node: Expr) -> Type:
+        if node.type is not None:
+            return self._again(node, node.type)
+        before = len(self.complaints)
         found = self._visits[type(node)](node)
         node.type = found
+        if len(self.complaints) > before:
+            self._wrong[id(node)] = self.complaints[before:]
         if has_params(found):
             self._open.append(node)
+        return found
+
+    def _again(self, node: Expr, found: Type) -> Type:
+        """A node that a macro put into two places: what is wrong with it is told for each, as cel-go does, within reason."""
+        if len(self.complaints) < MOST_ISSUES:
+            self.complaints += self._wrong.get(id(node), ())
         return found
 
     def settle(self) -> None:
@@ -133,6 +145,13 @@ class _Checker:
     # Calls
 
     def _call(self, node: Call) -> Type:
+        before = len(self._literals)
+        found = self._visit_call(node)
+        if node.name in self._environment.offers.mixed:
+            del self._literals[before:]
+        return found
+
+    def _visit_call(self, node: Call) -> Type:
         self._calls.append(node)
         if node.name == "_?._":
             return self._optional_select(node)
@@ -211,14 +230,10 @@ class _Checker:
 
     # Literals with parts
 
-    def _join(self, node: Expr, before: Type | None, now: Type) -> Type:
+    def _join(self, before: Type | None, now: Type) -> Type:
         if before is None:
             return now
-        if self._assignable(before, now):
-            return most_general(before, now)
-        if not self._environment.homogeneous:
-            return DYN
-        return self._complain(node.at, f"expected type '{before}' but found '{now}'")
+        return most_general(before, now) if self._assignable(before, now) else DYN
 
     def _part(self, node: Expr, optional: bool) -> Type:
         """The type of a part; of what an optional part holds."""
@@ -234,7 +249,7 @@ class _Checker:
         self._literals.append(node)
         joined: Type | None = None
         for index, element in enumerate(node.elements):
-            joined = self._join(element, joined, self._part(element, index in node.optional))
+            joined = self._join(joined, self._part(element, index in node.optional))
         return ListType(joined or self._variable())
 
     def _map(self, node: MakeMap) -> Type:
@@ -242,8 +257,8 @@ class _Checker:
         key: Type | None = None
         value: Type | None = None
         for entry in node.entries:
-            key = self._join(entry.key, key, self.visit(entry.key))
-            value = self._join(entry.value, value, self._part(entry.value, entry.optional))
+            key = self._join(key, self.visit(entry.key))
+            value = self._join(value, self._part(entry.value, entry.optional))
         return MapType(key or self._variable(), value or self._variable())
 
     def _struct(self, node: MakeStruct) -> Type:
@@ -306,6 +321,8 @@ class _Checker:
         for call in self._calls:
             if call.name in ("duration", "timestamp", "matches") and call.args:
                 self._validate_literal(call)
+            for judge in self._environment.offers.judges:
+                self.complaints.extend(judge(call))
         for node in self._literals:
             if isinstance(node, MakeList):
                 self._same([(e, i in node.optional) for i, e in enumerate(node.elements)], stop=True)

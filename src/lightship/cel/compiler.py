@@ -30,6 +30,7 @@ class Compiler:
     def __init__(self) -> None:
         self._locals: list[tuple[str, Code]] = []
         self._next = FIRST
+        self._made: dict[int, Code] = {}
         self.slots: dict[str, int] = {}
         self._visits: Mapping[type[Expr], Callable[[Any], Code]] = {
             Literal: lambda node: constant(node.value),
@@ -47,7 +48,11 @@ class Compiler:
         return self._next
 
     def visit(self, node: Expr) -> Code:
-        return self._visits[type(node)](node)
+        """The code of a node. Macros may put a node into several places: it is compiled once."""
+        found = self._made.get(id(node))
+        if found is None:
+            found = self._made[id(node)] = self._visits[type(node)](node)
+        return found
 
     def _slot(self) -> int:
         self._next += 1

@@ -5,10 +5,11 @@ Called by `program.py`. Libraries are laid out here so that the parser finds mac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from lightship.cel.ast import Call
 from lightship.cel.functions import Library, Macro, Overload
 from lightship.cel.types import ObjectType, Type
 
@@ -20,6 +21,8 @@ class Functions:
     overloads: Mapping[str, tuple[Overload, ...]]
     macros: Mapping[tuple[str, int | None, bool], Macro]
     constants: Mapping[str, Type]
+    judges: tuple[Callable[[Call], Iterable[tuple[int, str]]], ...]
+    mixed: frozenset[str]
 
 
 @lru_cache(maxsize=32)
@@ -33,7 +36,9 @@ def functions(libraries: tuple[Library, ...]) -> Functions:
             overloads.setdefault(overload.name, {})[overload.id or overload] = overload
         macros.update({(macro.name, macro.arity, macro.member): macro for macro in library.macros})
         constants.update(library.constants)
-    return Functions({name: tuple(found.values()) for name, found in overloads.items()}, macros, constants)
+    judges = tuple(judge for library in libraries for judge in library.judges)
+    mixed = frozenset(name for library in libraries for name in library.mixed)
+    return Functions({name: tuple(found.values()) for name, found in overloads.items()}, macros, constants, judges, mixed)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ class _Operand:
 class _Coster:
     def __init__(self, variables: Mapping[str, Type]) -> None:
         self._variables = variables
+        self._costs: dict[int, Range] = {}
         self._paths: dict[int, Path] = {}
         self._sizes: dict[int, Range] = {}
         self._entries: dict[int, _Entries] = {}
@@ -87,7 +88,10 @@ class _Coster:
         }
 
     def cost(self, node: Expr) -> Range:
-        return self._visits[type(node)](node)
+        found = self._costs.get(id(node))
+        if found is None:
+            found = self._costs[id(node)] = self._visits[type(node)](node)
+        return found
 
     # Sizes
 

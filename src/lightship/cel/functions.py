@@ -9,14 +9,14 @@ Called by `standard*.py` here, by `library/` and by whoever offers functions of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lightship.cel.types import Type
 
 if TYPE_CHECKING:
-    from lightship.cel.ast import Expr
+    from lightship.cel.ast import Call, Expr
     from lightship.cel.macros import Expander
 
 UNBOUNDED = 2**64 - 1
@@ -120,9 +120,15 @@ class Macro:
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """What an expression may use. `constants`: names of types (`net.IP`) and their `Type`, which `type(x) == net.IP` needs."""
+    """What an expression may use. `constants`: names of types (`net.IP`) and their `Type`, which `type(x) == net.IP` needs.
+
+    `judges` look at every call once types are known, and complain as (offset, message); `mixed` are the functions whose arguments may be
+    lists and maps of values of several types.
+    """
 
     name: str
     overloads: tuple[Overload, ...] = ()
     macros: tuple[Macro, ...] = ()
     constants: Mapping[str, Type] = field(default_factory=dict)
+    judges: tuple[Callable[[Call], Iterable[tuple[int, str]]], ...] = ()
+    mixed: frozenset[str] = frozenset()

@@ -94,9 +94,9 @@ def choose(condition: Code, then: Code, other: Code, sure: bool) -> Code:
 
     def run(frame: Frame) -> Any:
         if question(frame):
-            frame[SPENT] += cost_yes
+            charge(frame, cost_yes)
             return yes(frame)
-        frame[SPENT] += cost_no
+        charge(frame, cost_no)
         return no(frame)
 
     return Code(run, condition.cost, 0, attribute=True)

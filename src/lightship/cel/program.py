@@ -63,6 +63,8 @@ class Program:
         Raises `EvaluationError`, and `CostExceeded` where a limit is passed; counts into `budget` either way.
         """
         frame = self._empty.copy()
+        if frame[SPENT] > PER_CALL:
+            raise CostExceeded
         for name, at in self._slots:
             try:
                 frame[at] = values[name]
