@@ -29,6 +29,7 @@ from lightship.meta.schema import Compiled
 
 MANAGER_LENGTH = 128
 """The longest name of a manager, in bytes."""
+SUBRESOURCE_LENGTH = 256
 INVALID_AFTER_ADMISSION = (
     ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating admission controller; "
     "please fix your requests: "
@@ -107,16 +108,26 @@ def _from_user_agent(text: str) -> str:
     return name
 
 
-def check_manager(name: str) -> list[Cause]:
-    """What is wrong with a manager's name, as an option of a request."""
+def check_manager(name: str, field: str = "fieldManager") -> list[Cause]:
+    """What is wrong with a manager's name, as an option of a request or in an entry."""
     causes = []
     if len(name.encode("utf-8", "replace")) > MANAGER_LENGTH:
-        causes.append(errors.too_long("fieldManager", MANAGER_LENGTH))
+        causes.append(errors.too_long(field, MANAGER_LENGTH))
     for place, character in enumerate(name):
         if not character.isprintable():
             position = len(name[:place].encode("utf-8", "replace"))
             why = f"invalid character U+{ord(character):04X} (at position {position})"
-            causes.append(Cause("fieldManager", f"Invalid value: {elements.quoted(name)}: {why}"))
+            causes.append(Cause(field, f"Invalid value: {elements.quoted(name)}: {why}"))
+    return causes
+
+
+def check_entries(entries: Sequence[Obj]) -> list[Cause]:
+    """What is wrong with entries, some of which a client sent."""
+    causes = []
+    for place, entry in enumerate(entries):
+        causes += check_manager(entry.get("manager", ""), f"metadata.managedFields[{place}].manager")
+        if len(entry.get("subresource", "").encode("utf-8", "replace")) > SUBRESOURCE_LENGTH:
+            causes.append(errors.too_long(f"metadata.managedFields[{place}].subresource", SUBRESOURCE_LENGTH))
     return causes
 
 

@@ -178,7 +178,7 @@ class Writer:
             managed.check_after_admission(obj["metadata"], entries, request.warnings)
             if main and resource.default and served.default_again:
                 resource.default(obj)
-        self._validate(served, request, obj, old, causes)
+        self._validate(served, request, obj, old, causes, sent)
         if served.validating:
             await admit(served.validating, self._admission(served, request, obj, old, options, also), request.warnings)
         if rules and rules.warn:
@@ -192,7 +192,7 @@ class Writer:
         else:
             managed.updated(owned, request, obj, old, options, now, sent)
 
-    def _validate(self, served: Served, request: Request, obj: Obj, old: Obj | None, causes: list[errors.Cause]) -> None:
+    def _validate(self, served: Served, request: Request, obj: Obj, old: Obj | None, causes: list[errors.Cause], sent: Any) -> None:
         resource = served.resource
         if causes and not resource.custom:
             # Defaults may have supplied what was missing.
@@ -206,6 +206,9 @@ class Writer:
         else:
             found = objectmeta.check_new(meta, served.name_rule, builtin=builtin)
         found += causes
+        entries = meta.get("managedFields")
+        if entries and sent and sent.__class__ is not managed.Applied and sent is not (old or {}).get("metadata", {}).get("managedFields"):
+            found += managed.check_entries(entries)
         rules = resource if resource.custom or not request.subresource else resource.parts.get(request.subresource)
         if rules and rules.validate:
             found += rules.validate(obj, old)

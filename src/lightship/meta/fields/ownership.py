@@ -48,7 +48,9 @@ class Manager(NamedTuple):
 
     def entry(self, fields: FieldSet, time: str | None) -> Obj:
         """A new entry, its fields in the order in which Go writes them."""
-        made: Obj = {"manager": self.name, "operation": self.operation, "apiVersion": self.api_version}
+        made: Obj = {"manager": self.name} if self.name else {}
+        made["operation"] = self.operation
+        made["apiVersion"] = self.api_version
         if time is not None:
             made["time"] = time
         made["fieldsType"] = "FieldsV1"
@@ -90,7 +92,7 @@ def read(entries: Sequence[Any]) -> list[Obj]:
         manager = Manager(entry.get("manager") or "", entry["operation"], entry["apiVersion"], entry.get("subresource") or "")
         made = manager.entry(codec.read(entry.get("fieldsV1")), _time(entry.get("time")))
         found[identity(made)] = made
-    return list(found.values())
+    return in_order(found.values())
 
 
 def _time(text: Any) -> str | None:
