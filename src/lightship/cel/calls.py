@@ -102,7 +102,7 @@ def dynamic(name: str, overloads: Sequence[Overload], args: Sequence[Code], stan
             overload = _choose(frame, name, overloads, values, standard)
             if not any(param.parameters for param in overload.params):
                 known[classes] = overload
-        price = 1 if standard and not alone else overload.cost
+        price = 1 if not alone and (standard or overload.priced_by_id) else overload.cost
         if overload.id in _LONG:
             charge(frame, 0 if isinstance(price, int) else price(values, None))
             labour(frame, len(values[0]) + len(values[1]))

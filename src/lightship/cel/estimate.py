@@ -321,6 +321,7 @@ def _literal_size(node: Expr) -> Range | None:
 def _type_size(t: Type) -> Range | None:
     if t.kind in _SCALARS:
         return ONE
-    if t.kind is Kind.OPAQUE and t.name == "optional_type" and t.parameters:
-        return _type_size(t.parameters[0])
+    if t.kind is Kind.OPAQUE:
+        # Values of libraries are compared at the price of one.
+        return _type_size(t.parameters[0]) if t.name == "optional_type" and t.parameters else ONE
     return None

@@ -102,6 +102,8 @@ class Overload:
     cost: Cost = 1
     estimate: Estimate | None = None
     id: str = ""
+    priced_by_id: bool = False
+    """Does a call cost 1 where it is not known beforehand to be of this overload?"""
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ Called when CustomResourceDefinitions are validated, for schemas that are right 
 paths) is judged there, not here. Contract: apiextensions-apiserver pkg/apis/apiextensions/validation, its texts included.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lightship.cel.rule_programs import RuleProgram
 from lightship.cel.schema_types import Shape, escape, shape_of
-from lightship.meta import errors
+from lightship.meta import codec, errors
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 
@@ -78,11 +78,11 @@ class _Judge:
         often = rule.most_often if place.often is None else place.often
         self._spend(min(cost * often, _MOST), f"{path}.rule", "estimated rule cost")
         if rule.program is None and rule.text.strip():
-            self.causes.append(errors.invalid_value(f"{path}.rule", _shown(rule.rule), rule.problem))
+            self.causes.append(_invalid(f"{path}.rule", rule.rule, rule.problem))
         if rule.message is not None:
             self._spend(rule.message.estimate().max, f"{path}.messageExpression", "estimated messageExpression cost")
         elif rule.message_problem:
-            self.causes.append(errors.invalid_value(f"{path}.messageExpression", _shown(rule.rule), rule.message_problem))
+            self.causes.append(_invalid(f"{path}.messageExpression", rule.rule, rule.message_problem))
         if rule.uses_old:
             if place.lost:
                 why = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {place.lost}"
@@ -108,9 +108,9 @@ class _Judge:
         return [*causes, errors.forbidden_field(path, _too_dear(what, self._total, SCHEMA_LIMIT))]
 
 
-def _shown(rule: Obj) -> dict[str, Any]:
-    """A rule as the real server shows it in messages."""
-    return {
+def _invalid(path: str, rule: Obj, why: str) -> Cause:
+    """A rule is shown whole, as Go writes its fields."""
+    shown = {
         "Rule": rule.get("rule") or "",
         "Message": rule.get("message") or "",
         "MessageExpression": rule.get("messageExpression") or "",
@@ -118,6 +118,10 @@ def _shown(rule: Obj) -> dict[str, Any]:
         "FieldPath": rule.get("fieldPath") or "",
         "OptionalOldSelf": rule.get("optionalOldSelf"),
     }
+    text = codec.encode(shown).decode()
+    for char in "&<>":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return Cause(path, f"Invalid value: {text}: {why}")
 
 
 def _most(schema: Obj) -> int | None:

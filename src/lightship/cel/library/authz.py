@@ -11,15 +11,15 @@ from typing import Any, ClassVar, NamedTuple
 
 from lightship.cel.errors import EvaluationError
 from lightship.cel.functions import LIST_BASE, STRUCT_BASE, TRAVERSAL, CallEstimate, Library, Operand, Overload, Range
-from lightship.cel.types import BOOL, STRING, ObjectType, Type
+from lightship.cel.types import BOOL, STRING, Opaque, Type
 from lightship.cel.values import Value
 from lightship.meta import names
 
-AUTHORIZER = ObjectType("kubernetes.authorization.Authorizer", {})
-PATH_CHECK = ObjectType("kubernetes.authorization.PathCheck", {})
-GROUP_CHECK = ObjectType("kubernetes.authorization.GroupCheck", {})
-RESOURCE_CHECK = ObjectType("kubernetes.authorization.ResourceCheck", {})
-DECISION = ObjectType("kubernetes.authorization.Decision", {})
+AUTHORIZER = Opaque("kubernetes.authorization.Authorizer")
+PATH_CHECK = Opaque("kubernetes.authorization.PathCheck")
+GROUP_CHECK = Opaque("kubernetes.authorization.GroupCheck")
+RESOURCE_CHECK = Opaque("kubernetes.authorization.ResourceCheck")
+DECISION = Opaque("kubernetes.authorization.Decision")
 
 CHECK_COST = 350_000
 

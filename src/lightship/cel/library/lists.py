@@ -196,7 +196,6 @@ def sort_by(items: Sequence[Any], keys: Sequence[Any]) -> Sequence[Any]:
     if len(items) != len(keys):
         sizes = f"got {len(items)} and {len(keys)} elements respectively"
         raise EvaluationError(f"@sortByAssociatedKeys() expected a list of the same size as the associated keys list, but {sizes}")
-    costs.affordable(_self_compare(keys))
     if not items:
         return items
     if type(keys[0]) not in _NUMBERS and type(keys[0]) not in _ORDERED:
@@ -272,6 +271,7 @@ def _sorting() -> list[Overload]:
             lambda arguments, _: _self_compare(arguments[0]),
             _estimate_sort(t, associated=False),
             f"list_{t.name}_sort",
+            priced_by_id=True,
         )
         for t in COMPARABLE.values()
     ] + [
@@ -284,6 +284,7 @@ def _sorting() -> list[Overload]:
             lambda arguments, _: _self_compare(arguments[1]),
             _estimate_sort(t, associated=True),
             f"list_{t.name}_sortByAssociatedKeys",
+            priced_by_id=True,
         )
         for t in COMPARABLE.values()
     ]
@@ -309,8 +310,8 @@ EXTENDED_LISTS = Library(
     "cel.lib.ext.lists",
     (
         Overload("slice", (_ITEMS, INT, INT), _ITEMS, _slice, True, _cost_of_result, _estimate_slice, "list_slice"),
-        Overload("flatten", (ListType(_ITEMS),), _ITEMS, _flatten, True, _cost_of_flatten, _estimate_flatten, "list_flatten"),
-        Overload("flatten", (LIST, INT), ListType(DYN), _flatten, True, _cost_of_flatten, _estimate_flatten, "list_flatten_int"),
+        Overload("flatten", (ListType(_ITEMS),), _ITEMS, _flatten, True, _cost_of_flatten, _estimate_flatten, "list_flatten", True),
+        Overload("flatten", (LIST, INT), ListType(DYN), _flatten, True, _cost_of_flatten, _estimate_flatten, "list_flatten_int", True),
         *_sorting(),
         Overload("lists.range", (INT,), ListType(INT), _range, False, _cost_of_result, _estimate_range, "lists_range"),
         Overload("reverse", (_ITEMS,), _ITEMS, _reverse, True, _cost_of_result, _estimate_reverse, "list_reverse"),

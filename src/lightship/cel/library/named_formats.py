@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 from lightship.cel.functions import REGEX, TRAVERSAL, CallEstimate, Library, Operand, Overload
 from lightship.cel.library import costs, urltext
-from lightship.cel.types import STRING, ListType, ObjectType, OptionalType, Type
+from lightship.cel.types import STRING, ListType, Opaque, OptionalType, Type
 from lightship.cel.values import Optional, Value
 from lightship.meta import names
 from lightship.meta.schema.formats import FORMATS as MORE_FORMATS
 
-FORMAT = ObjectType("kubernetes.NamedFormat", {})
+FORMAT = Opaque("kubernetes.NamedFormat")
 
 _UUID = re.compile("[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _ASSUMED_PATTERN = 128

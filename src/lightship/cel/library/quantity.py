@@ -12,10 +12,10 @@ from typing import ClassVar
 from lightship.cel.errors import EvaluationError
 from lightship.cel.functions import Library, Overload
 from lightship.cel.library import costs
-from lightship.cel.types import BOOL, DOUBLE, INT, STRING, ObjectType, Type
+from lightship.cel.types import BOOL, DOUBLE, INT, STRING, Opaque, Type
 from lightship.cel.values import INT_MAX, INT_MIN, Value
 
-QUANTITY = ObjectType("kubernetes.Quantity", {})
+QUANTITY = Opaque("kubernetes.Quantity")
 
 _FORMAT_WRONG = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _SUFFIX_WRONG = "unable to parse quantity's suffix"

@@ -11,10 +11,10 @@ from lightship.cel.errors import EvaluationError
 from lightship.cel.functions import Library, Overload
 from lightship.cel.library import costs
 from lightship.cel.library.quoting import quote
-from lightship.cel.types import BOOL, INT, STRING, ObjectType, Type
+from lightship.cel.types import BOOL, INT, STRING, Opaque, Type
 from lightship.cel.values import INT_MAX, UINT_MAX, Value
 
-SEMVER = ObjectType("kubernetes.Semver", {})
+SEMVER = Opaque("kubernetes.Semver")
 
 _NUMBER = re.compile("[0-9]*", re.ASCII)
 _WORD = re.compile("[0-9A-Za-z-]*", re.ASCII)

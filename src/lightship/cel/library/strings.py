@@ -11,7 +11,7 @@ from typing import Any
 from lightship.cel.errors import EvaluationError
 from lightship.cel.functions import TRAVERSAL, UNBOUNDED, CallEstimate, Library, Operand, Overload, Range
 from lightship.cel.library import costs
-from lightship.cel.library.formatting import format_text, shown
+from lightship.cel.library.formatting import format_text, judge, shown
 from lightship.cel.types import DYN, INT, STRING, ListType, Type
 
 _SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -180,4 +180,6 @@ LIBRARY = Library(
         Overload("join", (_TEXTS,), STRING, _join, True, _cost_of_join, _estimate_join, "list_join"),
         Overload("join", (_TEXTS, STRING), STRING, _join, True, _cost_of_join, _estimate_join, "list_join_string"),
     ),
+    judges=(judge,),
+    mixed=frozenset({"format"}),
 )

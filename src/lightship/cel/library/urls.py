@@ -10,10 +10,10 @@ from typing import ClassVar
 from lightship.cel.errors import EvaluationError
 from lightship.cel.functions import Library, Overload
 from lightship.cel.library import costs, urltext
-from lightship.cel.types import BOOL, STRING, ListType, MapType, ObjectType, Type
+from lightship.cel.types import BOOL, STRING, ListType, MapType, Opaque, Type
 from lightship.cel.values import Value
 
-URL = ObjectType("kubernetes.URL", {})
+URL = Opaque("kubernetes.URL")
 
 
 class Url(Value):
