@@ -9,7 +9,6 @@ Contract: apiserver pkg/endpoints/handlers (create.go, rest.go, patch.go), apima
 import json
 import re
 from collections.abc import Callable
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -20,16 +19,17 @@ from lightship.apiserver.negotiation import ALL, JSON, PROTOBUF, YAML
 from lightship.kinds import protobuf
 from lightship.meta import codec, errors, gojson
 from lightship.meta.errors import StatusError
-from lightship.meta.gojson import Doubles
+from lightship.meta.gojson import Double, Doubles
 from lightship.meta.objects import GVK, Obj
 from lightship.meta.protobuf import Malformed
 
 _HEAD = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 _SCHEME = '"pkg/runtime/scheme.go:111"'
 """Where the real server says its built-in kinds are registered."""
+_OPERATION = ("op", "path", "from", "value")
 _SHOWN = 30
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _ESCAPED_QUOTE = b"\\u0022"
-_TOO_DEEP = "invalid character '{' exceeded max depth"
 _PARAMETER = re.compile(r"[^\s;=]+\s*=\s*(\"[^\"]*\"|[^\s;\"]*)")
 
 
@@ -66,9 +66,11 @@ def read_patch(media: str, data: bytes, *, custom: bool) -> tuple[Any, Doubles |
         value, doubles = _decoded(data, merge=False, custom=custom)
     except _Unreadable as error:
         raise errors.bad_request(f"{'' if strategic else 'error decoding patch: '}{error}") from error
-    if doubles is not None:
-        doubles = doubles._replace(places={}, prefix="json patch " if "json-patch" in media else "")
     _check_shape(media, value, strategic)
+    if "json-patch" in media:
+        doubles = _strange_operations(value or [], doubles)
+    elif doubles is not None:
+        doubles = doubles._replace(places={})
     return ([] if "json-patch" in media else {}) if value is None else value, doubles
 
 
@@ -171,7 +173,7 @@ def _decoded(data: bytes, *, merge: bool, custom: bool) -> tuple[Any, Doubles | 
     if data.count(b'"') == codec.encode(value).count(b'"') and _ESCAPED_QUOTE not in data:
         return value, None
     try:
-        again, doubles = gojson.decode(data, merge=merge)
+        again, doubles = gojson.decode(data, merge=merge, typed=not custom)
     except ValueError as error:
         raise _Unreadable(str(error)) from error
     return (again, doubles) if doubles.fields else (value, None)
@@ -180,9 +182,9 @@ def _decoded(data: bytes, *, merge: bool, custom: bool) -> tuple[Any, Doubles | 
 def _mended(data: bytes, error: ValueError) -> bytes:
     """What Go would have read in the place of text that is no Unicode. Raises `_Unreadable` where that is not what is wrong."""
     if "Go value" in str(error):
-        raise _Unreadable(str(error)) from error
+        raise _Unreadable(str(error).partition(" - at ")[0]) from error
     if "nested too deeply" in str(error):
-        raise _Unreadable(_TOO_DEEP) from error
+        raise _Unreadable(f"invalid character '{chr(data.lstrip()[0])}' exceeded max depth") from error
     text = data.decode("utf-8", "replace")
     try:
         value = json.loads(text, parse_constant=_refuse)
@@ -202,19 +204,13 @@ def _refuse(constant: str) -> Any:
     raise ValueError(constant)
 
 
-def _number(text: str) -> int | float:
-    """A number with a fraction or an exponent as Go keeps and shows it: whole ones are shown whole."""
-    value = float(text)
-    if value - value != 0:
-        raise ValueError(f"json: cannot unmarshal number {text} into Go value of type float64")
-    return int(Decimal(repr(value))) if value.is_integer() and abs(value) < 1e21 else value
-
-
-_untyped = msgspec.json.Decoder(float_hook=_number)
+_untyped = msgspec.json.Decoder(float_hook=gojson.number)
 
 
 def _decode_custom(data: bytes) -> Any:
     try:
+        if _LONG_NUMBER.search(data):
+            return gojson.decode(data, merge=False, typed=False)[0]
         return _untyped.decode(data)
     except RecursionError:
         raise ValueError("JSON is nested too deeply") from None
@@ -231,7 +227,7 @@ def _protobuf(data: bytes) -> Obj:
     try:
         return protobuf.decode(data)
     except Malformed as error:
-        raise _Unreadable(str(error)) from error
+        raise _Unreadable("unexpected EOF" if " ends " in str(error) else str(error)) from error
 
 
 def _identified(value: Obj, data: bytes, wanted: Wanted) -> Obj:
@@ -242,6 +238,11 @@ def _identified(value: Obj, data: bytes, wanted: Wanted) -> Obj:
     version = value.get("apiVersion") or ("" if wanted.custom else own)
     if kind != gvk.kind or version != own:
         _refuse_other(GVK(*_group_version(version, data, wanted), kind), version, data, wanted)
+    metadata = value.get("metadata")
+    if metadata is not None and not isinstance(metadata, dict):
+        where = "value of type" if wanted.custom else f"struct field {gvk.kind}.metadata of type"
+        why = f"json: cannot unmarshal {gojson.kind_of(metadata)} into Go {where} v1.ObjectMeta"
+        raise errors.bad_request(f'{kind} in version "{gvk.version}" cannot be handled as a {gvk.kind}: {why}')
     value.pop("kind", None)
     value.pop("apiVersion", None)
     return {"kind": kind, "apiVersion": version, **value}
@@ -286,6 +287,20 @@ def _summary(data: bytes) -> str:
         return "<empty>"
     shown = data[:_SHOWN].decode("utf-8", "replace") if data[:1] == b"{" else data[:_SHOWN].hex()
     return shown + (" ..." if len(data) > _SHOWN else "")
+
+
+def _strange_operations(operations: list[Obj], doubles: Doubles | None) -> Doubles | None:
+    """What a strict decoder objects to in a JSON patch: its fields that came twice, and those that no operation has."""
+    places = doubles.places if doubles else {}
+    strange = [
+        Double(path, places.get(path, at), "unknown")
+        for at, operation in enumerate(operations)
+        for path in [f"[{at}].{field}" for field in operation or () if field not in _OPERATION]
+    ]
+    if doubles is None and not strange:
+        return None
+    listed = sorted((*(doubles.fields if doubles else ()), *strange), key=lambda each: each.place)
+    return Doubles(listed, prefix="json patch ")
 
 
 def _check_shape(media: str, value: Any, strategic: bool) -> None:

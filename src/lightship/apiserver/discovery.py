@@ -141,8 +141,20 @@ def root_paths(served: Iterable[Resource], others: Iterable[str]) -> Obj:
 
 def spoken(resource: Resource, subresource: str) -> GVK:
     """The kind that is sent to a resource, or to a subresource of it."""
-    found = {name: gvk for name, gvk, _ in _subresources(resource)}.get(subresource)
-    return GVK(*found) if found else resource.gvk
+    if subresource == "scale":
+        return GVK(*_SCALE)
+    found = _SUBRESOURCES.get((resource.plural, subresource)) if subresource else None
+    return GVK(*found[0]) if found else resource.gvk
+
+
+def subresource_verbs(resource: Resource, subresource: str) -> tuple[str, ...]:
+    """What can be done to a subresource; nothing where there is none of that name."""
+    if subresource in ("status", "scale"):
+        return _VIEW_VERBS if (resource.status if subresource == "status" else resource.scale) else ()
+    if subresource not in resource.subresources:
+        return ()
+    found = _SUBRESOURCES.get((resource.plural, subresource))
+    return found[1] if found else _VIEW_VERBS
 
 
 def etag(body: bytes) -> str:
@@ -189,7 +201,7 @@ def _subresources(resource: Resource) -> list[tuple[str, tuple[str, str, str], t
     if resource.scale:
         found.append(("scale", _SCALE, _VIEW_VERBS))
     found.extend((name, *_SUBRESOURCES.get((resource.plural, name), (own, _VIEW_VERBS))) for name in resource.subresources)
-    return sorted(found)
+    return found if resource.custom else sorted(found)
 
 
 def _verbs(resource: Resource) -> list[str]:

@@ -17,6 +17,7 @@ from lightship.apiserver.metrics import Metrics
 from lightship.apiserver.negotiation import JSON, PLAIN, YAML, Accepted, Endpoint
 from lightship.apiserver.queries import Query
 from lightship.apiserver.rendering import encoded
+from lightship.apiserver.reviews import RESOURCES as REVIEWS
 from lightship.apiserver.server import Server
 from lightship.meta import codec, errors
 from lightship.meta.objects import Obj
@@ -50,6 +51,10 @@ class Documents:
         self._generation = -1
         self._made: dict[tuple[str, Accepted, bool], Reply] = {}
 
+    def knows(self, group: str) -> bool:
+        """Is this a group of built-in kinds? What is not there in all others is told as Go's mux tells it."""
+        return not group or any(resource.group == group and not resource.custom for resource in (*self._server.resources, *REVIEWS))
+
     def answer(self, request: HttpRequest) -> Reply:
         """The reply for a path. Raises 404, 405 and 406."""
         path, query = request.path, queries.parse(request.query)
@@ -76,7 +81,7 @@ class Documents:
             return not_found()
         if parts[0] == "apis" and len(parts) > 1 and discovery.group(self._server.resources, parts[1]) is None:
             return not_found()
-        if request.method not in _READ and path != "/apis":
+        if request.method != "GET" and path != "/apis":
             raise errors.method_not_allowed()
         accepted = negotiation.accept(request.header(b"accept"), _AGGREGATED if path in ("/api", "/apis") else _DOCUMENT)
         pretty = accepted.pretty or negotiation.wants_pretty(query.get("pretty"), request.header(b"user-agent"))
@@ -85,7 +90,7 @@ class Documents:
 
     def _raw(self, request: HttpRequest, path: str) -> Reply:
         """Documents that are JSON for people, whoever asks."""
-        if path and request.method not in _READ:
+        if path and request.method not in (_READ if path in (_CONFIGURATION, _JWKS) else ("GET",)):
             raise errors.method_not_allowed()
         if path == "/version":
             return Reply(200, encoded(discovery.version(), JSON, pretty=True))

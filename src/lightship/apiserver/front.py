@@ -5,19 +5,20 @@
 """
 
 import logging
+from collections.abc import Sequence
 
 from lightship.aio.clock import Clock
-from lightship.apiserver import negotiation, paths, queries, reviews
+from lightship.apiserver import discovery, negotiation, paths, queries, reviews
 from lightship.apiserver.authn import Authenticator
 from lightship.apiserver.authz import Attributes, Authorizer, require
-from lightship.apiserver.documents import Documents
+from lightship.apiserver.documents import Documents, not_found
 from lightship.apiserver.exchange import HttpRequest, Reply, Stream
 from lightship.apiserver.identity import Identity
 from lightship.apiserver.negotiation import METADATA_FORMS, Endpoint
 from lightship.apiserver.operations import GZIP_FROM, Operations, compressed, view_of
 from lightship.apiserver.paths import Target
 from lightship.apiserver.queries import Query
-from lightship.apiserver.rendering import answer_reply, error_reply
+from lightship.apiserver.rendering import answer_reply, error_reply, warning_headers
 from lightship.apiserver.requests import Request
 from lightship.apiserver.server import Server
 from lightship.meta import errors
@@ -73,12 +74,20 @@ class Front:
         user = wish.user
         resource = self._server.resources.find(target.group, target.version, target.resource)
         if resource is None:
-            return self._review(request, target, user)
+            return self._review(request, target, user) if self._documents.knows(target.group) else not_found()
         _check_place(resource, target, verb)
         asked = Request(user, resource, target.namespace, target.name, target.subresource, request.header(b"user-agent"))
+        if target.watched and target.name:
+            query = {**query, "fieldSelector": f"metadata.name={target.name}"}
         if verb in ("update", "patch"):
             asked.may = lambda other: require(self._authorizer, wish._replace(verb=other))
-        reply = await self._operations.run(verb, asked, request, query)
+        try:
+            reply = await self._operations.run(verb, asked, request, query)
+        except StatusError as error:
+            if not asked.warnings:
+                raise
+            reply = error_reply(error, request.header(b"accept"), pretty=_wants_pretty(request))
+            return reply._replace(headers=(*reply.headers, *warning_headers(asked.warnings)))
         return reply if isinstance(reply, Stream) or len(reply.body) <= GZIP_FROM else await compressed(request, reply)
 
     def _authorize(self, request: HttpRequest, wish: Attributes) -> Attributes:
@@ -112,9 +121,9 @@ def refuse(code: int, message: str) -> Reply:
 def _verb(method: str, target: Target, query: Query) -> str:
     verbs = _ITEM_VERBS if target.name else _COLLECTION_VERBS
     verb = verbs.get(method)
-    if verb is None:
+    if verb is None or (target.watched and verb not in ("get", "list")):
         raise errors.method_not_allowed()
-    if verb == "list" and query and queries.flag(query, "watch"):
+    if target.watched or (verb == "list" and query and queries.flag(query, "watch")):
         return "watch"
     return verb
 
@@ -122,9 +131,12 @@ def _verb(method: str, target: Target, query: Query) -> str:
 def _wish(user: User, verb: str, target: Target, query: Query) -> Attributes:
     # To the authorizer, a namespace is itself in the namespace of its name.
     namespace = target.name if target.resource == "namespaces" and not target.group else target.namespace
-    # So is a list or watch of nothing but one object a wish for that object.
-    name = target.name or (queries.one_name(query) if query and verb in ("list", "watch") else "")
-    return Attributes(user, verb, target.group, target.resource, target.subresource, namespace, name)
+    if not query or verb not in ("list", "watch", "deletecollection"):
+        return Attributes(user, verb, target.group, target.resource, target.subresource, namespace, target.name)
+    # A list or watch of nothing but one object is a wish for that object.
+    name = target.name or (queries.one_name(query) if verb != "deletecollection" else "")
+    selector = query.get("fieldSelector", "")
+    return Attributes(user, verb, target.group, target.resource, target.subresource, namespace, name, selector=selector)
 
 
 def _check_place(resource: Resource, target: Target, verb: str) -> None:
@@ -133,20 +145,26 @@ def _check_place(resource: Resource, target: Target, verb: str) -> None:
         raise errors.no_such_path()
     if not target.namespace and resource.namespaced and target.name:
         raise errors.no_such_path()
-    if target.rest or (target.subresource and not _has_subresource(resource, target.subresource)):
-        raise errors.no_such_path()
-    if not target.subresource and (verb not in resource.verbs or (verb == "create" and target.name)):
+    if target.subresource or target.rest:
+        verbs = discovery.subresource_verbs(resource, target.subresource)
+        if resource.custom and not target.rest and not target.watched:
+            _check_part(resource, target, verb, verbs)
+        if not verbs or target.rest or target.watched:
+            raise errors.no_such_path()
+        if verb not in verbs:
+            raise errors.method_not_allowed()
+    elif verb not in resource.verbs or (verb == "create" and target.name):
         raise errors.method_not_allowed()
-    if verb == "create" and resource.namespaced and not target.namespace:
+    if verb in ("create", "deletecollection") and resource.namespaced and not target.namespace:
         raise errors.method_not_allowed()
 
 
-def _has_subresource(resource: Resource, subresource: str) -> bool:
-    if subresource == "status":
-        return resource.status
-    if subresource == "scale":
-        return resource.scale is not None
-    return subresource in resource.subresources
+def _check_part(resource: Resource, target: Target, verb: str, verbs: Sequence[str]) -> None:
+    """Of a custom kind, is that subresource served, and with this verb? Raises 404 or 405."""
+    if not verbs:
+        raise errors.not_found(resource.plural, target.name, resource.group)
+    if verb not in verbs:
+        raise errors.method_not_supported(resource.plural, verb, resource.group)
 
 
 def _wants_pretty(request: HttpRequest) -> bool:

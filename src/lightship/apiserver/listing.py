@@ -13,7 +13,7 @@ from lightship.apiserver.core import Core
 from lightship.apiserver.requests import Answer, Page, Request
 from lightship.apiserver.selection import Selection
 from lightship.apiserver.served import Served
-from lightship.meta import codec, errors
+from lightship.meta import codec, errors, gojson
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 from lightship.meta.rest import ListOptions
@@ -88,9 +88,10 @@ class Reader:
 
     def _start(self, options: ListOptions) -> Position:
         if options.continue_:
+            position = _decode_token(options.continue_)
             if options.resource_version not in ("", "0"):
                 raise errors.bad_request("specifying resource version is not allowed when using continue")
-            return _decode_token(options.continue_)
+            return position
         asked = parse_revision(options.resource_version)
         if asked and (options.resource_version_match == EXACT or (options.limit and not options.resource_version_match)):
             return Position(asked, "")
@@ -132,9 +133,12 @@ def parse_revision(text: str) -> int:
     """A resourceVersion as a number; unset is 0, which clients mean by "any" too. Raises 400."""
     if not text:
         return 0
-    if not text.isdecimal():
-        raise errors.bad_request(f'invalid resource version "{text}": it must be a decimal number that the server has given out')
-    return int(text)
+    if not (text.isascii() and text.isdecimal()):
+        shown = gojson.go_quoted(text)
+        raise errors.bad_request(
+            f"invalid resource version: resourceVersion: Invalid value: {shown}: strconv.ParseUint: parsing {shown}: invalid syntax"
+        )
+    return int(text[:30])
 
 
 def too_old(asked: int, oldest: int) -> errors.StatusError:

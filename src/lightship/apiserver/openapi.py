@@ -13,7 +13,7 @@ from lightship import __version__
 from lightship.apiserver.catalogue import Catalogue
 from lightship.apiserver.exchange import Reply
 from lightship.apiserver.negotiation import JSON, clauses
-from lightship.apiserver.openapi_document import v2_document, v3_document
+from lightship.apiserver.openapi_document import beginnings, v2_document, v3_document, v3_root_document
 from lightship.apiserver.openapi_protobuf import encode_v2
 from lightship.apiserver.reviews import RESOURCES as REVIEWS
 from lightship.meta import codec
@@ -38,6 +38,7 @@ class Documents:
         self._resources = resources
         self._generation = -1
         self._places: dict[str, list[Resource]] = {}
+        self._beginnings: list[str] = []
         self._tags: dict[str, str] = {}
         self._made: dict[str, bytes] = {}
         self._modified = ""
@@ -45,13 +46,14 @@ class Documents:
     def index(self) -> bytes:
         """`/openapi/v3`: where each document is; the hash in its address changes with what it tells."""
         self._refresh()
-        paths = {place: {"serverRelativeURL": f"/openapi/v3/{place}?hash={self._tag(place)}"} for place in self._places}
+        places = (*self._places, *self._beginnings)
+        paths = {place: {"serverRelativeURL": f"/openapi/v3/{place}?hash={self._tag(place)}"} for place in places}
         return codec.encode({"paths": dict(sorted(paths.items()))})
 
     def v3(self, place: str, accept: str, hash: str, date: Date) -> Reply:
         """`/openapi/v3/api/v1`, `/openapi/v3/apis/<group>/<version>`; 301 for a hash that is no more."""
         self._refresh(date)
-        if place not in self._places:
+        if place not in self._places and place not in self._beginnings:
             return Reply(404, b"", "")
         if _wanted(accept, _V3_MEDIA) is None:
             return Reply(406, b"", "", (("Vary", "Accept"),))
@@ -84,18 +86,21 @@ class Documents:
             self._tags.clear()
             self._modified = ""
             self._places = _by_place(self._resources)
+            self._beginnings = beginnings(resource for each in self._places.values() for resource in each)
         if date is not None and not self._modified:
             self._modified = date()
 
     def _v3(self, place: str) -> object:
-        resources = self._places[place]
+        resources = self._places.get(place)
+        if resources is None:
+            return v3_root_document(place)
         return v3_document(resources[0].group, resources[0].version, resources)
 
     def _tag(self, place: str) -> str:
         """A hash of all that a document depends on; the document itself need not be made for it."""
         if place not in self._tags:
-            served = self._places.get(place) or [r for each in self._places.values() for r in each]
-            facts = [__version__, [_fingerprint(resource) for resource in served]]
+            every = [resource for each in self._places.values() for resource in each] if place == "v2" else []
+            facts = [__version__, place, [_fingerprint(resource) for resource in self._places.get(place, every)]]
             self._tags[place] = hashlib.sha512(codec.encode(facts)).hexdigest().upper()
         return self._tags[place]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lightship.apiserver import openapi_schemas
 from lightship.apiserver.discovery import KUBERNETES
-from lightship.apiserver.negotiation import ALL
+from lightship.apiserver.negotiation import ALL, JSON
 from lightship.apiserver.openapi_paths import META, TEXT, Operation, Place, identifier, places, tag, type_of
 from lightship.apiserver.openapi_schemas import PREFIX
 from lightship.meta.objects import Obj
@@ -42,12 +42,28 @@ def v3_document(group: str, version: str, resources: Sequence[Resource]) -> Obj:
     return {"openapi": "3.0.0", "info": info, "paths": dict(sorted(paths.items())), "components": components}
 
 
+def v3_root_document(place: str) -> Obj:
+    """The document of a path at which discovery begins."""
+    path, told, operation = _beginning(place)
+    schemas = openapi_schemas.reached({}, _names(operation))
+    components = {"schemas": schemas, "securitySchemes": _SECURITY}
+    paths = {path: {"get": _v3_operation(operation, "get", told)}}
+    return {"openapi": "3.0.0", "info": _info(), "paths": paths, "components": components}
+
+
+def beginnings(resources: Iterable[Resource]) -> list[str]:
+    """The places at which discovery begins: `api`, `apis`, `version`, and one for each built-in group."""
+    return ["api", "apis", "version", *sorted({f"apis/{r.group}" for r in resources if r.group and not r.custom})]
+
+
 def v2_document(resources: Iterable[Resource]) -> Obj:
     """The document of everything."""
     served = list(resources)
     roots, all_places = _roots(served, old=False), _all_places(served)
     names = {schema for place in all_places for operation in place.operations.values() for schema in _names(operation)}
     names.add(f"{META}.APIResourceList")
+    begun = [_beginning(place) for place in beginnings(served)]
+    names |= {name for _, _, operation in begun for name in _names(operation)}
     versions = {(r.group, r.version): None for r in served}
     built_in = {key: schema for key, schema in openapi_schemas.reached(roots, names).items() if key not in roots}
     schemas = {**{name: openapi_schemas.aged(schema) for name, schema in built_in.items()}, **_roots(served, old=True)}
@@ -59,6 +75,7 @@ def v2_document(resources: Iterable[Resource]) -> Obj:
         if any(not r.custom for r in served if (r.group, r.version) == (group, version)):
             root = f"/apis/{group}/{version}/" if group else f"/api/{version}/"
             paths[root] = {"get": _v2_operation(_root(group, version), tag(group, version))}
+    paths |= {path: {"get": _v2_operation(operation, told)} for path, told, operation in begun}
     return {
         "swagger": "2.0",
         "info": _info(),
@@ -67,6 +84,19 @@ def v2_document(resources: Iterable[Resource]) -> Obj:
         "securityDefinitions": _SECURITY,
         "security": [{"BearerToken": []}],
     }
+
+
+def _beginning(place: str) -> tuple[str, str, Operation]:
+    """(path, tag, operation) of a place of `beginnings`."""
+    if place == "version":
+        version = openapi_schemas.VERSION
+        made = Operation("getCodeVersion", "", _NOBODY, consumes=(JSON,), produces=(JSON,), answers={200: version})
+        return "/version/", place, made
+    group = place.removeprefix("apis/")
+    id, kind = {"api": ("getCoreAPIVersions", "APIVersions"), "apis": ("getAPIVersions", "APIGroupList")}.get(place, ("", "APIGroup"))
+    told = {"api": "core", "apis": "apis"}.get(place) or tag(group, "").rstrip("_")
+    id = id or f"get{told[0].upper()}{told[1:]}APIGroup"
+    return f"/{place}/", told, Operation(id, "", _NOBODY, consumes=ALL, answers={200: f"{META}.{kind}"})
 
 
 def _info() -> Obj:

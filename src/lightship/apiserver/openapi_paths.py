@@ -156,7 +156,7 @@ class _Writer:
         suffix = "ForAllNamespaces" if everywhere else ""
         scope = "" if everywhere else self._scope
         found = self._make("list", "list", f"{scope}{self.resource.kind}{suffix}", self.resource.gvk, _LIST, {200: f"{self.name}List"})
-        streams = () if self.custom or "watch" not in self.resource.verbs else _STREAMS
+        streams = () if self.custom else _STREAMS
         return found._replace(produces=(*self._produces, *streams))
 
     def write(self, verb: str, action: str, name: str, gvk: GVK, suffix: str, codes: Iterable[int]) -> Operation:
@@ -206,7 +206,8 @@ class _Writer:
 
     def _deletion(self) -> Operation:
         resource = self.resource
-        answer = self.name if traits.returns_deleted(resource) else f"{META}.Status"
+        # A namespace is returned, too, but the document does not say so.
+        answer = self.name if traits.returns_deleted(resource) and resource.kind != "Namespace" else f"{META}.Status"
         made = self._make("delete", "delete", f"{self._scope}{resource.kind}", resource.gvk, _DELETE, {200: answer, 202: answer})
         return made._replace(body=f"{META}.DeleteOptions", required=False)
 

@@ -16,6 +16,7 @@ from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 
 PREFIX = "#/components/schemas/"
+VERSION = "io.k8s.apimachinery.pkg.version.Info"
 _OLD_PREFIX = "#/definitions/"
 _OBJECT_META = f"{META}.ObjectMeta"
 _OWN = "x-lightship-"
@@ -140,7 +141,10 @@ def aged(schema: Any) -> Any:
             found.update(aged(value[0]))
         elif key in ("properties", "x-kubernetes-group-version-kind"):
             found[key] = {name: aged(each) for name, each in value.items()} if isinstance(value, dict) else value
-        elif key not in ("default", "oneOf"):
+        elif key == "oneOf":
+            # What may be a number or text is text to version 2.
+            found["type"] = "string"
+        elif key != "default":
             found[key] = aged(value)
     return found
 
@@ -153,7 +157,7 @@ def _built_in() -> dict[str, Obj]:
 
 def _explained(name: str, schema: Obj) -> Obj:
     """A schema in the package data with our words, and without what is for ourselves."""
-    found = {key: value for key, value in schema.items() if not key.startswith(_OWN)}
+    found: Obj = _without_own(schema)
     words = _WORDS.get(name, {})
     if "x-kubernetes-group-version-kind" in found and "properties" in found:
         words = {"apiVersion": _API_VERSION, "kind": _KIND, "metadata": _METADATA, **words}
@@ -163,6 +167,18 @@ def _explained(name: str, schema: Obj) -> Obj:
     if name in _SUMMARIES:
         found = {"description": _SUMMARIES[name], **found}
     return found
+
+
+def _without_own(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_own(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: sorted(each) if key == "enum" and isinstance(each, list) else _without_own(each)
+        for key, each in value.items()
+        if not key.startswith(_OWN)
+    }
 
 
 def _head(schema: Obj, *, old: bool) -> Obj:
@@ -263,8 +279,16 @@ def _many(name: str) -> Obj:
 
 _TEXT: Obj = {"type": "string", "default": ""}
 _TEXTS: Obj = {"type": "array", "items": {"type": "string", "default": ""}, "x-kubernetes-list-type": "atomic"}
+_ALWAYS_TOLD = ("major", "minor", "gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform")
 _MISSING: Mapping[str, Obj] = {
     f"{META}.Patch": {"type": "object"},
+    VERSION: _object(
+        _ALWAYS_TOLD,
+        **{
+            name: _TEXT if name in _ALWAYS_TOLD else {"type": "string"}
+            for name in sorted((*_ALWAYS_TOLD, "emulationMajor", "emulationMinor", "minCompatibilityMajor", "minCompatibilityMinor"))
+        },
+    ),
     f"{META}.APIVersions": _object(
         ("versions", "serverAddressByClientCIDRs"),
         "APIVersions",

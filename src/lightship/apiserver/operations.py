@@ -35,6 +35,10 @@ log = logging.getLogger(__name__)
 
 LOG_PATIENCE = 0.25
 """Seconds in which a node should say whether it has the log; after that the client gets its head and waits for lines."""
+FUTURE_PATIENCE = 3.0
+"""Seconds in which a version that is not there yet may come, before it is refused."""
+_FUTURE_STEP = 0.05
+_LONGEST_VERSION = 20
 GZIP_FROM = 128 * 1024
 """Bytes of an answer from which on it is compressed for those who take that."""
 _TEXT = "text/plain"
@@ -57,12 +61,10 @@ class Operations:
         if verb == "patch":
             return await self._patched(asked, request, query, _patch_type(request, custom=asked.resource.custom))
         view = view_of(request, query, endpoint(asked, verb))
-        if verb == "get":
-            return answer_reply(asked, await self._registry.get(asked, query.get("resourceVersion", "")), view, self._clock)
-        if verb == "list":
-            return await page_reply(asked, await self._registry.list(asked, queries.list_options(query)), view, self._clock)
         if verb == "watch":
             return self._watch(asked, query, view)
+        if verb in ("get", "list"):
+            return await self._read(verb, asked, query, view)
         if verb == "deletecollection":
             page = await self._registry.delete_collection(asked, queries.list_options(query), _delete_options(request, query))
             return await page_reply(asked, page, view, self._clock)
@@ -76,15 +78,31 @@ class Operations:
             answer = await self._registry.update(asked, self.body(asked, request), options)
         return answer_reply(asked, answer, view, self._clock)
 
+    async def _read(self, verb: str, asked: Request, query: Query, view: View) -> Reply:
+        version = query.get("resourceVersion", "") if query else ""
+        if version:
+            await self._awaited(version)
+        if verb == "get":
+            return answer_reply(asked, await self._registry.get(asked, version), view, self._clock)
+        return await page_reply(asked, await self._registry.list(asked, queries.list_options(query)), view, self._clock)
+
     async def _patched(self, asked: Request, request: HttpRequest, query: Query, type: PatchType) -> Reply:
         view = view_of(request, query, endpoint(asked, "patch"))
         options = queries.write_options(query, "PatchOptions", type)
         patch = self._patch(asked, request, type, options.field_validation)
         return answer_reply(asked, await self._registry.patch(asked, patch, type, options), view, self._clock)
 
+    async def _awaited(self, version: str) -> None:
+        """Wait a little for a version that somebody has heard of before us."""
+        if not version.isdecimal() or len(version) > _LONGEST_VERSION:
+            return
+        wanted, end = int(version), self._clock.monotonic() + FUTURE_PATIENCE
+        while self._revision() < wanted and self._clock.monotonic() < end:
+            await self._clock.sleep(_FUTURE_STEP)
+
     def body(self, asked: Request, request: HttpRequest) -> Obj:
         """The object in the body of a create or update; what came twice in it is left in `asked`. Raises 400, 415 and 422."""
-        wanted = Wanted(_spoken(asked.resource, asked.subresource), asked.resource.custom, self._is_known)
+        wanted = Wanted(discovery.spoken(asked.resource, asked.subresource), asked.resource.custom, self._is_known)
         obj, asked.doubles = bodies.read_object(request.header(b"content-type"), request.body, wanted)
         return obj
 
@@ -149,11 +167,6 @@ def _takes_gzip(header: str) -> bool:
 def _gzip(body: bytes) -> bytes:
     packer = zlib.compressobj(1, wbits=31)
     return packer.compress(body) + packer.flush()
-
-
-@lru_cache(maxsize=1024)
-def _spoken(resource: Any, subresource: str) -> GVK:
-    return discovery.spoken(resource, subresource)
 
 
 def _delete_options(request: HttpRequest, query: Query) -> Any:

@@ -21,6 +21,8 @@ class Target(NamedTuple):
     name: str = ""
     subresource: str = ""
     rest: str = ""
+    watched: bool = False
+    """Is it the old form of a watch, with `/watch` before the rest?"""
 
 
 @lru_cache(maxsize=256)
@@ -38,7 +40,11 @@ def parse(path: str) -> Target | None:
     if not all(rest):
         return None
     namespace = ""
+    watched = rest[0] == "watch" and len(rest) > 1
+    if watched:
+        rest = rest[1:]
     if rest[0] == "namespaces" and len(rest) > 2 and not (len(rest) == 3 and rest[2] in _OF_A_NAMESPACE):
         namespace = rest[1]
         rest = rest[2:]
-    return Target(group, version, namespace, *rest[:3], *(("/".join(rest[3:]),) if len(rest) > 3 else ()))
+    resource, name, subresource = (*rest[:3], "", "")[:3]
+    return Target(group, version, namespace, resource, name, subresource, "/".join(rest[3:]), watched)

@@ -192,7 +192,9 @@ def write_options(query: Query, kind: str, patch_type: str = "") -> WriteOptions
         causes.append(errors.not_supported("fieldValidation", validation, _VALIDATION))
     if causes:
         raise errors.invalid(kind, "", causes, _META)
-    return WriteOptions(dry_run=bool(dry_run), field_manager=manager, field_validation=validation, force=flag(query, "force"))
+    return WriteOptions(
+        dry_run=bool(dry_run), field_manager=manager, field_validation=validation, force=bool(patch_type) and flag(query, "force")
+    )
 
 
 def _manager_causes(manager: str) -> list[Cause]:

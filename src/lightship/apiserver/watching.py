@@ -25,24 +25,28 @@ LAST_BOOKMARK = 2.0
 
 
 async def stream(core: Core, served: Served, request: Request, options: WatchOptions) -> AsyncGenerator[Batch, None]:
-    """Batches of items until the timeout, or until the reader is too slow. Raises 410, 422 and 504 before the first item."""
+    """Batches of items until the timeout, or until the reader is too slow. Raises 410, 422 and 504 before the first item.
+
+    A watch from a revision of the future says nothing until then.
+    """
     check_watch_options(options)
     selection = Selection(served.resource, options.label_selector, options.field_selector)
     prefix = served.under(request.namespace)
     since, initial = await _start(core, served, selection, prefix, options)
+    floor = 0
     try:
         watch = core.store.watch(prefix, since)
     except Compacted as error:
         raise too_old(error.asked, error.oldest) from error
     except Future as error:
-        raise errors.future_revision(error.asked, error.current) from error
+        watch, floor = core.store.watch(prefix, error.current), error.asked
     try:
         if initial:
             yield initial
         if options.allow_bookmarks and (options.send_initial_events or not options.resource_version):
             yield [Bookmark(served.resource, since, initial_events_end=True)]
         timeout = options.timeout or core.random.uniform(MIN_TIMEOUT, 2 * MIN_TIMEOUT)
-        async for batch in _follow(core, served, watch, selection, timeout, bookmarks=options.allow_bookmarks):
+        async for batch in _follow(core, served, watch, selection, timeout, floor, bookmarks=options.allow_bookmarks):
             yield batch
     finally:
         watch.close()
@@ -62,8 +66,9 @@ async def _start(core: Core, served: Served, selection: Selection, prefix: str, 
 
 
 async def _follow(
-    core: Core, served: Served, watch: Watch, selection: Selection, timeout: float, *, bookmarks: bool
+    core: Core, served: Served, watch: Watch, selection: Selection, timeout: float, floor: int, *, bookmarks: bool
 ) -> AsyncGenerator[Batch, None]:
+    """What comes after the revision `floor`."""
     clock = core.clock
     end = clock.monotonic() + timeout
     last_bookmark = max(end - LAST_BOOKMARK, clock.monotonic())
@@ -75,8 +80,10 @@ async def _follow(
             events = await watch.ready(0 if gone else max(min(next_bookmark, end) - now, 0))
         except Overflow:
             return
+        if floor:
+            events = [event for event in events if event.record.revision > floor]
         # Read together with the batch: nothing up to here is still unsent.
-        revision = core.store.revision
+        revision = max(core.store.revision, floor)
         if not untouched:
             await served.ready([r for event in events for r in (event.record, event.previous) if r is not None])
         shown = events if untouched else [e for event in events if (e := _seen(served, selection, event))]

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from lightship.apiserver import managed, objectmeta
 from lightship.apiserver.core import Core
+from lightship.apiserver.custom_objects import undecodable_metadata
 from lightship.apiserver.requests import Answer, Request
 from lightship.apiserver.served import CannotDecode, Served
 from lightship.apiserver.subobjects import STATUS_FIELDS, merge_subresource
@@ -37,7 +38,8 @@ class Writer:
     ) -> Answer:
         """201 with the stored object. `applied`: who owns what, where an apply knows already."""
         if served.terminating:
-            raise errors.method_not_allowed("create not allowed while custom resource definition is terminating")
+            name = (obj.get("metadata") or {}).get("name") or ""
+            raise served.forbidden(name, "create not allowed while custom resource definition is terminating")
         check_identity(served, request, obj)
         check_options(options, "CreateOptions")
         causes = served.accept(obj, options.field_validation, request.warnings, request.doubles)
@@ -166,7 +168,8 @@ class Writer:
         if resource.default and (main or request.subresource == "finalize"):
             resource.default(obj)
         # What a client did not ask for is nobody's: so before the server and admission have their say, but after defaults.
-        self._own(served, request, obj, old, options, now, sent)
+        if not (resource.custom and any(cause.reason == errors.TYPE_INVALID for cause in causes)):
+            self._own(served, request, obj, old, options, now, sent)
         if rules and rules.prepare:
             rules.prepare(obj, old)
         if rules and rules.sign:
@@ -197,8 +200,8 @@ class Writer:
         if causes and not resource.custom:
             # Defaults may have supplied what was missing.
             causes = served.check(obj)
-        elif causes and old:
-            causes = served.ratcheted(causes, obj, old)
+        elif causes:
+            causes = served.counting(causes, obj, old, request.subresource)
         meta = obj["metadata"]
         builtin = not resource.custom
         if old:
@@ -296,7 +299,8 @@ def encoder(obj: Obj) -> Callable[[int], bytes]:
 
     def encode(revision: int) -> bytes:
         obj["metadata"]["resourceVersion"] = str(revision)
-        return codec.encode(obj)
+        # What it is comes first, as in Go: lists of built-in kinds cut it off.
+        return codec.encode({"kind": obj["kind"], "apiVersion": obj["apiVersion"], **obj})
 
     return encode
 
@@ -338,7 +342,7 @@ def check_identity(served: Served, request: Request, obj: Obj) -> None:
     if meta is None:
         meta = obj["metadata"] = {}
     if not isinstance(meta, dict):
-        raise served.cannot_decode("metadata must be an object")
+        raise served.cannot_decode(undecodable_metadata(resource, meta))
     _check_namespace(request, meta, namespaced=resource.namespaced)
     if request.name and not meta.get("name"):
         raise errors.bad_request(f"the name of the object ({request.name} based on URL) was undeterminable: name must be provided")

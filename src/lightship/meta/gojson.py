@@ -8,6 +8,7 @@ Contract: Go encoding/json (scanner states, 10,000 levels); sigs.k8s.io/json (du
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
 
 MAX_DEPTH = 10_000
@@ -23,10 +24,11 @@ _HEX = frozenset(b"0123456789abcdefABCDEF")
 
 
 class Double(NamedTuple):
-    """A field that came again: its path, and its place among all fields of the document."""
+    """A field that came again: its path, and its place among all fields of the document. `what` is wrong with it."""
 
     path: str
     place: int
+    what: str = "duplicate"
 
 
 class Doubles(NamedTuple):
@@ -64,7 +66,7 @@ def strict_errors(unknown: Sequence[str], doubles: Doubles | None, *, builtin: b
     if doubles is None:
         return [f"unknown field {go_quoted(path)}" for path in unknown]
     seen = [double for double in doubles.fields if not (builtin and _within(double.path, unknown))]
-    found = [(double.place, f"{doubles.prefix}duplicate field {go_quoted(double.path)}") for double in seen]
+    found = [(double.place, f"{doubles.prefix}{double.what} field {go_quoted(double.path)}") for double in seen]
     if builtin and doubles.places:
         found += [(doubles.places.get(path, 0), f"unknown field {go_quoted(path)}") for path in unknown]
         found.sort(key=lambda each: each[0])
@@ -98,17 +100,32 @@ def kind_of(value: Any) -> str:
     return "object" if isinstance(value, dict) else "array"
 
 
-def decode(data: bytes, *, merge: bool) -> tuple[Any, Doubles]:
+def decode(data: bytes, *, merge: bool, typed: bool = True) -> tuple[Any, Doubles]:
     """The value and the fields that came twice, for texts in which there may be such fields.
 
-    `merge`: an object that comes twice is filled twice, as Go fills a struct; else the last one wins. Raises `ValueError`.
+    `merge`: an object that comes twice is filled twice, as Go fills a struct; else the last one wins. `typed` False reads numbers as Go
+    reads them where no type says what they should be. Raises `ValueError`.
     """
+    numbers: Any = {} if typed else {"parse_float": number, "parse_int": whole_number}
     try:
-        raw = json.loads(data.decode("utf-8", "replace"), object_pairs_hook=_Pairs)
+        raw = json.loads(data.decode("utf-8", "replace"), object_pairs_hook=_Pairs, **numbers)
         walk = _Walk(merge)
         return walk.value(raw, ""), Doubles(walk.doubles, walk.places)
     except RecursionError:
         raise ValueError("invalid character '{' exceeded max depth") from None
+
+
+def number(text: str) -> int | float:
+    """A number with a fraction or an exponent, as Go keeps and shows it: a whole one is shown whole. Raises `ValueError`."""
+    value = float(text)
+    if value - value != 0:
+        raise ValueError(f"json: cannot unmarshal number {text} into Go value of type float64")
+    return int(Decimal(repr(value))) if value.is_integer() and abs(value) < 1e21 else value
+
+
+def whole_number(text: str) -> int | float:
+    """A number without either, likewise: more than 64 bits hold is a float."""
+    return int(text) if len(text) < 19 or (len(text) <= 20 and -(2**63) <= int(text) < 2**63) else number(text)
 
 
 class _Pairs(list[tuple[str, Any]]):
