@@ -8,7 +8,7 @@
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
-from lightship.apiserver import applying, reviews, watching
+from lightship.apiserver import applying, components, reviews, watching
 from lightship.apiserver.conversion import Unconverted
 from lightship.apiserver.core import Core
 from lightship.apiserver.deletion import Deleter
@@ -18,6 +18,7 @@ from lightship.apiserver.requests import Answer, Batch, LogStream, Page, Request
 from lightship.apiserver.served import Served
 from lightship.apiserver.subresources import Subresources
 from lightship.apiserver.writing import Writer
+from lightship.kinds import BINDINGS
 from lightship.meta import errors
 from lightship.meta.objects import Obj
 from lightship.meta.rest import APPLY_PATCH, DeleteOptions, ListOptions, LogOptions, PatchType, WatchOptions, WriteOptions
@@ -42,11 +43,15 @@ class Registry:
         served = self._served(request)
         if request.subresource not in ("", "status", "scale") and request.subresource not in served.resource.parts:
             raise errors.method_not_allowed()
+        if served.bucket == components.BUCKET:
+            return components.get(request.name)
         answer = await self._read(lambda: self._reader.get(served, request, resource_version))
         return self._subresources.get_scale(served, answer.obj) if request.subresource == "scale" else answer
 
     async def list(self, request: Request, options: ListOptions) -> Page:
         served = self._served(request)
+        if served.bucket == components.BUCKET:
+            return components.page(self._core.store.revision)
         return await self._read(lambda: self._reader.list(served, request, options))
 
     def watch(self, request: Request, options: WatchOptions) -> AsyncGenerator[Batch, None]:
@@ -64,6 +69,8 @@ class Registry:
         served = self._served(request)
         if request.subresource:
             return await self._subresources.create(served, request, obj, options)
+        if request.resource is BINDINGS:
+            return await self._subresources.bind_named(request, obj, options)
         return await self._writer.create(served, request, obj, options)
 
     async def update(self, request: Request, obj: Obj, options: WriteOptions) -> Answer:
@@ -81,7 +88,7 @@ class Registry:
             if type == APPLY_PATCH:
                 return await self._subresources.apply_scale(served, request, applying.configuration(patch, options), options)
             current = await self._read(lambda: self._reader.get(served, request, ""))
-            scale = self._subresources.get_scale(served, current.obj)
+            scale = self._subresources.get_scale(served, current.obj, asked=False)
             return await self._subresources.put_scale(served, request, patch_scale(scale.obj, patch, type), options)
         _check_view(served, request)
         return await patch_object(self._writer, served, request, patch, type, options)

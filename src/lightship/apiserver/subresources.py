@@ -6,16 +6,18 @@ Contract: autoscaling/v1 Scale, core/v1 Binding, policy/v1 Eviction, authenticat
 
 from collections.abc import Sequence
 
-from lightship.apiserver import scaling, token_requests
+from lightship.apiserver import binding, scaling, token_requests
 from lightship.apiserver.core import Core
 from lightship.apiserver.deletion import Deleter
+from lightship.apiserver.eviction import Evictor
 from lightship.apiserver.requests import Answer, LogStream, Request
 from lightship.apiserver.served import Served
 from lightship.apiserver.writing import Build, Writer
-from lightship.meta import conditions, errors
+from lightship.kinds import PODS
+from lightship.meta import errors, selectors
 from lightship.meta.objects import Obj, copy, get_path
 from lightship.meta.resources import Scale
-from lightship.meta.rest import DeleteOptions, LogOptions, WriteOptions
+from lightship.meta.rest import LogOptions, WriteOptions
 
 _SCALE_VERSION = "autoscaling/v1"
 _SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
@@ -25,55 +27,50 @@ class Subresources:
     def __init__(self, core: Core, writer: Writer, deleter: Deleter) -> None:
         self._core = core
         self._writer = writer
-        self._deleter = deleter
+        self._evictor = Evictor(core, writer, deleter)
 
     async def create(self, served: Served, request: Request, body: Obj, options: WriteOptions) -> Answer:
         """POST to a subresource."""
         if served.bucket == "core/pods" and request.subresource == "binding":
             return await self.bind(served, request, body, options)
         if served.bucket == "core/pods" and request.subresource == "eviction":
-            return await self.evict(served, request, body, options)
+            return await self._evictor.evict(served, request, body, options)
         if served.bucket == "core/serviceaccounts" and request.subresource == "token":
             return token_requests.grant(self._core, served, request, body)
         raise errors.method_not_allowed()
 
     async def bind(self, served: Served, request: Request, body: Obj, options: WriteOptions) -> Answer:
         """Give a pod its node. 409 when it has one already."""
-        node = get_path(body, "target", "name") or ""
-        if get_path(body, "metadata", "name") != request.name:
-            raise errors.bad_request("name in URL does not match name in Binding object")
-        if not node:
-            raise errors.invalid("Binding", request.name, [errors.required("target.name")])
-        if get_path(body, "target", "kind") not in (None, "", "Node"):
-            cause = errors.not_supported("target.kind", body["target"]["kind"], ("Node", ""))
-            raise errors.invalid("Binding", request.name, [cause])
+        node = binding.check(request.name, body)
         now = self._core.clock.now()
 
         def build(old: Obj) -> Obj:
-            return _bound(request.name, old, body, node, now)
+            return binding.bound(request.name, old, body, node, now)
 
         await self._writer.replace_raw(served, request, build, options)
         return Answer(201, obj=_SUCCESS)
 
-    async def evict(self, served: Served, request: Request, body: Obj, options: WriteOptions) -> Answer:
-        """Delete a pod on behalf of somebody who drains its node."""
-        asked = body.get("deleteOptions") or {}
-        wanted = DeleteOptions(
-            grace_period_seconds=asked.get("gracePeriodSeconds"),
-            propagation_policy=asked.get("propagationPolicy") or "",
-            uid=get_path(asked, "preconditions", "uid") or "",
-            resource_version=get_path(asked, "preconditions", "resourceVersion") or "",
-            dry_run=options.dry_run,
-        )
-        await self._deleter.delete(served, request, wanted)
-        return Answer(201, obj=_SUCCESS)
+    async def bind_named(self, request: Request, body: Obj, options: WriteOptions) -> Answer:
+        """A Binding that was sent to its namespace: it names the pod itself."""
+        served = self._core.catalogue.served(PODS)
+        if served is None:
+            raise errors.no_such_path()
+        name = get_path(body, "metadata", "name") or ""
+        return await self.bind(served, Request(request.user, PODS, request.namespace, name, warnings=request.warnings), body, options)
 
-    def get_scale(self, served: Served, obj: Obj) -> Answer:
-        return Answer(obj=scale_of(_scale(served), obj))
+    def get_scale(self, served: Served, obj: Obj, *, asked: bool = True) -> Answer:
+        """The Scale of an object; 500 when somebody asks for that of a custom object that has no number of replicas."""
+        scale = _scale(served)
+        if asked and served.resource.custom and get_path(obj, *_steps(scale.spec_path)) is None:
+            raise errors.internal(f'the spec replicas field "{scale.spec_path}" does not exist')
+        return Answer(obj=scale_of(scale, obj))
 
     async def put_scale(self, served: Served, request: Request, body: Obj, options: WriteOptions) -> Answer:
         """PUT to /scale: only spec.replicas counts."""
         scale = _scale(served)
+        named = get_path(body, "metadata", "name")
+        if named and named != request.name:
+            raise errors.bad_request(f"the name of the object ({named}) does not match the name on the URL ({request.name})")
         replicas = _replicas(request, body)
         version = get_path(body, "metadata", "resourceVersion")
 
@@ -119,36 +116,6 @@ class Subresources:
         return connection.logs(request.namespace, request.name, pod["metadata"]["uid"], chosen)
 
 
-def _bound(name: str, old: Obj, body: Obj, node: str, now: float) -> Obj:
-    if old["metadata"].get("deletionTimestamp"):
-        raise _unbindable(name, f"pod {name} is being deleted, cannot be assigned to a host")
-    present = get_path(old, "spec", "nodeName")
-    if present:
-        raise _unbindable(name, f'pod {name} is already assigned to node "{present}"')
-    uid = get_path(body, "metadata", "uid")
-    if uid and uid != old["metadata"]["uid"]:
-        stored = old["metadata"]["uid"]
-        raise _unbindable(name, f"Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}")
-    if old["spec"].get("schedulingGates"):
-        raise _unbindable(name, f"pod {name} has non-empty .spec.schedulingGates")
-    new = {**old, "metadata": {**old["metadata"]}, "spec": {**old["spec"], "nodeName": node}, "status": {**(old.get("status") or {})}}
-    for field in ("annotations", "labels"):
-        given = get_path(body, "metadata", field)
-        if given:
-            new["metadata"][field] = {**(old["metadata"].get(field) or {}), **given}
-    present_conditions = [c for c in new["status"].get("conditions") or [] if c.get("type") != "PodScheduled"]
-    new["status"]["conditions"] = conditions.set_condition(present_conditions, "PodScheduled", "True", "", "", now)
-    for condition in new["status"]["conditions"]:
-        if condition["type"] == "PodScheduled":
-            for field in ("reason", "message"):
-                condition.pop(field, None)
-    return new
-
-
-def _unbindable(name: str, why: str) -> errors.StatusError:
-    return errors.conflict("pods/binding", name, why)
-
-
 def scale_of(scale: Scale, obj: Obj) -> Obj:
     """The Scale that stands for an object."""
     meta = obj["metadata"]
@@ -158,7 +125,7 @@ def scale_of(scale: Scale, obj: Obj) -> Obj:
     if isinstance(selector, str):
         status["selector"] = selector
     elif isinstance(selector, dict):
-        status["selector"] = ",".join(f"{k}={v}" for k, v in sorted((selector.get("matchLabels") or {}).items()))
+        status["selector"] = _selector_text(selector)
     replicas = get_path(obj, *_steps(scale.spec_path))
     return {
         "kind": "Scale",
@@ -169,9 +136,16 @@ def scale_of(scale: Scale, obj: Obj) -> Obj:
     }
 
 
+def _selector_text(selector: Obj) -> str:
+    """A LabelSelector, or (of a ReplicationController) a map of labels, as one text."""
+    is_map = all(isinstance(value, str) for value in selector.values())
+    return str(selectors.from_label_selector({"matchLabels": selector} if is_map else selector))
+
+
 def _replicas(request: Request, scale: Obj) -> int:
     replicas = get_path(scale, "spec", "replicas")
-    if isinstance(replicas, int) and replicas >= 0:
+    # Of custom kinds the object that is written is judged.
+    if isinstance(replicas, int) and (replicas >= 0 or request.resource.custom):
         return replicas
     cause = errors.invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
     raise errors.invalid("Scale", request.name, [cause], "autoscaling")

@@ -284,7 +284,7 @@ def _put_address(core: Core, address: str, owner: str) -> Op:
 
 
 def _put_port(port: int, owner: str) -> Op:
-    obj: Obj = {"metadata": {"name": str(port)}, "owner": owner}
+    obj: Obj = {"kind": "NodePort", "apiVersion": "lightship.dev/v1alpha1", "metadata": {"name": str(port)}, "owner": owner}
     return Put(_port_key(port), encoder(obj), 0, obj)
 
 
