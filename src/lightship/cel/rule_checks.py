@@ -12,7 +12,7 @@ from typing import Any
 from lightship import cel
 from lightship.cel.errors import CostExceeded, EvaluationError
 from lightship.cel.library.quoting import quote
-from lightship.cel.rule_programs import OLD_SELF, SELF, RuleProgram
+from lightship.cel.rule_programs import OLD_SELF, ROOT_NAME, SELF, RuleProgram
 from lightship.cel.schema_types import Shape, escape, shape_of, with_metadata
 from lightship.cel.values import Optional
 from lightship.meta import errors
@@ -38,7 +38,7 @@ class Checker:
 
     def __init__(self, schema: Obj) -> None:
         self._schema = schema
-        self._root = _node(schema, schema, shape_of(schema, root=True, name="selfType"), root=True)
+        self._root = _node(schema, schema, shape_of(schema, root=True, name=ROOT_NAME), root=True)
 
     def check(self, new: Obj, old: Obj | None, warnings: list[str]) -> list[Cause]:
         """See `rules.Rules.check`."""

@@ -6,7 +6,7 @@ paths) is judged there, not here. Contract: apiextensions-apiserver pkg/apis/api
 
 from typing import NamedTuple
 
-from lightship.cel.rule_programs import RuleProgram
+from lightship.cel.rule_programs import ROOT_NAME, RuleProgram
 from lightship.cel.schema_types import Shape, escape, shape_of
 from lightship.meta import codec, errors
 from lightship.meta.errors import Cause
@@ -53,7 +53,7 @@ class _Judge:
         """`shape` is known below the first rule; elsewhere it is not worked out."""
         rules = schema.get(_RULES) or ()
         if rules and shape is None:
-            shape = shape_of(schema, root=root, name="selfType")
+            shape = shape_of(schema, root=root, name=ROOT_NAME)
         often = _times(place.often, _most(schema))
         below = place._replace(often=often)
         values, items = schema.get("additionalProperties"), schema.get("items")

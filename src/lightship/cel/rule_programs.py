@@ -16,6 +16,8 @@ from lightship.cel.types import BOOL, STRING, OptionalType, Type
 from lightship.meta.objects import Obj
 
 SELF, OLD_SELF = "self", "oldSelf"
+ROOT_NAME = "selfType"
+"""What messages call the type of `self`."""
 
 _TOKEN = re.compile(r"'(?:[^'\\]|\\.)*'|[.\[\]]|[^.\[\]]+", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -34,7 +36,8 @@ class RuleProgram:
 
     @cached_property
     def program(self) -> cel.Program | None:
-        self.problem, program = _compiled(self.text, self._variables, BOOL, "", "cel expression must evaluate to a bool")
+        problem, program = _compiled(self.text, self._variables, BOOL, "", "cel expression must evaluate to a bool")
+        self.problem = self._relative(problem)
         return program
 
     problem = ""
@@ -46,7 +49,8 @@ class RuleProgram:
         if not text or self.program is None:
             return None
         why = "messageExpression must evaluate to a string"
-        self.message_problem, program = _compiled(text, self._variables, STRING, "messageExpression ", why)
+        problem, program = _compiled(text, self._variables, STRING, "messageExpression ", why)
+        self.message_problem = self._relative(problem)
         return program
 
     message_problem = ""
@@ -68,7 +72,11 @@ class RuleProgram:
     @cached_property
     def field_path(self) -> str:
         """What follows the path of the value in errors: empty, or `.name`."""
-        return _relative(self.rule.get("fieldPath") or "", self._schema)
+        return _path_below(self.rule.get("fieldPath") or "", self._schema)
+
+    def _relative(self, problem: str) -> str:
+        """Complaints name types by their place below the rule."""
+        return problem.replace(self._shape.name, ROOT_NAME) if self._shape.name else problem
 
     @property
     def most_often(self) -> int:
@@ -92,7 +100,7 @@ def _compiled(text: str, variables: Mapping[str, Type], wanted: Type, what: str,
     return ("", program) if program.result == wanted else (otherwise, None)
 
 
-def _relative(path: str, schema: Any) -> str:
+def _path_below(path: str, schema: Any) -> str:
     """A path below a schema in the form of errors: fields behind dots, keys of maps in brackets. Empty when it leads nowhere."""
     shown = ""
     for token in _TOKEN.findall(path):

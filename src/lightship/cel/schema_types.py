@@ -32,12 +32,16 @@ _PREFIX = "#/components/schemas/"
 
 
 class Shape(NamedTuple):
-    """A type, and what it was made of. `smallest` is the fewest bytes that a value takes in JSON; `fields` go by their JSON names."""
+    """A type, and what it was made of. `smallest` is the fewest bytes that a value takes in JSON; `fields` go by their JSON names.
+
+    `name` is where the type was found, from which the names of the objects in it are made.
+    """
 
     type: Type
     smallest: int
     fields: Mapping[str, "Shape"]
     element: "Shape | None" = None
+    name: str = ""
 
 
 def escape(name: str) -> str | None:
@@ -93,7 +97,7 @@ def _array(schema: Obj, name: str) -> Shape | None:
     most = max(schema["maxItems"], 0) if "maxItems" in schema else (REQUEST_LIMIT - 2) // (element.smallest + 1)
     keys = tuple(escape(key) or key for key in schema.get("x-kubernetes-list-map-keys") or ())
     adapt = schema_values.lists(schema.get("x-kubernetes-list-type") or "atomic", keys, element.type.adapt)
-    return Shape(ListType(element.type, bound=most, adapt=adapt), 2, {}, element)
+    return Shape(ListType(element.type, bound=most, adapt=adapt), 2, {}, element, name)
 
 
 def _object(schema: Obj, name: str) -> Shape | None:
@@ -112,7 +116,7 @@ def _object(schema: Obj, name: str) -> Shape | None:
             shapes[key] = shape
         if key in required and "default" not in inner:
             smallest += len(key.encode()) + shape.smallest + 4
-    return Shape(_object_type(schema, name, shapes), smallest, shapes)
+    return Shape(_object_type(schema, name, shapes), smallest, shapes, None, name)
 
 
 def _object_type(schema: Obj, name: str, shapes: Mapping[str, Shape]) -> ObjectType:
@@ -131,7 +135,7 @@ def _map(schema: Obj, values: Obj, name: str) -> Shape | None:
     if element is None:
         return None
     most = max(schema["maxProperties"], 0) if "maxProperties" in schema else (REQUEST_LIMIT - 2) // (element.smallest + 6)
-    return Shape(MapType(_KEY, element.type, bound=most, adapt=schema_values.maps(element.type.adapt)), 2, {}, element)
+    return Shape(MapType(_KEY, element.type, bound=most, adapt=schema_values.maps(element.type.adapt)), 2, {}, element, name)
 
 
 def _string(schema: Obj, _: str) -> Shape:

@@ -184,7 +184,8 @@ def _equal_others(a: Any, b: Any) -> bool:
     if isinstance(a, ListValue):
         return isinstance(b, list | ListValue) and a.equals(b)
     if isinstance(b, ListValue):
-        return isinstance(a, list) and b.equals(a)
+        # Whether order matters is for the left one to say.
+        return isinstance(a, list) and len(a) == len(b) and all(map(equal, a, b))
     if isinstance(a, MapValue):
         return isinstance(b, dict | MapValue) and a.equals(b)
     if isinstance(b, MapValue):
