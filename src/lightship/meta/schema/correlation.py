@@ -97,7 +97,7 @@ class Correlated:
             return len(new) == len(old) and all((below := self.key(name)) is not None and below.unchanged for name in new)
         if new.__class__ is list and old.__class__ is list:
             return len(new) == len(old) and self._compare_lists()
-        return same(new, old)
+        return new.__class__ is old.__class__ and bool(new == old)
 
     def _compare_lists(self) -> bool:
         if self.schema.get("x-kubernetes-list-type") != "map":
