@@ -25,6 +25,8 @@ class Attributes(NamedTuple):
     namespace: str = ""
     name: str = ""
     path: str = ""
+    selector: str = ""
+    """The field selector of a list or watch, as it was sent."""
 
 
 class Decision(NamedTuple):

@@ -7,6 +7,8 @@ hands out is shared with the store and all other readers; what it is given is co
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from lightship.apiserver.authn import MASTERS, authenticated
+from lightship.apiserver.authz import Attributes, Authorizer, require
 from lightship.apiserver.registry import Registry
 from lightship.apiserver.requests import Bookmark, Request
 from lightship.meta.objects import Obj, copy
@@ -23,29 +25,39 @@ from lightship.meta.rest import (
     WriteOptions,
 )
 
+NAMESPACES = "core/namespaces"
+
 
 class LocalTransport:
-    """Satisfies `meta.rest.Transport` for one user, who may do everything: authorization is the HTTP front's.
+    """Satisfies `meta.rest.Transport` for one user, who is refused what `authorizer` does not allow, as over HTTP.
 
     `manager` is what the fields that it writes are said to be managed by, where a call names none: the user's short name by default.
     """
 
     def __init__(
-        self, registry: Registry, started: Callable[[], Awaitable[None]], pods: Resource | None, user: User, manager: str = ""
+        self,
+        registry: Registry,
+        started: Callable[[], Awaitable[None]],
+        pods: Resource | None,
+        authorizer: Authorizer,
+        user: User,
+        manager: str = "",
     ) -> None:
         self._registry = registry
         self._started = started
         self._pods = pods
-        self._user = user
+        self._authorizer = authorizer
+        self._user = authenticated(user)
+        self._is_master = MASTERS in user.groups
         self._manager = manager or _manager_of(user)
 
     async def get(self, resource: Resource, namespace: str, name: str, *, subresource: str = "") -> Obj:
         await self._started()
-        return (await self._registry.get(self._request(resource, namespace, name, subresource))).obj
+        return (await self._registry.get(self._request("get", resource, namespace, name, subresource))).obj
 
     async def list(self, resource: Resource, namespace: str, options: ListOptions = ListOptions()) -> Listing:  # noqa: B008
         await self._started()
-        page = await self._registry.list(self._request(resource, namespace), options)
+        page = await self._registry.list(self._request("list", resource, namespace, selector=options.field_selector), options)
         return Listing([record.obj for record in page.records], str(page.revision), page.continue_, page.remaining)
 
     async def watch(
@@ -55,7 +67,7 @@ class LocalTransport:
         options: WatchOptions = WatchOptions(),  # noqa: B008
     ) -> AsyncIterator[WatchEvent]:
         await self._started()
-        batches = self._registry.watch(self._request(resource, namespace), options)
+        batches = self._registry.watch(self._request("watch", resource, namespace, selector=options.field_selector), options)
         try:
             async for batch in batches:
                 for item in batch:
@@ -74,7 +86,7 @@ class LocalTransport:
         options: WriteOptions = WriteOptions(),  # noqa: B008
     ) -> Obj:
         await self._started()
-        return (await self._registry.create(self._request(resource, namespace, name, subresource), copy(obj), options)).obj
+        return (await self._registry.create(self._request("create", resource, namespace, name, subresource), copy(obj), options)).obj
 
     async def update(
         self,
@@ -87,7 +99,7 @@ class LocalTransport:
         options: WriteOptions = WriteOptions(),  # noqa: B008
     ) -> Obj:
         await self._started()
-        return (await self._registry.update(self._request(resource, namespace, name, subresource), copy(obj), options)).obj
+        return (await self._registry.update(self._request("update", resource, namespace, name, subresource), copy(obj), options)).obj
 
     async def patch(
         self,
@@ -101,7 +113,7 @@ class LocalTransport:
         options: WriteOptions = WriteOptions(),  # noqa: B008
     ) -> Obj:
         await self._started()
-        return (await self._registry.patch(self._request(resource, namespace, name, subresource), patch, type, options)).obj
+        return (await self._registry.patch(self._request("patch", resource, namespace, name, subresource), patch, type, options)).obj
 
     async def delete(
         self,
@@ -111,7 +123,7 @@ class LocalTransport:
         options: DeleteOptions = DeleteOptions(),  # noqa: B008
     ) -> Obj:
         await self._started()
-        return (await self._registry.delete(self._request(resource, namespace, name), options)).obj
+        return (await self._registry.delete(self._request("delete", resource, namespace, name), options)).obj
 
     async def delete_collection(
         self,
@@ -121,20 +133,28 @@ class LocalTransport:
         options: DeleteOptions = DeleteOptions(),  # noqa: B008
     ) -> None:
         await self._started()
-        await self._registry.delete_collection(self._request(resource, namespace), selection, options)
+        request = self._request("deletecollection", resource, namespace, selector=selection.field_selector)
+        await self._registry.delete_collection(request, selection, options)
 
     async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncIterator[bytes]:
         await self._started()
         if self._pods is None:
             raise RuntimeError("this server serves no pods")
-        async for chunk in self._registry.logs(self._request(self._pods, namespace, pod, "log"), options):
+        async for chunk in self._registry.logs(self._request("get", self._pods, namespace, pod, "log"), options):
             yield chunk
 
     async def close(self) -> None:
         """Nothing to close: the server outlives its transports."""
 
-    def _request(self, resource: Resource, namespace: str, name: str = "", subresource: str = "") -> Request:
-        return Request(self._user, resource, namespace if resource.namespaced else "", name, subresource, self._manager)
+    def _request(self, verb: str, resource: Resource, namespace: str, name: str = "", subresource: str = "", selector: str = "") -> Request:
+        """The request, which the user may make. Raises 403."""
+        namespace = namespace if resource.namespaced else ""
+        if not self._is_master:
+            # To the authorizer, a namespace is itself in the namespace of its name.
+            where = name if resource.bucket == NAMESPACES else namespace
+            wish = Attributes(self._user, verb, resource.group, resource.plural, subresource, where, name)
+            require(self._authorizer, wish._replace(selector=selector) if selector else wish)
+        return Request(self._user, resource, namespace, name, subresource, self._manager)
 
 
 def _manager_of(user: User) -> str:

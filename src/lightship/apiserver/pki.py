@@ -30,7 +30,8 @@ def issue(directory: Path, now: float, extra_names: Iterable[str] = ()) -> None:
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     moment = datetime.fromtimestamp(now, UTC)
-    ca, ca_key = _authority(directory, moment)
+    ca, ca_key = _authority(directory, tls.CA, tls.CA_KEY, "lightship-ca", moment)
+    _issue_proxy(directory, moment)
     names = tls.all_names(extra_names)
     key = ec.generate_private_key(ec.SECP256R1())
     expires = min(moment + _LIFE, ca.not_valid_after_utc)
@@ -69,29 +70,49 @@ def write_private(path: Path, content: bytes) -> None:
     fresh.replace(path)
 
 
-def _authority(directory: Path, moment: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+def _issue_proxy(directory: Path, moment: datetime) -> None:
+    """The certificate with which this server vouches for users towards servers behind it."""
+    ca, ca_key = _authority(directory, tls.PROXY_CA, tls.PROXY_CA_KEY, "lightship-front-proxy-ca", moment)
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = (
+        _builder(tls.PROXY_NAME, key.public_key(), ca.subject, moment, min(moment + _LIFE, ca.not_valid_after_utc))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    write_private(directory / tls.PROXY_KEY, _pem(key))
+    write_private(directory / tls.PROXY_CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _authority(
+    directory: Path, certificate: str, key_file: str, name: str, moment: datetime
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     try:
-        ca = x509.load_pem_x509_certificate((directory / tls.CA).read_bytes())
-        key = signing_key(directory / tls.CA_KEY)
+        ca = x509.load_pem_x509_certificate((directory / certificate).read_bytes())
+        key = signing_key(directory / key_file)
         if ca.not_valid_after_utc - moment > _LIFE and ca.public_key() == key.public_key():
             return ca, key
     except (OSError, ValueError):
         pass  # no CA, or none that can be used: a new one is made
-    return _new_authority(directory, moment)
+    return _new_authority(directory, certificate, key_file, name, moment)
 
 
-def _new_authority(directory: Path, moment: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+def _new_authority(
+    directory: Path, certificate: str, key_file: str, name: str, moment: datetime
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "lightship-ca")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     ca = (
-        _builder("lightship-ca", key.public_key(), subject, moment, moment + _CA_LIFE)
+        _builder(name, key.public_key(), subject, moment, moment + _CA_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    write_private(directory / tls.CA_KEY, _pem(key))
-    write_private(directory / tls.CA, ca.public_bytes(serialization.Encoding.PEM))
+    write_private(directory / key_file, _pem(key))
+    write_private(directory / certificate, ca.public_bytes(serialization.Encoding.PEM))
     return ca, key
 
 

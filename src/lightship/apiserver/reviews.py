@@ -39,7 +39,7 @@ def answer(asked: Request, body: Obj, validation: str, authorizer: Authorizer, a
     kind, group = asked.resource.kind, asked.resource.group
     served = _served(asked.resource)
     check_identity(served, asked, body)
-    served.accept(body, validation, asked.warnings)
+    served.accept(body, validation, asked.warnings, asked.doubles)
     spec = body.get("spec") or {}
     if kind == "SelfSubjectReview":
         made = {"creationTimestamp": times.rfc3339(now)}

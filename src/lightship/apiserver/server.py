@@ -18,9 +18,12 @@ from lightship.apiserver.catalogue import Catalogue
 from lightship.apiserver.core import Core
 from lightship.apiserver.definitions import Definitions
 from lightship.apiserver.local import LocalTransport
+from lightship.apiserver.node_access.authorizer import NodeAuthorizer
+from lightship.apiserver.node_access.graph import Graph
 from lightship.apiserver.outbound import Dial, Outbound, Resolve
 from lightship.apiserver.rbac import escalation
 from lightship.apiserver.rbac.authorizer import RoleAuthorizer
+from lightship.apiserver.rbac.bootstrap import node_rules
 from lightship.apiserver.rbac.index import Index
 from lightship.apiserver.registry import Registry
 from lightship.apiserver.requests import TokenIssuer
@@ -61,7 +64,7 @@ class Server:
         self.store = store
         self.clock = clock
         roles = Index(store)
-        self.authorizer: Authorizer = authorizer or RoleAuthorizer(roles)
+        self.authorizer: Authorizer = authorizer or RoleAuthorizer(roles, NodeAuthorizer(Graph(store), node_rules))
         self.resources = Catalogue(kinds.definitions)
         outbound = Outbound(resolve or from_store(store), dial)
         self._core = Core(
@@ -96,7 +99,7 @@ class Server:
 
     def local(self, user: User, manager: str = "") -> Transport:
         """An in-process transport for `user`; `manager` names the manager of the fields that it writes, in place of a user agent."""
-        return LocalTransport(self.registry, self.start, self.resources.find("", "v1", "pods"), user, manager)
+        return LocalTransport(self.registry, self.start, self.resources.find("", "v1", "pods"), self.authorizer, user, manager)
 
     def add_admission(self, admission: Admission) -> None:
         """Append one more rule set; it runs after those that are there."""

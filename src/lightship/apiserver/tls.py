@@ -17,6 +17,11 @@ CA = "ca.crt"
 CA_KEY = "ca.key"
 CERTIFICATE = "server.crt"
 KEY = "server.key"
+PROXY_CA, PROXY_CA_KEY = "front-proxy-ca.crt", "front-proxy-ca.key"
+"""Who signs for proxies that vouch for their users: another authority than that of users themselves."""
+PROXY_CERTIFICATE, PROXY_KEY = "front-proxy-client.crt", "front-proxy-client.key"
+"""What this server shows to servers that it proxies to."""
+PROXY_NAME = "front-proxy-client"
 NOTE = "issued.json"
 RENEW_SECONDS = 30 * 86400
 """Certificates with less than this left are made anew at the next start."""
@@ -52,15 +57,19 @@ def is_current(directory: Path, now: float, extra_names: Iterable[str] = ()) -> 
         left = times.parse(note.expires) - now
     except (OSError, ValueError, msgspec.ValidationError):
         return False
-    complete = all((directory / name).is_file() for name in (CA, CERTIFICATE, KEY))
+    complete = all((directory / name).is_file() for name in (CA, CERTIFICATE, KEY, PROXY_CA, PROXY_CERTIFICATE, PROXY_KEY))
     return complete and left > RENEW_SECONDS and set(all_names(extra_names)) <= set(note.names)
 
 
 def server_context(directory: Path) -> ssl.SSLContext:
-    """A TLS 1.2+ context with the server's certificate. Raises `OSError` (`ssl.SSLError`) when it cannot be read."""
+    """A TLS 1.2+ context with the server's certificate, which lets clients show certificates of ours. Raises `OSError` (`ssl.SSLError`)
+    when something cannot be read."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(directory / CERTIFICATE, directory / KEY)
+    for authority in (CA, PROXY_CA):
+        context.load_verify_locations(directory / authority)
+    context.verify_mode = ssl.CERT_OPTIONAL
     # Go's clients offer HTTP/2 first; we say plainly what we speak.
     context.set_alpn_protocols(["http/1.1"])
     return context

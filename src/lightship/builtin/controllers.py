@@ -1,8 +1,10 @@
 """The table of contents of this room: all its controllers, for `main` to add to a manager."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from lightship.builtin import namespace, podgc, protection, quota, rootca, serviceaccount, ttl
+from lightship.builtin import accounttokens, namespace, podgc, protection, quota, rootca, serviceaccount, ttl
+from lightship.builtin.certificates import approver, cleaner, signer
+from lightship.builtin.certificates.authority import Authority
 from lightship.builtin.clusterroles import controller as clusterroles
 from lightship.builtin.endpoints import controller as endpoints
 from lightship.builtin.garbage import controller as garbage
@@ -13,15 +15,27 @@ from lightship.control import Controller, Manager
 from lightship.meta.resources import Resource
 
 
-def controllers(manager: Manager, *, resources: Iterable[Resource], ca_pem: str) -> list[Controller]:
+def controllers(
+    manager: Manager,
+    *,
+    resources: Iterable[Resource],
+    ca_pem: str,
+    authority: Callable[[], Authority] | None = None,
+    sign: accounttokens.Sign | None = None,
+) -> list[Controller]:
     """`resources` are the kinds that the server serves from the start: they are garbage collected, and emptied out of deleted namespaces,
-    as are those that users define. `ca_pem` are the certificates that pods shall trust the API server by."""
+    as are those that users define. `ca_pem` are the certificates that pods shall trust the API server by. Without an `authority` nobody
+    signs certificates, and without `sign` nobody fills the Secrets of ServiceAccounts with tokens."""
     served = KnownKinds(manager, resources)
     return [
         namespace.controller(manager, served),
         serviceaccount.controller(manager),
         rootca.controller(manager, ca_pem),
         clusterroles.controller(manager),
+        approver.controller(manager),
+        cleaner.controller(manager),
+        *([signer.controller(manager, authority)] if authority else []),
+        *([accounttokens.controller(manager, sign, ca_pem)] if sign else []),
         jobset.controller(manager),
         job.controller(manager),
         endpoints.controller(manager),

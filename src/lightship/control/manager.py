@@ -7,6 +7,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import copy
 from random import Random
 
 from lightship.aio.clock import Clock, SystemClock
@@ -40,6 +41,12 @@ class Manager:
         self.controllers: list[Controller] = []
         self._running = False
         self._started = asyncio.Event()
+
+    def acting_as(self, client: Client) -> "Manager":
+        """The same manager to whoever writes with another client: cache, events and controllers are shared."""
+        other = copy(self)
+        other.client = client.with_hook(tracking.note)
+        return other
 
     def add(self, controller: Controller) -> Controller:
         """Add a controller; its informers exist from now on. Raises `RuntimeError` once the manager runs."""

@@ -19,16 +19,19 @@ import uvloop
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import kubernetes_service, token_life
+from lightship.apiserver import kubernetes_service, tls, token_life
+from lightship.apiserver.authn import FirstOf
+from lightship.apiserver.bootstrap_tokens import BootstrapTokens
 from lightship.apiserver.http import Listener, serve
 from lightship.apiserver.server import Server
 from lightship.builtin import api as builtin_api
 from lightship.builtin import controllers as builtin
+from lightship.builtin.certificates.authority import Authority
 from lightship.cli.errors import CliError
 from lightship.client import Client
 from lightship.control import Manager
 from lightship.control.manager import background
-from lightship.meta.rest import NodeConnection, User
+from lightship.meta.rest import NodeConnection
 from lightship.node import choice, provisioner
 from lightship.node import network as pod_network
 from lightship.node.agent import Agent, Settings
@@ -41,15 +44,13 @@ from lightship.train import api as train_api
 from lightship.train import bootstrap as train_bootstrap
 from lightship.train import controller as train
 
-from . import network, selection
+from . import identities, network, selection
+from .identities import ADMIN, CONTROLLERS, SCHEDULER
 from .instance import Instance, Running, choose_port
-from .security import Security, open_security, write_kubeconfig
+from .security import Security, authentication_facts, open_security, signs_for_secrets, write_kubeconfig
 
 RESOURCES = (*kinds.BUILTIN, builtin_api.JOB_SETS, *train_api.RESOURCES)
 """Every kind that the platform serves; a capability adds its own here."""
-ADMIN = User("kubernetes-admin", ("system:masters",))
-CONTROLLERS = User("system:kube-controller-manager", ("system:masters",))
-
 new_event_loop = uvloop.new_event_loop
 
 
@@ -108,6 +109,7 @@ class Platform:
         security = open_security(instance, self._clock, ADMIN)
         objects = self._open_store()
         security.tokens.life = token_life.life(objects, self._clock)
+        self._authenticator = FirstOf([security.authenticator, BootstrapTokens(objects, self._clock)])
         server = Server(objects, RESOURCES, clock=self._clock, random=self._random, nodes=self._node_connection, tokens=security.tokens)
         self._stack.callback(server.close)
         controllers = Client(server.local(CONTROLLERS))
@@ -118,8 +120,8 @@ class Platform:
         self._door = ("127.0.0.1", listener.port)
         url = f"https://127.0.0.1:{listener.port}"
         write_kubeconfig(instance, security, url)
-        await self._bootstrap()
-        self.manager = self._controllers(controllers, security)
+        await self._bootstrap(security)
+        self.manager = self._controllers(controllers, server, security)
         if opening is not None:
             await self._add_node(await opening, server, security, listener.port)
         await kubernetes_service.announce(self.client.transport, *self._door)
@@ -148,7 +150,8 @@ class Platform:
                 server,
                 port=port,
                 tls=security.context,
-                authenticator=security.authenticator,
+                authenticator=self._authenticator,
+                certificates=security.certificates,
                 keys=security.tokens,
                 clock=self._clock,
             )
@@ -159,16 +162,24 @@ class Platform:
         instance.remember_port(listener.port)
         return listener
 
-    async def _bootstrap(self) -> None:
+    async def _bootstrap(self, security: Security) -> None:
         """What a fresh cluster has besides what the server itself makes."""
         await self.client.apply(kinds.STORAGE_CLASSES, provisioner.STORAGE_CLASS)
+        await self.client.apply(kinds.CONFIG_MAPS, authentication_facts(security))
+        await identities.bind(self.client)
         await train_bootstrap.bootstrap(self.client)
 
-    def _controllers(self, client: Client, security: Security) -> Manager:
+    def _controllers(self, client: Client, server: Server, security: Security) -> Manager:
         manager = Manager(client, clock=self._clock, random=self._random)
         volumes = self._config.instance.data_dir / "volumes"
         added = [
-            *builtin.controllers(manager, resources=RESOURCES, ca_pem=security.ca_pem),
+            *builtin.controllers(
+                manager,
+                resources=RESOURCES,
+                ca_pem=security.ca_pem,
+                authority=lambda: Authority.load(security.directory / tls.CA, security.directory / tls.CA_KEY),
+                sign=signs_for_secrets(security.tokens),
+            ),
             provisioner.controller(manager, volumes),
             *train.controllers(manager),
         ]
@@ -178,7 +189,7 @@ class Platform:
             names = ", ".join(sorted(controller.name for controller in added))
             raise CliError(f"no controller is called {', '.join(strangers)}", hint=f"there are: {names}")
         if self._config.scheduler:
-            manager.add(scheduler.controller(manager))
+            manager.add(scheduler.controller(manager.acting_as(Client(server.local(SCHEDULER)))))
         for controller in added:
             if selection.selected(controller.name, chosen):
                 manager.add(controller)
@@ -203,7 +214,8 @@ class Platform:
                 server,
                 sock=inside,
                 tls=security.context,
-                authenticator=security.authenticator,
+                authenticator=self._authenticator,
+                certificates=security.certificates,
                 keys=security.tokens,
                 clock=self._clock,
             )
@@ -217,7 +229,8 @@ class Platform:
             allow_host_path=self._config.allow_host_path,
         )
         catalogue = Catalogue(data / "images.json", Environments(cache_directory(), self._clock))
-        self._agent = Agent(self.manager, runtime, catalogue, settings)
+        acting = self.manager.acting_as(Client(server.local(identities.node(settings.name))))
+        self._agent = Agent(acting, runtime, catalogue, settings)
         await self._run(network.serve_names_and_relay(runtime, self._agent.names))
         await self._run(_until_lost(runtime))
 

@@ -8,15 +8,19 @@ import re
 import secrets
 import ssl
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from lightship.aio.clock import Clock
 from lightship.apiserver import pki, tls
 from lightship.apiserver.authn import Authenticator, FirstOf, StaticTokens
+from lightship.apiserver.client_certificates import ClientCertificates
+from lightship.apiserver.requests import TokenSubject
 from lightship.apiserver.tokens import Tokens
 from lightship.cli.errors import CliError
 from lightship.client import kubeconfig
+from lightship.meta.objects import Obj
 from lightship.meta.rest import User
 
 from .instance import Instance
@@ -31,8 +35,11 @@ class Security(NamedTuple):
     context: ssl.SSLContext
     tokens: Tokens
     authenticator: Authenticator
+    certificates: ClientCertificates
     admin_token: str
     ca_pem: str
+    proxy_ca_pem: str
+    directory: Path
 
 
 def open_security(instance: Instance, clock: Clock, admin: User) -> Security:
@@ -42,6 +49,7 @@ def open_security(instance: Instance, clock: Clock, admin: User) -> Security:
         if not tls.is_current(directory, clock.now()):
             pki.issue(directory, clock.now())
         ca_pem = (directory / tls.CA).read_text()
+        proxy_ca_pem = (directory / tls.PROXY_CA).read_text()
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ca_pem)  # clients could not verify us by a damaged one
         tokens = Tokens(pki.signing_key(directory / "sa.key"), clock, lambda: str(uuid.uuid4()))
         admin_token = _admin_token(directory / "admin.token")
@@ -49,11 +57,39 @@ def open_security(instance: Instance, clock: Clock, admin: User) -> Security:
             context=tls.server_context(directory),
             tokens=tokens,
             authenticator=FirstOf([StaticTokens({admin_token: admin}), tokens]),
+            certificates=ClientCertificates(clock, ca_pem.encode(), proxy_ca_pem.encode(), [tls.PROXY_NAME]),
             admin_token=admin_token,
             ca_pem=ca_pem,
+            proxy_ca_pem=proxy_ca_pem,
+            directory=directory,
         )
     except (OSError, ValueError) as error:
         raise CliError(f"the keys in {directory} cannot be used: {error}", hint="move that folder away to have new ones made") from error
+
+
+def authentication_facts(security: Security) -> Obj:
+    """The ConfigMap by which servers behind this one know whom to believe: its users' authority, and that of its own front proxy."""
+    return {
+        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+        "data": {
+            "client-ca-file": security.ca_pem,
+            "requestheader-client-ca-file": security.proxy_ca_pem,
+            "requestheader-allowed-names": f'["{tls.PROXY_NAME}"]',
+            "requestheader-username-headers": '["X-Remote-User"]',
+            "requestheader-group-headers": '["X-Remote-Group"]',
+            "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
+            "requestheader-uid-headers": '["X-Remote-Uid"]',
+        },
+    }
+
+
+def signs_for_secrets(tokens: Tokens) -> Callable[[str, str, str, str], str]:
+    """What the controller of token Secrets signs with."""
+
+    def sign(namespace: str, account: str, uid: str, secret: str) -> str:
+        return tokens.issue_held(TokenSubject(namespace, account, uid, "Secret", secret))
+
+    return sign
 
 
 def _admin_token(path: Path) -> str:

@@ -30,6 +30,11 @@ def missing(core: Core) -> list[Op]:
     return [op for bucket, wanted in _defaults() if (op := _settled(core, bucket, wanted)) is not None]
 
 
+def node_rules() -> tuple[rules.Rule, ...]:
+    """What every node may do, besides what depends on the pods that it runs."""
+    return next(rules.all_of(item) for _, item in _defaults() if item["metadata"]["name"] == "system:node" and "rules" in item)
+
+
 def _defaults() -> Iterator[tuple[str, Obj]]:
     """Default objects with their buckets, each new at every call."""
     data: dict[str, list[Obj]] = codec.decode(_DATA.read_bytes())
