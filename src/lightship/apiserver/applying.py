@@ -35,7 +35,9 @@ async def apply(writer: Writer, served: Served, request: Request, document: Any,
     config = configuration(document, options)
 
     def build(old: Obj) -> Obj:
-        return configure(writer.owned(served), request, old, config, options, writer.now())
+        new = configure(writer.owned(served), request, old, config, options, writer.now())
+        check_identity(served, request, new)
+        return new
 
     if not request.subresource and writer.is_absent(served, request):
         return await _create(writer, served, request, config, options)
