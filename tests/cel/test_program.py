@@ -186,11 +186,20 @@ class Unordered(ListValue):
         return len(self._items)
 
     def equals(self, other: Any) -> bool:
-        return sorted(self) == sorted(other)
+        return sorted(self, key=id) == sorted(other, key=id)
 
 
 def test_a_list_may_have_an_equality_of_its_own() -> None:
-    assert evaluate("a == b && b == a && a.exists(x, x == 1) && 2 in a && a.size() == 2", a=Unordered([1, 2]), b=[2, 1]) is True
+    assert evaluate("a == b && a.exists(x, x == 1) && 2 in a && a.size() == 2", a=Unordered([1, 2]), b=[2, 1]) is True
+    assert evaluate("b == a", a=Unordered([1, 2]), b=[2, 1]) is False  # the left one decides
+
+
+def test_comparing_values_that_compare_themselves_is_work_too() -> None:
+    deep = Unordered([Unordered(list(range(1000))) for _ in range(3)])
+    program = cel.compile("a == a", {"a": types.DYN})
+    budget = cel.Budget()
+    assert program.evaluate({"a": deep}, budget) is True
+    assert budget.work == cel.Budget().work - 3 - 1 - 3 * 1001
 
 
 def test_functions_and_macros_are_added_by_libraries() -> None:

@@ -164,7 +164,22 @@ def equal_within(frame: Frame, a: Any, b: Any) -> bool:
     """`values.equal`, counting the work of comparing what is deep: its price does not."""
     if type(a) in _CONTAINERS and type(b) in _CONTAINERS:
         return _equal_deeply(frame, a, b)
+    if isinstance(a, ListValue | MapValue):
+        _weigh(frame, a)
     return equal(a, b)
+
+
+def _weigh(frame: Frame, value: Any) -> None:
+    """Count all parts of a value that compares itself."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict | MapValue):
+            labour(frame, len(one) + 1)
+            left.extend(one.get(key) for key in one)
+        elif isinstance(one, list | ListValue):
+            labour(frame, len(one) + 1)
+            left.extend(one)
 
 
 _CONTAINERS = frozenset({list, dict})
