@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias, cast
 
 import httptools
 
-from lightship.apiserver.exchange import SEPARATOR, HttpRequest, Refused, Reply, Stream, Switch, head, switching
+from lightship.apiserver.exchange import SEPARATOR, HttpRequest, Refused, Reply, Stamps, Stream, Switch, head, switching
 from lightship.apiserver.streaming import Outflow
 from lightship.apiserver.wire import Wire
 
@@ -39,6 +39,7 @@ class Owner(Protocol):
 
     handler: Handler
     refuse: Refusal
+    stamps: Stamps
     closing: bool
 
     def opened(self, connection: "Connection") -> None: ...
@@ -209,9 +210,10 @@ class Connection(asyncio.Protocol):
     async def _answer(self, request: HttpRequest | Reply) -> bool:
         """Answer one request; False when the connection is to end."""
         if isinstance(request, Reply):
-            self._send(request, keep_alive=False, bodiless=False)
+            self._send(HttpRequest(), request, keep_alive=False)
             await self._linger()
             return False
+        request.audit_id = self._owner.stamps.audit_id(request)
         answer = await self._owner.handler(request)
         keep_alive = request.keep_alive and not self._owner.closing and not self._deaf
         if isinstance(answer, Stream):
@@ -219,16 +221,17 @@ class Connection(asyncio.Protocol):
         if isinstance(answer, Switch):
             await self._switch(request, answer)
             return False
-        self._send(answer, keep_alive=keep_alive, bodiless=request.method == "HEAD")
+        self._send(request, answer, keep_alive=keep_alive)
         return keep_alive
 
-    def _send(self, reply: Reply, *, keep_alive: bool, bodiless: bool) -> None:
+    def _send(self, request: HttpRequest, reply: Reply, *, keep_alive: bool) -> None:
         if self._lost:
             return
         body = reply.body
         framing = f"Content-Length: {len(body)}\r\n" if reply.code != 304 else ""
-        start = head(reply.code, reply.content_type, framing, reply.headers, keep_alive=keep_alive)
-        if bodiless:
+        stamps = {"audit_id": request.audit_id, "date": self._owner.stamps.date()}
+        start = head(reply.code, reply.content_type, framing, reply.headers, keep_alive=keep_alive, **stamps)
+        if request.method == "HEAD":
             self._transport.write(start)
         elif len(body) <= _ONE_WRITE:
             self._transport.write(start + body)
@@ -238,7 +241,7 @@ class Connection(asyncio.Protocol):
 
     async def _stream(self, request: HttpRequest, stream: Stream) -> bool:
         """Send a stream to its end; False when the connection cannot be used after it."""
-        outflow = Outflow(self._transport, stream, chunked=request.version == "1.1", bodiless=request.method == "HEAD", drain=self._drain)
+        outflow = Outflow(self._transport, stream, request, self._owner.stamps, drain=self._drain)
         self._streaming = self._loop.create_task(outflow.run())
         try:
             await self._streaming
@@ -247,7 +250,7 @@ class Connection(asyncio.Protocol):
             if not (self._lost or self._owner.closing):
                 raise
         except Refused as refusal:
-            self._send(refusal.reply, keep_alive=request.keep_alive, bodiless=request.method == "HEAD")
+            self._send(request, refusal.reply, keep_alive=request.keep_alive)
             return True
         except Exception:
             # The head is out, so the client can only be told by an end that is visibly none.
@@ -261,7 +264,7 @@ class Connection(asyncio.Protocol):
     async def _switch(self, request: HttpRequest, answer: Switch) -> None:
         """Hand the connection over until the conversation on it is at its end."""
         if self._wire is None:
-            self._send(self._owner.refuse(400, "Upgrade request required"), keep_alive=False, bodiless=False)
+            self._send(request, self._owner.refuse(400, "Upgrade request required"), keep_alive=False)
             return
         self._transport.write(switching(answer.headers))
         self._streaming = self._loop.create_task(_talk(answer, self._wire))

@@ -45,7 +45,7 @@ class Documents:
     def __init__(self, server: Server, checks: Mapping[str, Check], keys: PublicKeys | None, metrics: Metrics | None = None) -> None:
         self._server = server
         self._keys = keys
-        self._metrics = metrics or Metrics()
+        self.metrics = metrics or Metrics()
         self._checks = health.complete(checks)
         self._openapi = openapi.Documents(server.resources)
         self._generation = -1
@@ -62,7 +62,7 @@ class Documents:
         if first in health.PATHS:
             return self._health(first, path[len(first) + 2 :], path.endswith("/"), query)
         if path == "/metrics":
-            return Reply(200, self._metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
+            return Reply(200, self.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
         if first == "openapi":
             return self._openapi_reply(request, path, query)
         return self._document(request, path.rstrip("/"), query)

@@ -4,20 +4,26 @@ Made and consumed by `connection`, `front` and what `front` calls. Knows HTTP's 
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from email.utils import formatdate
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from lightship.aio.clock import Clock
 from lightship.apiserver.wire import Wire
 
 JSON_TYPE = "application/json"
+_LONGEST_ID = 64
 SEPARATOR = b"\n"
 """Between the values of a header of identities that was sent several times."""
 
 
 class HttpRequest:
-    """A complete request: header names are lower case; `certificate` is the verified one (DER) of a client that sent one."""
+    """A complete request: header names are lower case; `certificate` is the verified one (DER) of a client that sent one.
 
-    __slots__ = ("body", "certificate", "headers", "keep_alive", "method", "path", "query", "version")
+    `audit_id` is the number under which it is told of, `labels` what it is counted under, once that is known.
+    """
+
+    __slots__ = ("audit_id", "body", "certificate", "headers", "keep_alive", "labels", "method", "path", "query", "version")
 
     def __init__(self) -> None:
         self.method = "GET"
@@ -26,6 +32,8 @@ class HttpRequest:
         self.headers: dict[bytes, bytes] = {}
         self.body = b""
         self.certificate = b""
+        self.audit_id = ""
+        self.labels: tuple[str, ...] = ()
         self.keep_alive = True
         self.version = "1.1"
 
@@ -76,6 +84,7 @@ PHRASES = {
     200: "OK",
     201: "Created",
     202: "Accepted",
+    301: "Moved Permanently",
     304: "Not Modified",
     400: "Bad Request",
     401: "Unauthorized",
@@ -97,12 +106,56 @@ PHRASES = {
 }
 
 
-def head(code: int, content_type: str, framing: str, headers: tuple[tuple[str, str], ...], *, keep_alive: bool) -> bytes:
-    """Status line and headers, up to and including the empty line; `framing` is the Content-Length or Transfer-Encoding line."""
-    more = "".join([f"{name}: {value}\r\n" for name, value in headers]) if headers else ""
+class Stamps:
+    """What every response bears: when it was made, and the number under which it is told of.
+
+    `random` are 32 hexadecimal digits, of which all numbers are made.
+    """
+
+    def __init__(self, clock: Clock, random: str) -> None:
+        self._clock = clock
+        self._second = -1
+        self._date = ""
+        self._prefix = f"{random[:8]}-{random[8:12]}-4{random[13:16]}-a{random[17:20]}-"
+        self._count = int(random[20:], 16)
+
+    def audit_id(self, request: HttpRequest) -> str:
+        """The client's own number for this request, or a new one."""
+        given = request.headers.get(b"audit-id")
+        if given and len(given) <= _LONGEST_ID:
+            return given.decode("latin-1")
+        self._count = (self._count + 1) & 0xFFFF_FFFF_FFFF
+        return f"{self._prefix}{self._count:012x}"
+
+    def date(self) -> str:
+        """The Date header, made anew every second."""
+        second = int(self._clock.now())
+        if second != self._second:
+            self._second, self._date = second, f"Date: {formatdate(second, usegmt=True)}\r\n"
+        return self._date
+
+
+def head(
+    code: int,
+    content_type: str,
+    framing: str,
+    headers: tuple[tuple[str, str], ...],
+    *,
+    keep_alive: bool,
+    audit_id: str = "",
+    date: str = "",
+) -> bytes:
+    """Status line and headers, up to and including the empty line; `framing` and `date` are whole lines."""
+    cache = "Cache-Control: no-cache, private\r\n"
+    more = ""
+    if headers:
+        more = "".join([f"{name}: {value}\r\n" for name, value in headers])
+        if "Cache-Control: " in more:
+            cache = ""
     close = "" if keep_alive else "Connection: close\r\n"
     kind = f"Content-Type: {content_type}\r\n" if content_type else ""
-    text = f"HTTP/1.1 {code} {PHRASES.get(code, 'Unknown')}\r\nCache-Control: no-cache, private\r\n{kind}{framing}{close}{more}\r\n"
+    audit = f"Audit-Id: {audit_id}\r\n" if audit_id else ""
+    text = f"HTTP/1.1 {code} {PHRASES.get(code, 'Unknown')}\r\n{audit}{cache}{kind}{framing}{close}{more}{date}\r\n"
     return text.encode("latin-1", "replace")
 
 

@@ -14,6 +14,7 @@ from lightship.apiserver.authz import Attributes, Authorizer, require
 from lightship.apiserver.documents import Documents, not_found
 from lightship.apiserver.exchange import HttpRequest, Reply, Stream
 from lightship.apiserver.identity import Identity
+from lightship.apiserver.metrics import Labels
 from lightship.apiserver.negotiation import METADATA_FORMS, Endpoint
 from lightship.apiserver.operations import GZIP_FROM, Operations, compressed, view_of
 from lightship.apiserver.paths import Target
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 _REVIEW = Endpoint(METADATA_FORMS)
 """What reviews can be had as: there are no tables of questions."""
 _ITEM_VERBS = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "POST": "create"}
+_LABELS = {"get": "GET", "list": "LIST", "watch": "WATCH", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
+_LABELS["deletecollection"] = "DELETECOLLECTION"
 _COLLECTION_VERBS = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
 
 
@@ -54,6 +57,14 @@ class Front:
 
     async def handle(self, request: HttpRequest) -> Reply | Stream:
         """The answer to any request. Raises nothing."""
+        start = self._clock.monotonic()
+        reply = await self._answered(request)
+        code = reply.code if isinstance(reply, Reply) else 200
+        labels = Labels(*request.labels) if request.labels else Labels(request.method)
+        self._documents.metrics.count(labels, code, self._clock.monotonic() - start)
+        return reply
+
+    async def _answered(self, request: HttpRequest) -> Reply | Stream:
         try:
             return await self._answer(request)
         except StatusError as error:
@@ -70,6 +81,8 @@ class Front:
             return await compressed(request, self._documents.answer(request))
         query = queries.parse(request.query)
         verb = _verb(request.method, target, query)
+        scope = "resource" if target.name else "namespace" if target.namespace else "cluster"
+        request.labels = (_LABELS[verb], target.group, target.version, target.resource, target.subresource, scope)
         wish = self._authorize(request, _wish(user, verb, target, query))
         user = wish.user
         resource = self._server.resources.find(target.group, target.version, target.resource)

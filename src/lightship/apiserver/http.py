@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import uuid
 from collections.abc import Mapping
 
 from lightship.aio.clock import Clock, SystemClock
@@ -16,6 +17,7 @@ from lightship.apiserver.authz import Authorizer
 from lightship.apiserver.client_certificates import ClientCertificates
 from lightship.apiserver.connection import Connection, Handler, Refusal
 from lightship.apiserver.documents import Documents, PublicKeys
+from lightship.apiserver.exchange import Stamps
 from lightship.apiserver.front import Front, refuse
 from lightship.apiserver.health import Check
 from lightship.apiserver.identity import Identity
@@ -39,6 +41,7 @@ class Listener:
     def __init__(self, front: Front, clock: Clock) -> None:
         self.handler: Handler = front.handle
         self.refuse: Refusal = refuse
+        self.stamps = Stamps(clock, uuid.uuid4().hex)
         self.closing = False
         self.port = 0
         self._clock = clock

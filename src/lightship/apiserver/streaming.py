@@ -7,19 +7,21 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from lightship.aio.streams import closing
-from lightship.apiserver.exchange import Stream, head
+from lightship.apiserver.exchange import HttpRequest, Stamps, Stream, head
 
 
 class Outflow:
     """Runs once. `drain` waits until the transport takes more."""
 
     def __init__(
-        self, transport: asyncio.Transport, stream: Stream, *, chunked: bool, bodiless: bool, drain: Callable[[], Awaitable[None]]
+        self, transport: asyncio.Transport, stream: Stream, request: HttpRequest, stamps: Stamps, *, drain: Callable[[], Awaitable[None]]
     ) -> None:
         self._transport = transport
         self._stream = stream
-        self._chunked = chunked
-        self._bodiless = bodiless
+        self._request = request
+        self._stamps = stamps
+        self._chunked = request.version == "1.1"
+        self._bodiless = request.method == "HEAD"
         self._drain = drain
         self._begun = False
 
@@ -51,4 +53,5 @@ class Outflow:
         if not self._begun:
             self._begun = True
             framing = "Transfer-Encoding: chunked\r\n" if self._chunked else ""
-            self._transport.write(head(200, self._stream.content_type, framing, (), keep_alive=self._chunked))
+            stamps = {"audit_id": self._request.audit_id, "date": self._stamps.date()}
+            self._transport.write(head(200, self._stream.content_type, framing, (), keep_alive=self._chunked, **stamps))
