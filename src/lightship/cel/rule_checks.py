@@ -203,6 +203,8 @@ class _Check:
 
 def _cause(path: str, value: Any, detail: str, reason: str, kind: str) -> Cause:
     hidden = kind in ("object", "array")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # as Go prints it
     if reason == "FieldValueForbidden":
         return errors.forbidden_field(path, detail)
     if reason == "FieldValueRequired":
