@@ -66,11 +66,13 @@ class Writer:
                 raise served.conflict(request.name, "uid mismatch: the provided object specified a uid, and no existing object was found")
             obj["metadata"].pop("resourceVersion", None)
             return await self.create(served, request, obj, options)
-        pinned = bool(obj["metadata"].get("resourceVersion"))
+        pinned = obj["metadata"].get("resourceVersion")
 
         def build(_: Obj) -> Obj:
-            if not pinned:
-                # A former attempt has left its version in the object.
+            # A former attempt has left its version in the object.
+            if pinned:
+                obj["metadata"]["resourceVersion"] = pinned
+            else:
                 obj["metadata"].pop("resourceVersion", None)
             return obj
 
