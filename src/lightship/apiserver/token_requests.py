@@ -5,6 +5,7 @@ Contract: authentication.k8s.io/v1 TokenRequest; kube 1.36 registry/core/service
 """
 
 from lightship.apiserver.core import Core
+from lightship.apiserver.node_access.restriction import check_token
 from lightship.apiserver.requests import Answer, Request, TokenSubject
 from lightship.apiserver.served import CannotDecode, Served
 from lightship.meta import errors, times
@@ -41,6 +42,7 @@ def grant(core: Core, served: Served, request: Request, body: Obj) -> Answer:
         raise errors.conflict("TokenRequest", request.name, why, GROUP)
     spec = body.get("spec") or {}
     audiences, seconds = _asked(spec, core.tokens.issuer)
+    check_token(core.store, request.user, request.namespace, request.name, spec)
     subject = _subject(core, request, uid, spec.get("boundObjectRef"))
     extended = subject.bound_kind == "Pod" and seconds == PROJECTED_SECONDS and audiences == [core.tokens.issuer]
     now = int(core.clock.now())

@@ -5,6 +5,7 @@
 
 from lightship.apiserver.admission import (
     allocation,
+    certificates,
     classes,
     limit_ranges,
     namespaces,
@@ -17,6 +18,7 @@ from lightship.apiserver.admission import (
     webhooks,
 )
 from lightship.apiserver.core import Core
+from lightship.apiserver.node_access import restriction
 from lightship.meta.admission import Admission
 
 
@@ -26,6 +28,7 @@ def builtin(core: Core) -> list[Admission]:
         namespaces.admission(core),
         *limit_ranges.admission(core),
         *service_accounts.admission(core),
+        *restriction.admission(core.store, core.catalogue),
         *priorities.admission(core),
         *tolerations.admission(core),
         *classes.storage(core),
@@ -33,6 +36,7 @@ def builtin(core: Core) -> list[Admission]:
         *volumes.resize(core),
         *runtime_classes.admission(core),
         *classes.ingress(core),
+        *certificates.admission(core),
         *webhooks.mutating(core),
         *allocation.admission(core),
         *webhooks.validating(core),
