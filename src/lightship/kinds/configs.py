@@ -14,6 +14,7 @@ from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 
 SIZE_LIMIT = 1024 * 1024
+_ENFORCE = "kubernetes.io/enforce-mountable-secrets"
 _ACCOUNT = "kubernetes.io/service-account.name"
 _KEYS = {
     "kubernetes.io/dockercfg": (".dockercfg",),
@@ -22,6 +23,19 @@ _KEYS = {
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
 }
 """Keys that Secrets of these types must have."""
+
+
+def prepare_account(account: Obj, old: Obj | None) -> None:
+    """Of the secrets that a ServiceAccount names only the name counts."""
+    if account.get("secrets"):
+        account["secrets"] = [{"name": secret["name"]} if secret.get("name") else {} for secret in account["secrets"]]
+
+
+def warn_of_account(account: Obj, old: Obj | None) -> list[str]:
+    if _ENFORCE in objects.annotations(account) and _ENFORCE not in objects.annotations(old or {}):
+        why = "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"
+        return [f"metadata.annotations[{_ENFORCE}]: {why}"]
+    return []
 
 
 def default_secret(secret: Obj) -> None:

@@ -12,6 +12,7 @@ from lightship.kinds import (
     endpoints,
     event_rules,
     facts,
+    limit_checks,
     namespaces,
     nodes,
     persistent_volume_checks,
@@ -19,7 +20,10 @@ from lightship.kinds import (
     pod_rules,
     service_checks,
     services,
+    status_checks,
     volume_rules,
+    workload_checks,
+    workloads,
 )
 from lightship.meta.resources import Part, Resource
 
@@ -49,7 +53,9 @@ NAMESPACES = facts.resource(
     default=namespaces.default,
     row=namespaces.row,
 )
-SERVICE_ACCOUNTS = facts.resource("v1/serviceaccounts", row=cells.name_and_age)
+SERVICE_ACCOUNTS = facts.resource(
+    "v1/serviceaccounts", prepare=configs.prepare_account, warn=configs.warn_of_account, row=cells.name_and_age
+)
 CONFIG_MAPS = facts.resource("v1/configmaps", validate=configs.validate_config_map, row=configs.config_map_row)
 SECRETS = facts.resource(
     "v1/secrets",
@@ -103,17 +109,46 @@ NODES = facts.resource(
     prepare=nodes.prepare,
     default=nodes.default,
     validate=nodes.validate,
+    warn=nodes.warn,
+    parts={"status": Part(prepare=nodes.prepare_status, validate=nodes.validate_status)},
     row=nodes.row,
 )
 EVENTS = facts.resource(
     "v1/events", selectable=_EVENT_FIELDS, default=event_rules.default, validate=event_rules.validate, row=event_rules.row
 )
 BINDINGS = facts.resource("v1/bindings")
-COMPONENT_STATUSES = facts.resource("v1/componentstatuses")
-LIMIT_RANGES = facts.resource("v1/limitranges")
-POD_TEMPLATES = facts.resource("v1/podtemplates")
-REPLICATION_CONTROLLERS = facts.resource("v1/replicationcontrollers")
-RESOURCE_QUOTAS = facts.resource("v1/resourcequotas")
+COMPONENT_STATUSES = facts.resource("v1/componentstatuses", row=nodes.component_row)
+LIMIT_RANGES = facts.resource(
+    "v1/limitranges",
+    default=limit_checks.default_limit_range,
+    validate=limit_checks.validate_limit_range,
+    row=limit_checks.limit_range_row,
+)
+POD_TEMPLATES = facts.resource(
+    "v1/podtemplates",
+    default=workloads.default_pod_template,
+    validate=workload_checks.validate_pod_template,
+    row=workloads.pod_template_row,
+)
+REPLICATION_CONTROLLERS = facts.resource(
+    "v1/replicationcontrollers",
+    selectable={"status.replicas": ("status", "replicas")},
+    prepare=workloads.prepare_counted,
+    default=workloads.default_replication_controller,
+    validate=workload_checks.validate_replication_controller,
+    warn=workloads.warn_of_name,
+    parts={"status": Part(validate=status_checks.replica_set)},
+    row=workloads.replica_set_row,
+)
+RESOURCE_QUOTAS = facts.resource(
+    "v1/resourcequotas",
+    prepare=limit_checks.prepare_quota,
+    default=limit_checks.default_quota,
+    validate=limit_checks.validate_quota,
+    warn=limit_checks.warn_of_quota,
+    parts={"status": Part(validate=limit_checks.validate_quota_status)},
+    row=limit_checks.quota_row,
+)
 
 RESOURCES: tuple[Resource, ...] = (
     BINDINGS,

@@ -4,10 +4,10 @@ Called by the server through `kinds.NODES`. The taint that the real server puts 
 Contract: kube 1.36 ValidateNode, ValidateNodeUpdate; printers.
 """
 
-import ipaddress
 from typing import Any
 
-from lightship.kinds import cells, checking
+from lightship.kinds import cells, checking, ip_checks
+from lightship.kinds.limit_checks import check_amount
 from lightship.meta import conditions, errors, objects, quantity
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
@@ -25,8 +25,19 @@ def prepare(node: Obj, old: Obj | None) -> None:
 
 def default(node: Obj) -> None:
     spec, status = node.setdefault("spec", {}), node.setdefault("status", {})
-    if spec.get("podCIDR") and not spec.get("podCIDRs"):
+    blocks = spec.get("podCIDRs") or []
+    if spec.get("podCIDR") and blocks[:1] != [spec["podCIDR"]]:
         spec["podCIDRs"] = [spec["podCIDR"]]
+    elif blocks:
+        spec["podCIDR"] = blocks[0]
+    _default_status(status)
+
+
+def prepare_status(node: Obj, old: Obj | None) -> None:
+    _default_status(node.setdefault("status", {}))
+
+
+def _default_status(status: Obj) -> None:
     for field in ("capacity", "allocatable"):
         if status.get(field):
             status[field] = {name: quantity.canonical(value) for name, value in status[field].items()}
@@ -36,19 +47,57 @@ def default(node: Obj) -> None:
 
 def validate(node: Obj, old: Obj | None) -> list[Cause]:
     spec = objects.spec(node)
-    causes = _check_taints(spec.get("taints") or [])
-    for i, block in enumerate(spec.get("podCIDRs") or ()):
-        try:
-            ipaddress.ip_network(block)
-        except ValueError:
-            why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
-            causes.append(errors.invalid_value(f"spec.podCIDRs[{i}]", block, why))
+    blocks = spec.get("podCIDRs") or []
+    causes = _check_taints(spec.get("taints") or []) + _check_amounts(node)
+    causes += [c for i, block in enumerate(blocks) for c in ip_checks.legacy_cidr(f"spec.podCIDRs[{i}]", block)]
+    if len(blocks) > 1 and sorted(":" in block for block in blocks) != [False, True]:
+        causes.append(errors.invalid_value("spec.podCIDRs", blocks, "may specify no more than one CIDR for each IP family"))
     if old is not None:
-        for field, path in (("podCIDR", "spec.podCIDRs"), ("providerID", "spec.providerID")):
-            before = objects.spec(old).get(field)
-            if before and spec.get(field) != before:
-                causes.append(errors.forbidden_field(path, f'node updates may not change {field} except from "" to valid'))
+        # As a Node and as the change of one: what is wrong with taints and amounts is said twice.
+        causes += _check_change(node, old) + _check_taints(spec.get("taints") or [])
     return causes
+
+
+def validate_status(node: Obj, old: Obj | None) -> list[Cause]:
+    return _check_change(node, old) if old is not None else []
+
+
+def _check_change(node: Obj, old: Obj) -> list[Cause]:
+    spec, before, causes = objects.spec(node), objects.spec(old), _check_amounts(node)
+    addresses = objects.status(node).get("addresses") or []
+    for i, address in enumerate(addresses):
+        if address in addresses[:i]:
+            shown = {"Type": address.get("type") or "", "Address": address.get("address") or ""}
+            causes.append(errors.duplicate(f"status.addresses[{i}]", shown))
+    blocks, had = spec.get("podCIDRs") or [], before.get("podCIDRs") or []
+    changed = [1] if len(blocks) != len(had) else [i for i, block in enumerate(had) if blocks[i] != block]
+    why = 'node updates may not change {} except from "" to valid'
+    if had:
+        causes += [errors.forbidden_field("spec.podCIDRs", why.format("podCIDR")) for _ in changed]
+    if before.get("providerID") and spec.get("providerID") != before["providerID"]:
+        causes.append(errors.forbidden_field("spec.providerID", why.format("providerID")))
+    if (spec.get("externalID") or "") != (before.get("externalID") or ""):
+        causes.append(errors.forbidden_field("spec.externalID", "may not be updated"))
+    return causes
+
+
+def _check_amounts(node: Obj) -> list[Cause]:
+    status = objects.status(node)
+    return [
+        c
+        for field in ("capacity", "allocatable")
+        for name, amount in (status.get(field) or {}).items()
+        for c in check_amount(f"status.{field}.{name}", name, amount)
+    ]
+
+
+def warn(node: Obj, old: Obj | None) -> list[str]:
+    spec, found = objects.spec(node), list[str]()
+    if spec.get("configSource") is not None:
+        found.append("spec.configSource: the feature is removed")
+    if spec.get("externalID"):
+        found.append("spec.externalID: this field is deprecated, and is unused by Kubernetes")
+    return found + [w for i, b in enumerate(spec.get("podCIDRs") or ()) for w in ip_checks.warn_cidr(f"spec.podCIDRs[{i}]", b)]
 
 
 def _check_taints(taints: list[Obj]) -> list[Cause]:
@@ -105,3 +154,12 @@ def _roles(node: Obj) -> str:
 def _address(node: Obj, kind: str) -> str:
     addresses = objects.status(node).get("addresses") or ()
     return next((a.get("address") or "" for a in addresses if a.get("type") == kind), cells.NONE)
+
+
+def component_row(component: Obj, now: float) -> list[Any]:
+    """Of a ComponentStatus."""
+    healthy = conditions.find(component.get("conditions") or (), "Healthy")
+    if healthy is None:
+        return [objects.name(component), "Unknown", "", ""]
+    state = "Healthy" if healthy.get("status") == "True" else "Unhealthy"
+    return [objects.name(component), state, healthy.get("message") or "", healthy.get("error") or ""]

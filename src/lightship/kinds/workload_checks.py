@@ -130,8 +130,9 @@ def validate_replication_controller(controller: Obj, old: Obj | None) -> list[Ca
     if template is None:
         causes.append(errors.required(_TEMPLATE))
         return causes
-    if selector:
-        causes += _check_matches({"matchLabels": selector}, template)
+    found = (template.get("metadata") or {}).get("labels")
+    if any((found or {}).get(key) != value for key, value in selector.items()):
+        causes.append(errors.invalid_value(f"{_TEMPLATE}.metadata.labels", found, "`selector` does not match template `labels`"))
     return causes + check_template_spec(_TEMPLATE, template) + _check_always(template, "ReplicationController")
 
 

@@ -134,6 +134,8 @@ def default_replication_controller(controller: Obj) -> None:
         spec["selector"] = spec.get("selector") or dict(labels)
         meta["labels"] = meta.get("labels") or dict(labels)
     spec.setdefault("replicas", 1)
+    if not spec.get("minReadySeconds"):
+        spec.pop("minReadySeconds", None)
 
 
 def _default_spec(workload: Obj, *, replicas: bool) -> Obj:
