@@ -52,7 +52,10 @@ class Wire:
 
     async def head(self) -> tuple[int, dict[str, str]]:
         lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
+        headers: dict[str, str] = {}
+        for name, _, value in (line.partition(": ") for line in lines[1:] if line):
+            known = headers.get(name.lower())
+            headers[name.lower()] = value if known is None else f"{known}, {value}"
         return int(lines[0].split()[1]), headers
 
     async def response(self, *, bodiless: bool = False) -> Response:

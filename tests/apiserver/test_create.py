@@ -112,7 +112,7 @@ BAD: list[tuple[str, Any, int, str, str]] = [
         {"metadata": {"name": "a", "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": ""}]}},
         422,
         "Invalid",
-        'metadata.ownerReferences[0].uid: Invalid value: "": must not be empty',
+        'metadata.ownerReferences.uid: Invalid value: "": must not be empty',
     ),
     (
         "too many annotations",

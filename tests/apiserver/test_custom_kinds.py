@@ -77,7 +77,7 @@ def test_a_definition_waits_for_instances_with_finalizers() -> None:
         await site.delete(CRDS, "foos.stable.example.com", "")
         assert not await site.gone(CRDS, "foos.stable.example.com", "")
         assert await site.names(FOO) == ["f"]
-        with refused(405, "MethodNotAllowed", "create not allowed while custom resource definition is terminating"):
+        with refused(403, "Forbidden", "create not allowed while custom resource definition is terminating"):
             await site.create(FOO, {"metadata": {"name": "late"}})
         await site.patch(FOO, "f", {"metadata": {"finalizers": None}})
         assert await site.gone(CRDS, "foos.stable.example.com", "")
@@ -225,7 +225,7 @@ def test_deletion_of_a_definition_goes_on_after_a_restart() -> None:
         await site.delete(CRDS, "foos.stable.example.com", "")
 
     async def after(site: Site) -> None:
-        with refused(405, "MethodNotAllowed"):
+        with refused(403, "Forbidden"):
             await site.create(FOO, {"metadata": {"name": "late"}})
         await site.patch(FOO, "f", {"metadata": {"finalizers": None}})
         assert await site.gone(CRDS, "foos.stable.example.com", "")

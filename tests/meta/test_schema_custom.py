@@ -59,7 +59,8 @@ def _type(path: str, wanted: str, found: str) -> str:
     ("spec", "want"),
     [
         ({"i": "x"}, [_type("spec.i", "integer", "string")]),
-        ({"i": 1.5}, [_type("spec.i", "integer", "number")]),
+        ({"i": 1.5}, [_type("spec.i", "integer", "number"), _NIL + "Checked value must be of type integer (default format) in spec.i"]),
+        ({"i32": 1.5}, [_type("spec.i32", "int32", "float64"), _NIL + "Checked value must be of type integer with format int32 in spec.i32"]),
         ({"i": True}, [_type("spec.i", "integer", "boolean")]),
         ({"i": 0}, ["spec.i: Invalid value: 0: spec.i in body should be greater than or equal to 1"]),
         ({"i": 11}, ["spec.i: Invalid value: 11: spec.i in body should be less than or equal to 10"]),

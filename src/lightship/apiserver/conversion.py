@@ -115,6 +115,17 @@ class Versions:
             raise Unconverted(self.converter, [obj], api_version)
         return known
 
+    def to_store(self, obj: Obj) -> Obj:
+        """An object of any version as it is stored: with the defaults of that version, for readers to find. Raises `Unconverted`."""
+        if obj["apiVersion"] == self.storage:
+            return obj
+        found = copy(self.converted(obj, self.storage))
+        compiled = self._compiled(self.storage)
+        if compiled is not None:
+            compiled.default(found)
+        # The revision goes into the metadata of both.
+        return {**found, "metadata": obj["metadata"]} if self.converter is None else found
+
     def missing(self, objects: Sequence[Obj], api_version: str) -> Unconverted | None:
         """What must happen before these can be `shown`, all at once; None when they can be."""
         if self.converter is None:

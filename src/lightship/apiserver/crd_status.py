@@ -42,6 +42,8 @@ def _established(crd: Obj, listed: list[Obj], now: float) -> list[Obj]:
     """Once established, a definition stays so."""
     if _is_true(listed, "Established"):
         return listed
+    if conditions.find(listed, "NamesAccepted") is None:
+        return listed
     if not _is_true(listed, "NamesAccepted"):
         return conditions.set_condition(listed, "Established", "False", "NotAccepted", "not all names are accepted", now)
     config = ((crd["spec"].get("conversion") or {}).get("webhook") or {}).get("clientConfig") or {}

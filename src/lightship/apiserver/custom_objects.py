@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 from lightship.meta import codec, errors, names, schema
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
+from lightship.meta.resources import Resource
 from lightship.meta.schema import embedded
 from lightship.meta.schema.limits import UNDECODABLE
 
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+_GO_VALUE = "Go value of type v1.ObjectMeta"
 _STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
 
@@ -42,7 +44,7 @@ class Metadata:
         if metadata is None:
             return []
         if not isinstance(metadata, dict):
-            raise Undecodable(f"json: cannot unmarshal {_go_kind(metadata)} into Go value of type v1.ObjectMeta")
+            raise Undecodable(f"json: cannot unmarshal {_go_kind(metadata)} into {_GO_VALUE}")
         if self._schema is None:
             self._schema = schema.compile({"$ref": f"#/components/schemas/{OBJECT_META}"}, self._definitions)
         compiled = self._schema
@@ -88,9 +90,38 @@ def _take_embedded(metadata: Metadata, part: schema.Embedded) -> list[str]:
         raise Undecodable(f"{at}metadata: Invalid value: {shown}: {error}") from error
 
 
+def undecodable_metadata(resource: Resource, value: Any) -> str:
+    """What Go says of metadata that is no object."""
+    where = _GO_VALUE if resource.custom else f"Go struct field {resource.kind}.metadata of type v1.ObjectMeta"
+    return f"json: cannot unmarshal {_go_kind(value)} into {where}"
+
+
 def _go_kind(value: Any) -> str:
     kinds = {bool: "bool", int: "number", float: "number", str: "string", list: "array"}
     return kinds.get(type(value), "object")
+
+
+def without_status(causes: list[Cause]) -> list[Cause]:
+    """What counts of a new object that comes without the status that a client gave it."""
+    return [c for c in causes if not _is_of_status(c)]
+
+
+def of_status(causes: list[Cause]) -> list[Cause]:
+    """What counts of a write to /status, in the words of a judge who sees nothing but the status."""
+    return [c._replace(message=c.message.replace(f": {c.field} in body", f": {c.field[7:]} in body")) for c in causes if _is_of_status(c)]
+
+
+def _is_of_status(cause: Cause) -> bool:
+    found = _place(cause)
+    return found == "status" or found.startswith(("status.", "status["))
+
+
+def _place(cause: Cause) -> str:
+    """The path that a cause speaks of. Junctors name no field, but quote it: `Invalid value: "": "spec.x" must validate ...`."""
+    if cause.field != "<nil>":
+        return cause.field
+    told = cause.message.removeprefix('Invalid value: "": ')
+    return told[1:].partition('"')[0] if told.startswith('"') else told.rpartition(" in ")[2]
 
 
 def ratcheted(compiled: schema.Compiled, causes: list[Cause], new: Obj, old: Obj) -> list[Cause]:
@@ -131,11 +162,7 @@ def _corresponding(node: Obj, item: Any, old: Any) -> Any:
 
 def _steps_of(cause: Cause, obj: Obj) -> list[str | int]:
     """The way to the value that a cause is about. What is missing is the fault of the value that lacks it."""
-    text = cause.field
-    if text == "<nil>":
-        # Junctors name no field, but quote it: `Invalid value: "": "spec.x" must validate ...`.
-        text = cause.message.removeprefix('Invalid value: "": ').removeprefix('"').partition('"')[0]
-    return list(_steps(text, obj))
+    return list(_steps(_place(cause), obj))
 
 
 def _steps(text: str, value: Any) -> Iterator[str | int]:
@@ -186,7 +213,7 @@ def scale_problems(paths: tuple[str, str, str], obj: Obj) -> list[Cause]:
     for path in paths[:2]:
         value = _value(path, obj)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            why = f"{path} accessor error: {codec.encode(value).decode()} is of the type {_go_type(value)}, expected int64"
+            why = f"{path} accessor error: {_go_shown(value)} is of the type {_go_type(value)}, expected int64"
             causes.append(errors.invalid_value(path, 0, why))
         elif value is not None and value < 0:
             causes.append(errors.invalid_value(path, value, "should be a non-negative integer"))

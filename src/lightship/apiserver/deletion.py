@@ -129,13 +129,24 @@ def decide(bucket: str, *, graceful: bool, obj: Obj, options: DeleteOptions, now
         return _namespace(obj, options, now)
     meta = obj["metadata"]
     finalizers = _finalizers(meta.get("finalizers") or [], options.propagation_policy)
-    if bucket == DEFINITIONS and not meta.get("deletionTimestamp") and CLEANUP not in finalizers:
-        finalizers = [*finalizers, CLEANUP]
+    if bucket == DEFINITIONS:
+        return _definition(obj, finalizers, now)
     if graceful:
         return _gracefully(obj, finalizers, options, now)
     if not finalizers:
         return Step(True, None)
     return Step(False, _marked(obj, finalizers, now))
+
+
+def _definition(obj: Obj, finalizers: list[str], now: float) -> Step:
+    """A definition waits until the objects of its kind are gone. Its generation stays, and it has no grace."""
+    meta = obj["metadata"]
+    if not meta.get("deletionTimestamp") and CLEANUP not in finalizers:
+        finalizers = [*finalizers, CLEANUP]
+    if not finalizers:
+        return Step(True, None)
+    marked = {**meta, "deletionTimestamp": meta.get("deletionTimestamp") or times.rfc3339(now), "finalizers": finalizers}
+    return Step(False, {**obj, "metadata": marked} if marked != meta else None)
 
 
 def _namespace(obj: Obj, options: DeleteOptions, now: float) -> Step:

@@ -171,7 +171,7 @@ def _check_place(resource: Resource, target: Target, verb: str) -> None:
     elif verb not in resource.verbs or (verb == "create" and target.name):
         raise errors.method_not_allowed()
     if verb in ("create", "deletecollection") and resource.namespaced and not target.namespace:
-        raise errors.method_not_allowed()
+        raise errors.no_such_path() if resource.custom else errors.method_not_allowed()
 
 
 def _check_part(resource: Resource, target: Target, verb: str, verbs: Sequence[str]) -> None:

@@ -123,8 +123,6 @@ class Registry:
         served = self._core.catalogue.served(request.resource)
         if served is None:
             raise errors.no_such_path()
-        if request.resource.deprecation and request.resource.deprecation not in request.warnings:
-            request.warnings.append(request.resource.deprecation)
         return served
 
 

@@ -137,10 +137,10 @@ class Served:
         if self.versions is None:
             return obj
         try:
-            return self.versions.converted(obj, self.versions.storage)
+            return self.versions.to_store(obj)
         except Unconverted as wanted:
             await wanted.convert()
-            return self.versions.converted(obj, self.versions.storage)
+            return self.versions.to_store(obj)
 
     def is_outdated(self, record: Record) -> bool:
         """Is it stored in another version than it would be now?"""
@@ -229,10 +229,15 @@ class Served:
         self._complain(found.unknown, validation, warnings, doubles)
         return found.causes
 
-    def ratcheted(self, causes: list[Cause], new: Obj, old: Obj) -> list[Cause]:
-        """What counts of `causes` in an update: of built-in kinds all, of custom ones not what was as wrong before."""
+    def counting(self, causes: list[Cause], new: Obj, old: Obj | None, subresource: str) -> list[Cause]:
+        """What counts of `causes`: of built-in kinds all, of custom ones not what was as wrong before, nor what nobody asked to write."""
         compiled = self.compiled() if self.resource.custom else None
-        return causes if compiled is None else custom_objects.ratcheted(compiled, causes, new, old)
+        if compiled is None:
+            return causes
+        if old is None:
+            return custom_objects.without_status(causes) if self.resource.status else causes
+        causes = custom_objects.ratcheted(compiled, causes, new, old)
+        return custom_objects.of_status(causes) if subresource == "status" else causes
 
     def breaches(self, obj: Obj, old: Obj | None, found: list[Cause], warnings: list[str]) -> list[Cause]:
         """What the rules of a custom kind (x-kubernetes-validations) say. They are not asked of an object that is wrong more simply."""

@@ -8,8 +8,10 @@ Contract: metav1.Table; apiextensions-apiserver tableconvertor for custom kinds.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeAlias, cast
 
+import msgspec
+
 from lightship.apiserver import jsonpath
-from lightship.meta import codec, errors, objects, times
+from lightship.meta import errors, objects, times
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Column, Resource
 
@@ -114,9 +116,9 @@ def _readable(json_path: str) -> jsonpath.Path:
 def _shown(values: list[Any], type: str, now: float) -> Any:
     if not values:
         return None
+    value = values[0]  # of several values the real server shows the first
     if type == "string":
-        return " ".join(value if isinstance(value, str) else codec.encode(value).decode() for value in values)
-    value = values[0]
+        return value if isinstance(value, str) else msgspec.json.encode(value, order="sorted").decode()
     if type == "date":
         return _age(value, now)
     if type == "integer":

@@ -27,6 +27,10 @@ class Cause(NamedTuple):
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
+TYPE_INVALID = "FieldValueTypeInvalid"
+"""Reason of a value of the wrong type."""
+
+
 def required(field: str, message: str = "") -> Cause:
     return Cause(field, "Required value" + (f": {message}" if message else ""), "FieldValueRequired")
 
@@ -49,7 +53,7 @@ def duplicate(field: str, value: object) -> Cause:
 
 
 def too_long(field: str, limit: int) -> Cause:
-    return Cause(field, f"Too long: may not be more than {limit} bytes", "FieldValueTooLong")
+    return Cause(field, f"Too long: may not be more than {limit} byte{'' if limit == 1 else 's'}", "FieldValueTooLong")
 
 
 def too_many(field: str, actual: int, limit: int) -> Cause:
@@ -151,6 +155,12 @@ def forbidden(message: str, resource: str = "", name: str = "", group: str = "")
 
 def method_not_allowed(message: str = "the server does not allow this method on the requested resource") -> StatusError:
     return StatusError(405, "MethodNotAllowed", message, {})
+
+
+def method_not_supported(resource: str, verb: str, group: str = "") -> StatusError:
+    """405, in the words of those who know of what."""
+    message = f'{verb} is not supported on resources of kind "{_qualified(resource, group)}"'
+    return StatusError(405, "MethodNotAllowed", message, _details(resource, "", group))
 
 
 def not_acceptable(message: str) -> StatusError:

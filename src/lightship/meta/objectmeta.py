@@ -79,8 +79,8 @@ def _check_annotations(annotations: dict[str, str]) -> list[Cause]:
 def _check_owners(owners: list[Obj]) -> list[Cause]:
     causes: list[Cause] = []
     controller = ""
-    for i, owner in enumerate(owners):
-        path = f"metadata.ownerReferences[{i}]"
+    for owner in owners:
+        path = "metadata.ownerReferences"  # the real server does not say which of them is wrong
         for field in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(field):
                 why = "version must not be empty" if field == "apiVersion" else "must not be empty"

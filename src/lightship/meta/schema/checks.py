@@ -166,6 +166,7 @@ def _check_array(node: Node) -> Check:
     item_node = node.items
     below = check(item_node) if item_node else None
     plain = _plain_class(item_node) if item_node else None
+    nulls = node.go or (item_node is not None and item_node.nullable)
     rules = _common(node) + limits.size(node, "Items", "items")
 
     def walk(value: Any, path: Path, out: list[Cause]) -> None:
@@ -174,7 +175,7 @@ def _check_array(node: Node) -> Check:
             return
         if below is not None:
             for i, item in enumerate(value):
-                if item.__class__ is not plain and (item is not None or not node.go):
+                if item.__class__ is not plain and (item is not None or not nulls):
                     below(item, (path, i), out)
         for rule in rules:
             rule(value, path, out)
@@ -207,14 +208,26 @@ def _check_number(node: Node) -> Check:
     def walk(value: Any, path: Path, out: list[Cause]) -> None:
         right = value.__class__ is int or (value.__class__ is float and (not integer or (whole_floats and value.is_integer())))
         if not right:
-            out.append(_wrong_type(node, value, path))
-        elif integer and not -bound <= value < bound:
+            out.append(_wrong_number(node, value, path))
+            if not integer or value.__class__ is not float or not whole_floats:
+                return
+        if integer and (not right or not -bound <= value < bound):
             out.append(_out_of_range(node, value, path))
-        else:
-            for rule in rules:
-                rule(value, path, out)
+            if right:
+                return
+        for rule in rules:
+            rule(value, path, out)
 
     return walk
+
+
+def _wrong_number(node: Node, value: Any, path: Path) -> Cause:
+    """Of a custom kind, a value that has no format is compared by its format with a schema that has one."""
+    format = node.raw.get("format")
+    if node.context.builtin or not format or value.__class__ not in (bool, float, dict):
+        return _wrong_type(node, value, path)
+    at, found = path_text(path), "float64" if value.__class__ is float else ""
+    return Cause(at, f'Invalid value: "{found}": {at} in body must be of type {format}: "{found}"', UNDECODABLE)
 
 
 def _out_of_range(node: Node, value: Any, path: Path) -> Cause:

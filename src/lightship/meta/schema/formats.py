@@ -7,17 +7,38 @@ import base64
 import binascii
 import ipaddress
 import re
-import uuid
 from collections.abc import Callable
 from datetime import date
 from urllib.parse import urlsplit
 
-_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d([.,]\d+)?([Zz]|[+-]\d\d:?\d\d)")
+from lightship.meta.schema import patterns
+
+_DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d)t([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(.[0-9]+)?(z|[+-]\d\d:\d\d)", re.ASCII)
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _DURATION = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))*|[+-]?0")
-_WORDY_DURATION = re.compile(r"\s*\d+\s*(nanos|micros|millis|seconds?|secs?|minutes?|mins?|hours?|days?|weeks?|[hmswd])\s*", re.IGNORECASE)
-_HOSTNAME = re.compile(r"(?=.{1,255}$)[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62})?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62})?)*\.?")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|[^@\s]+@[^@\s]+")
+_WORDY_DURATION = re.compile(r"(\d+)\s*([A-Za-zµ]+)", re.ASCII)
+_UNITS = ("ns", "us", "µs", "ms", "s", "m", "h", "d", "w", "wk", "hr")
+_LONG_UNITS = ("nano", "micro", "milli", "sec", "min", "hour", "day", "week")
+_HOSTNAME = (
+    r"^([a-zA-Z0-9\p{S}\p{L}]((-?[a-zA-Z0-9\p{S}\p{L}]{0,62})?)"
+    r"|([a-zA-Z0-9\p{S}\p{L}](([a-zA-Z0-9-\p{S}\p{L}]{0,61}[a-zA-Z0-9\p{S}\p{L}])?)(\.)){1,}([a-zA-Z\p{L}]){2,63})$"
+)
+_EMAIL = re.compile(r"([^<>@]*<)?[^@\s<>]+@[^@\s<>]+(?(1)>\s*)")
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})")
+_UUID = "[0-9a-f]{{8}}-?[0-9a-f]{{4}}-?{0}-?{1}-?[0-9a-f]{{12}}"
+_ANY4 = "[0-9a-f]{4}"
+_CARD = re.compile(
+    r"4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|6(?:011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}|3(?:0[0-5]|[68][0-9])[0-9]{11}"
+    r"|(?:2131|1800|35\d{3})\d{11}",
+    re.ASCII,
+)
+_BYTE = r"\s*(0|[1-9]\d?|1\d\d?|2[0-4]\d|25[0-5])\s*"
+_SHORT_NAME = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_MACS = tuple(
+    re.compile(rf"[0-9a-fA-F]{{{group}}}({mark}[0-9a-fA-F]{{{group}}}){{{bytes * 2 // group - 1}}}")
+    for bytes in (6, 8, 20)
+    for group, mark in ((2, ":"), (2, "-"), (4, r"\."))
+)
 
 _FRACTION = re.compile(r":\d\d((?:\.(\d+))?(Z|[+-]\d\d:\d\d))$", re.ASCII)
 _MICRO = 6
@@ -58,7 +79,11 @@ def bad_base64(text: str) -> int:
 
 
 def is_duration(text: str) -> bool:
-    return bool(_DURATION.fullmatch(text) or _WORDY_DURATION.fullmatch(text))
+    """As Go writes durations, or in words: any number with a unit somewhere in the text will do."""
+    if _DURATION.fullmatch(text):
+        return True
+    units = [unit.lower() for _, unit in _WORDY_DURATION.findall(text)]
+    return any(unit in _UNITS or unit.startswith(_LONG_UNITS) for unit in units)
 
 
 def _is_date(text: str) -> bool:
@@ -66,54 +91,109 @@ def _is_date(text: str) -> bool:
         date.fromisoformat(text)
     except ValueError:
         return False
-    return len(text) == 10
+    return len(text) == 10 and text[4] == "-"
 
 
-def _is_address(version: int) -> Callable[[str], bool]:
-    def check(text: str) -> bool:
-        try:
-            return ipaddress.ip_address(text).version == version
-        except ValueError:
-            return False
+def _is_date_time(text: str) -> bool:
+    found = _DATE_TIME.fullmatch(text.lower())
+    return found is not None and _is_date(found[1])
 
-    return check
+
+def _is_ipv4(text: str) -> bool:
+    """Leading zeros are nothing to object to, and an IPv6 address may end in dots."""
+    parts = text.split(".")
+    if len(parts) == 4 and all(p.isascii() and p.isdecimal() and len(p) <= 3 and int(p) < 256 for p in parts):
+        return True
+    return "." in text and _is_ipv6(text)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return ":" in text and "%" not in text and bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 def _is_cidr(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
+    address, slash, bits = text.partition("/")
+    if not slash or not (bits.isascii() and bits.isdecimal()):
         return False
-    return "/" in text
+    return (_is_ipv6(address) and int(bits) <= 128) or ("." in address and ":" not in address and _is_ipv4(address) and int(bits) <= 32)
 
 
 def _is_uri(text: str) -> bool:
+    if not text or any(c <= " " or c == "\x7f" for c in text):
+        return False
     try:
         found = urlsplit(text)
     except ValueError:
         return False
-    return bool(found.scheme and (found.netloc or found.path)) or text.startswith("/")
+    return bool(found.scheme) or text.startswith(("/", "*"))
 
 
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
+def _is_hostname(text: str) -> bool:
+    return patterns.searcher(_HOSTNAME)(text) and len(text) <= 255 and all(len(part) <= 63 for part in text.split("."))
+
+
+def _is_card(text: str) -> bool:
+    digits = re.sub("[^0-9]+", "", text)
+    if not _CARD.fullmatch(digits):
         return False
-    return True
+    doubled = [int(d) * (1 + i % 2) for i, d in enumerate(reversed(digits))]
+    return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0
+
+
+def _is_isbn10(text: str) -> bool:
+    plain = re.sub(r"[\s-]+", "", text)
+    if not re.fullmatch("[0-9]{9}[0-9X]", plain):
+        return False
+    return sum((i + 1) * (10 if c == "X" else int(c)) for i, c in enumerate(plain)) % 11 == 0
+
+
+def _is_isbn13(text: str) -> bool:
+    plain = re.sub(r"[\s-]+", "", text)
+    return bool(re.fullmatch("[0-9]{13}", plain)) and sum(int(c) * (3 if i % 2 else 1) for i, c in enumerate(plain)) % 10 == 0
+
+
+def _matches(pattern: str, flags: int = 0) -> Callable[[str], bool]:
+    compiled = re.compile(pattern, re.ASCII | flags)
+    return lambda text: compiled.fullmatch(text) is not None
+
+
+def _uuid(third: str = _ANY4, fourth: str = _ANY4) -> Callable[[str], bool]:
+    return _matches(_UUID.format(third, fourth), re.IGNORECASE)
+
+
+def find(name: str) -> Callable[[str], bool] | None:
+    """The check of a format, whether its name is written with dashes or without."""
+    return FORMATS.get(name) or FORMATS.get(name.replace("-", ""))
 
 
 FORMATS: dict[str, Callable[[str], bool]] = {
-    "date-time": lambda text: bool(_DATE_TIME.fullmatch(text)),
-    "datetime": lambda text: bool(_DATE_TIME.fullmatch(text)),
-    "date": _is_date,
-    "byte": is_base64,
-    "duration": is_duration,
-    "ipv4": _is_address(4),
-    "ipv6": _is_address(6),
+    "bsonobjectid": _matches("[0-9a-fA-F]{24}"),
+    "byte": lambda text: _BASE64.fullmatch(text) is not None,
     "cidr": _is_cidr,
+    "creditcard": _is_card,
+    "date": _is_date,
+    "datetime": _is_date_time,
+    "duration": is_duration,
+    "email": lambda text: _EMAIL.fullmatch(text) is not None,
+    "hexcolor": _matches("#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})"),
+    "hostname": _is_hostname,
+    "ipv4": _is_ipv4,
+    "ipv6": _is_ipv6,
+    "isbn": lambda text: _is_isbn10(text) or _is_isbn13(text),
+    "isbn10": _is_isbn10,
+    "isbn13": _is_isbn13,
+    "k8slongname": lambda text: len(text) <= 253 and bool(re.fullmatch(rf"{_SHORT_NAME}(\.{_SHORT_NAME})*", text)),
+    "k8sshortname": lambda text: len(text) <= 63 and bool(re.fullmatch(_SHORT_NAME, text)),
+    "mac": lambda text: any(form.fullmatch(text) for form in _MACS),
+    "rgbcolor": _matches(rf"rgb\({_BYTE},{_BYTE},{_BYTE}\)"),
+    "ssn": _matches(r"\d{3}[- ]?\d{2}[- ]?\d{4}"),
     "uri": _is_uri,
-    "hostname": lambda text: bool(_HOSTNAME.fullmatch(text)),
-    "email": lambda text: bool(_EMAIL.fullmatch(text)),
-    "uuid": _is_uuid,
+    "uuid": _uuid(),
+    "uuid3": _uuid("3[0-9a-f]{3}"),
+    "uuid4": _uuid("4[0-9a-f]{3}", "[89ab][0-9a-f]{3}"),
+    "uuid5": _uuid("5[0-9a-f]{3}", "[89ab][0-9a-f]{3}"),
 }
+"""By names without dashes."""

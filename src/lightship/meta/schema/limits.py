@@ -78,8 +78,9 @@ def string(node: Node) -> list[Check]:
         rules.append((lambda v: isinstance(v, str) and not matches(v), lambda v, at: _in_body(at, v, f"should match '{pattern}'")))
     found = [_first(rules)] if rules else []
     name = raw.get("format") or ""
-    if name in formats.FORMATS and node.type == "string":
-        found.append(_format(node, name))
+    right = formats.find(name) if name and node.type == "string" else None
+    if right is not None:
+        found.append(_format(node, name, formats.is_base64 if node.context.builtin else right))
     return found
 
 
@@ -100,9 +101,7 @@ def _length(value: Any) -> int:
     return len(value) if isinstance(value, str) else 0
 
 
-def _format(node: Node, name: str) -> Check:
-    right = formats.FORMATS[name]
-
+def _format(node: Node, name: str, right: Callable[[str], bool]) -> Check:
     def walk(value: Any, path: Path, out: list[Cause]) -> None:
         if value.__class__ is not str or right(value):
             return

@@ -13,6 +13,8 @@ from lightship.meta.objects import Obj
 
 PREFIX = "#/components/schemas/"
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+RAW_EXTENSION = "io.k8s.apimachinery.pkg.runtime.RawExtension"
+"""Any JSON at all, though the document says that it is an object."""
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _TIMES = {
     "io.k8s.apimachinery.pkg.apis.meta.v1.Time": "2006-01-02T15:04:05Z07:00",
@@ -181,6 +183,8 @@ def _resolve(schema: Obj, parent: Node, *, lenient: bool = False, optional: bool
             raise ValueError(f'the schema refers to "{reference}", which is not among the {len(parent.context.definitions)} definitions')
         siblings = {k: v for k, v in raw.items() if k not in ("$ref", "allOf")}
         raw = {**target, **siblings, "$name": definition}
+        if definition == RAW_EXTENSION:
+            raw.pop("type", None)
         reference = raw.get("$ref") or _only_reference(raw)
     lenient = lenient or definition == OBJECT_META
     return Node(raw, parent.context, definition, lenient, optional, _special(raw, definition), parent.definition)

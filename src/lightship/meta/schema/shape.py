@@ -43,14 +43,17 @@ class _Table(dict[str, Any]):
         return made
 
 
-def strays(node: Node) -> Strays:
-    """A function (value, path, found) that appends the unknown fields below `value`."""
+def strays(node: Node, *, open: bool = False) -> Strays:
+    """A function (value, path, found) that appends the unknown fields below `value`.
+
+    `open`: it is an item of a list that keeps what it does not know, and so does the item.
+    """
     if node.is_map and node.additional:
         return _strays_map(strays(node.additional))
     if node.items is not None:
-        return _strays_list(strays(node.items))
-    if node.properties or not node.open:
-        return _strays_object(_Table(node, strays), node.open)
+        return _strays_list(strays(node.items, open=open or bool(node.raw.get("x-kubernetes-preserve-unknown-fields"))))
+    if node.properties or not (open or node.open):
+        return _strays_object(_Table(node, strays), open or node.open)
     return _nothing_stray
 
 
