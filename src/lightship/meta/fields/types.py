@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 from lightship.meta.fields import go_zeros
 from lightship.meta.objects import Obj
-from lightship.meta.schema.nodes import NO_DEFAULT, Node
+from lightship.meta.schema.nodes import NO_DEFAULT, RAW_EXTENSION, Node
 
-_RAW = "io.k8s.apimachinery.pkg.runtime.RawExtension"
 _GRANULAR_STRATEGIES = ("merge", "merge,retainKeys")
 _SCALARS = {"integer": "numeric", "number": "numeric", "boolean": "boolean"}
 _STRING_FORMATS = ("", "byte")
@@ -145,7 +144,7 @@ def of(node: Node, *, preserve: bool = False) -> Type:
     name = node.raw.get("$name")
     if not name:
         return _make(node, preserve=preserve)
-    if name == _RAW:
+    if name == RAW_EXTENSION:
         return UNTYPED
     key = (id(node.context.definitions), name, node.context.builtin, preserve, node.raw.get("x-kubernetes-map-type") or "")
     found = _GO.get(key)
