@@ -25,11 +25,11 @@ from lightship import kinds, store
 from lightship.aio.clock import SystemClock
 from lightship.apiserver import objectmeta, writing
 from lightship.apiserver.authn import StaticTokens
-from lightship.apiserver.authz import MastersOnly
 from lightship.apiserver.core import Core
 from lightship.apiserver.documents import Documents
 from lightship.apiserver.exchange import HttpRequest
 from lightship.apiserver.front import Front
+from lightship.apiserver.identity import Identity
 from lightship.apiserver.requests import Request
 from lightship.apiserver.server import Server
 from lightship.meta import codec, times
@@ -65,7 +65,9 @@ async def started() -> Server:
 async def operations(rounds: int) -> dict[str, float]:
     """Microseconds of CPU by operation."""
     server = await started()
-    front = Front(server, StaticTokens({"token": _ADMIN}), MastersOnly(), Documents(server, {}, None), SystemClock())
+    authenticator, authorizer = StaticTokens({"token": _ADMIN}), server.authorizer
+    identity = Identity(authenticator, authorizer)
+    front = Front(server, identity, authenticator, authorizer, Documents(server, {}, None), SystemClock())
     best: dict[str, float] = defaultdict(lambda: float("inf"))
 
     async def timed(name: str, requests: Iterable[HttpRequest]) -> None:

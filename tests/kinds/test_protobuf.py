@@ -1,9 +1,11 @@
 """Protobuf bodies of built-in kinds: what Go encodes is read as Go's own JSON shows it, and what is damaged is refused in one line."""
 
 import base64
+import gzip
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,14 @@ def golden(file: str) -> dict[str, tuple[bytes, Obj]]:
     return {case["kind"]: (base64.b64decode(case["protobuf"]), case["json"]) for case in map(json.loads, lines)}
 
 
+def published() -> dict[str, tuple[bytes, Obj]]:
+    lines = gzip.decompress((Path(__file__).parent / "protobuf" / "published.jsonl.gz").read_bytes()).decode().splitlines()
+    return {case["kind"]: (base64.b64decode(case["protobuf"]), case["json"]) for case in map(json.loads, lines)}
+
+
 GOLDEN = {f"{file} {kind}": case for file in FILES for kind, case in golden(file).items()}
+PUBLISHED = published()
+GOLDEN |= {f"published {kind}": case for kind, case in PUBLISHED.items()}
 SMALL = sorted((body for body, _ in GOLDEN.values()), key=len)[40:70]
 
 
@@ -64,11 +73,96 @@ def test_what_go_encodes(name: str) -> None:
     assert json.dumps(found, sort_keys=True) == json.dumps(without_absent_lists(want, found), sort_keys=True)
 
 
+def fields(data: bytes) -> list[Any]:
+    """A message as a list of its fields, without what Go writes and JSON leaves out: zeros and empty messages. Knows no tables."""
+    found: list[Any] = []
+    at = 0
+    while at < len(data):
+        tag, at = number(data, at)
+        if tag & 7 == 0:
+            value, at = number(data, at)
+            if value:
+                found.append([tag, value])
+        elif tag & 7 == 1:
+            found.append([tag, data[at : at + 8].hex()])
+            at += 8
+        else:
+            size, at = number(data, at)
+            content = data[at : at + size]
+            at += size
+            if content and (inner := parts(content)) != []:
+                found.append([tag, inner])
+    return sorted(found, key=repr)
+
+
+def parts(content: bytes) -> Any:
+    """A message where it can be one, else the bytes."""
+    try:
+        return fields(content)
+    except (IndexError, ValueError):
+        return content.hex()
+
+
+def number(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+        if shift > 63:
+            raise ValueError("no number")
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_what_is_written_is_read_as_the_same(name: str) -> None:
+    read = protobuf.decode(GOLDEN[name][0])
+    again = protobuf.decode(protobuf.encode(read))
+    assert json.dumps(without_nulls(again), sort_keys=True) == json.dumps(without_nulls(read), sort_keys=True)
+
+
+def without_nulls(value: Any) -> Any:
+    """Null is what JSON shows of the time that is none; it is written as nothing at all."""
+    if isinstance(value, dict):
+        return {k: without_nulls(v) for k, v in value.items() if v is not None}
+    return [without_nulls(v) for v in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_what_is_written_are_the_fields_that_go_writes(name: str) -> None:
+    """Field by field, by a reader that knows no tables: wrong numbers or types in these would show, though our own reader shares them."""
+    body, want = PUBLISHED[name]
+    written = protobuf.encode(want)
+    assert len(fields(written[4:])) == len(fields(body[4:]))
+    assert len(written) <= len(body)
+    assert sorted(numbers(written[4:])) == sorted(numbers(body[4:]))
+
+
+def numbers(data: bytes) -> list[str]:
+    """The paths of all fields that are not zero, by tag, as often as they come."""
+
+    def walk(found: Any, path: str) -> Iterator[str]:
+        for tag, value in found if isinstance(found, list) else []:
+            here = f"{path}/{tag}"
+            if isinstance(value, list):
+                yield from walk(value, here)
+            else:
+                yield f"{here}={value}"
+
+    return list(walk(fields(data), ""))
+
+
 @pytest.mark.parametrize("resource", kinds.BUILTIN, ids=repr)
 def test_every_built_in_kind_can_be_read_and_has_no_strange_fields(resource: Any) -> None:
     name = f"{resource.api_version}/{resource.kind}"
     assert name in protobuf.known_kinds()
-    assert compiled(resource).unknown(protobuf.decode(GOLDEN[f"full {name}"][0])) == []
+    case = GOLDEN.get(f"published {name}") or GOLDEN.get(f"full {name}")
+    if case is None:
+        assert resource.group in ("apiregistration.k8s.io",), "published elsewhere"
+        return
+    # Deprecated fields of the Go types that no document tells of.
+    assert [path for path in compiled(resource).unknown(protobuf.decode(case[0])) if path not in ("metadata.selfLink",)] == []
 
 
 def test_every_body_that_is_no_stored_kind_can_be_read() -> None:
@@ -136,8 +230,9 @@ def test_the_type_of_a_number_or_text_decides(port: bytes, want: int | str) -> N
 
 
 MALFORMED = [
-    (b"", "does not begin with"),
-    (b'{"kind":"Pod"}', "does not begin with"),
+    (b"", "does not appear to be a protobuf message, expected prefix .107 56 115 0."),
+    (b'{"kind":"Pod"}', "does not appear to be a protobuf message"),
+    (protobuf.MAGIC, "empty body"),
     (protobuf.MAGIC + b"\x0a", "the data ends within a number"),
     (protobuf.MAGIC + b"\x0a\x05", "ends 5 bytes after its message"),
     (enveloped(b"", more=piece(3, b"gzip")), 'the envelope holds "gzip"'),
@@ -214,6 +309,7 @@ def test_damaged_bodies(body: bytes, data: st.DataObject) -> None:
 
 
 def test_the_tables_are_read_only_when_a_protobuf_body_comes() -> None:
-    script = "from lightship.apiserver import negotiation as n; n.decode_body('', b'{}'); from lightship.kinds import protobuf as p; "
-    script += "print(p._tables.cache_info().currsize)"
+    script = "from lightship.apiserver import bodies as b; from lightship.meta.objects import GVK; "
+    script += "b.read_object('', b'{}', b.Wanted(GVK('', 'v1', 'Pod'))); from lightship.kinds import protobuf as p; "
+    script += "print(p._data.cache_info().currsize)"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "0\n"

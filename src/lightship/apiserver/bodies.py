@@ -170,7 +170,7 @@ def _decoded(data: bytes, *, merge: bool, custom: bool) -> tuple[Any, Doubles | 
     except ValueError as error:
         data = _mended(data, error)
         value = decode(data)
-    if data.count(b'"') == codec.encode(value).count(b'"') and _ESCAPED_QUOTE not in data:
+    if data.count(b'"') == codec.encode(value).count(b'"') and (b"\\" not in data or _ESCAPED_QUOTE not in data):
         return value, None
     try:
         again, doubles = gojson.decode(data, merge=merge, typed=not custom)

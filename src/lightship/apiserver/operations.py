@@ -38,6 +38,8 @@ LOG_PATIENCE = 0.25
 FUTURE_PATIENCE = 3.0
 """Seconds in which a version that is not there yet may come, before it is refused."""
 _FUTURE_STEP = 0.05
+_LONG_HEADERS = 1000
+"""Bytes from which on headers are not worth remembering."""
 _LONGEST_VERSION = 20
 GZIP_FROM = 128 * 1024
 """Bytes of an answer from which on it is compressed for those who take that."""
@@ -145,11 +147,24 @@ def _endpoint(custom: bool, streaming: bool, tables: bool) -> Endpoint:
 
 def view_of(request: HttpRequest, query: Query, endpoint: Endpoint) -> View:
     """How this client wants its answer. Raises 400 and 406."""
-    header = request.header(b"accept")
-    accepted = negotiation.accept(header, endpoint)
-    pretty = accepted.pretty or negotiation.wants_pretty(query.get("pretty"), request.header(b"user-agent"))
+    header, agent = request.headers.get(b"accept", b""), request.headers.get(b"user-agent", b"")
+    if not query and len(header) + len(agent) < _LONG_HEADERS:
+        return _usual_view(header, agent, endpoint)
+    return _view(header, agent, endpoint, query)
+
+
+def _view(header: bytes, agent: bytes, endpoint: Endpoint, query: Query) -> View:
+    text = header.decode("latin-1")
+    accepted = negotiation.accept(text, endpoint)
+    pretty = accepted.pretty or negotiation.wants_pretty(query.get("pretty"), agent.decode("latin-1"))
     include = include_object(query.get("includeObject", "")) if accepted.form == "Table" else "Metadata"
-    return View(accepted, pretty, include, header)
+    return View(accepted, pretty, include, text)
+
+
+@lru_cache(maxsize=256)
+def _usual_view(header: bytes, agent: bytes, endpoint: Endpoint) -> View:
+    """Of a request without a query, as most are: what a client wants it wants every time."""
+    return _view(header, agent, endpoint, {})
 
 
 async def compressed(request: HttpRequest, reply: Reply) -> Reply:
