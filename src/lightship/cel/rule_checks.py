@@ -7,7 +7,7 @@ Contract: apiextensions-apiserver pkg/apiserver/schema/cel validation.go, its te
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightship import cel
 from lightship.cel.errors import CostExceeded, EvaluationError
@@ -33,6 +33,11 @@ Path = tuple["Path", Any, bool] | None
 """Linked from the leaf: (the path before, a field, key or index, is it a field?); `_ALL_OF` steps nowhere."""
 
 
+class Verdict(NamedTuple):
+    causes: list[Cause]
+    spent: int
+
+
 class Checker:
     """All rules of one schema. Safe to share."""
 
@@ -42,12 +47,15 @@ class Checker:
 
     def check(self, new: Obj, old: Obj | None, warnings: list[str]) -> list[Cause]:
         """See `rules.Rules.check`."""
-        if self._root is None:
-            return []
+        return self.judge(new, old, warnings).causes
+
+    def judge(self, new: Obj, old: Obj | None, warnings: list[str]) -> Verdict:
+        """The same, with what it cost."""
         check = _Check(Correlated(new, old, self._schema) if old is not None else None, warnings)
-        with suppress(_Stopped):
-            check.visit(self._root, new, old, None)
-        return check.causes
+        if self._root is not None:
+            with suppress(_Stopped):
+                check.visit(self._root, new, old, None)
+        return Verdict(check.causes, check.budget.spent)
 
 
 class _Node:
@@ -97,7 +105,7 @@ class _Check:
         self.causes: list[Cause] = []
         self._correlated = correlated
         self._warnings = warnings
-        self._budget = cel.Budget(total=OBJECT_LIMIT, per_call=CALL_LIMIT)
+        self.budget = cel.Budget(total=OBJECT_LIMIT, per_call=CALL_LIMIT)
 
     def visit(self, node: _Node, new: Any, old: Any, path: Path) -> None:
         if new is None:
@@ -137,7 +145,7 @@ class _Check:
     def _holds(self, rule: RuleProgram, program: cel.Program, values: Mapping[str, Any], path: Path, node: _Node) -> bool:
         """Evaluate; True also when there was no answer, which has then been told."""
         try:
-            return program.evaluate(values, self._budget) is True
+            return program.evaluate(values, self.budget) is True
         except CostExceeded as error:
             why = f"'{error}': no further validation rules will be run due to call cost exceeds limit for rule: {rule.shown}"
             self._complain(path, node, _NO_BUDGET if error.total else why)
@@ -173,7 +181,7 @@ class _Check:
             # The real server knows no old value here that it could show.
             return otherwise, ""
         try:
-            text = program.evaluate(values, self._budget).strip()
+            text = program.evaluate(values, self.budget).strip()
         except EvaluationError:
             return otherwise, ""
         except CostExceeded as error:
