@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument("--theirs", default=THEIRS, help="controllers that the kube-controller-manager runs")
     parser.add_argument("--page", type=Path, help=f"write the page here (default: {PAGE.relative_to(ROOT)}, when all names ran)")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # whoever ends this ends all that it has started
     absent = programs.missing("kube-controller-manager", "kubectl", "e2e.test", "ginkgo")
     if absent:
         print(f"not in {programs.folder()}: {', '.join(absent)}; `oracle/build` makes them", file=sys.stderr)
@@ -106,9 +107,10 @@ def test(names: list[str], procs: int, kubeconfig: Path, directory: Path) -> Non
         child = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, cwd=directory)
         try:
             child.wait(MINUTES * 60 + 60)
-        except BaseException:
-            os.killpg(child.pid, signal.SIGKILL)
-            raise
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
     if not (directory / "report.json").exists():
         raise RuntimeError((directory / "ginkgo.log").read_text()[-4000:])
 
