@@ -8,7 +8,7 @@ Contract: kube 1.36 ValidateLimitRange, ValidateResourceQuota, defaults; printer
 from collections.abc import Iterator
 from typing import Any
 
-from lightship.kinds import cells, checking
+from lightship.kinds import amounts, cells, checking
 from lightship.meta import errors, objects, quantity
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
@@ -88,15 +88,14 @@ def default_limit_range(limits: Obj) -> None:
     """What a container is given without asking follows from what it may have at most, and at least."""
     for item in objects.spec(limits).get("limits") or ():
         for field in _AMOUNTS:
-            if item.get(field):
-                item[field] = canonical(item[field])
+            amounts.canonical(item.get(field))
         if item.get("type") == "Container":
             given = {**(item.get("max") or {}), **(item.get("default") or {})}
             asked = {**(item.get("min") or {}), **given, **(item.get("defaultRequest") or {})}
-            for field, amounts in (("default", given), ("defaultRequest", asked)):
+            for field, chosen in (("default", given), ("defaultRequest", asked)):
                 item.pop(field, None)
-                if amounts:
-                    item[field] = amounts
+                if chosen:
+                    item[field] = chosen
 
 
 def validate_limit_range(limits: Obj, old: Obj | None) -> list[Cause]:
@@ -192,14 +191,11 @@ def limit_range_row(limits: Obj, now: float) -> list[Any]:
 
 
 def default_quota(quota: Obj) -> None:
-    spec = quota.get("spec") or {}
+    spec = objects.spec(quota)
     if spec.get("hard"):
-        spec["hard"] = canonical(spec["hard"])
-
-
-def canonical(amounts: Obj) -> Obj:
-    """Amounts as they are stored: in the form that the real server gives them."""
-    return {name: quantity.canonical(amount) for name, amount in amounts.items()}
+        amounts.canonical(spec["hard"])
+    else:
+        spec.pop("hard", None)
 
 
 def prepare_quota(quota: Obj, old: Obj | None) -> None:
