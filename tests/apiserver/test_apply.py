@@ -31,7 +31,7 @@ def owners(obj: Obj) -> dict[str, Any]:
 
 def test_an_apply_creates_changes_and_takes_away() -> None:
     async def test(site: Site) -> None:
-        made = await apply(site, configuration({"x": "1", "y": "2"}))
+        made = await apply(site, configuration({"x": "1", "y": "2"}), force=True)
         assert made["metadata"]["managedFields"] == [
             {
                 "manager": "m1",

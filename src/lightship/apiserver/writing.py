@@ -41,7 +41,7 @@ class Writer:
             name = (obj.get("metadata") or {}).get("name") or ""
             raise served.forbidden(name, "create not allowed while custom resource definition is terminating")
         check_identity(served, request, obj)
-        check_options(options, "CreateOptions")
+        check_options(options, "CreateOptions", applying=applied is not None)
         causes = served.accept(obj, options.field_validation, request.warnings, request.doubles)
         resource = served.resource
         meta = obj["metadata"]
