@@ -18,6 +18,8 @@ from lightship.cel.types import DYN, Kind, Type
 from lightship.cel.values import Duration, Timestamp, type_of
 
 _PRECISION = 6
+_PER_DIGIT = 1000
+"""What a digit of a number counts for: nobody needs ten thousand of them."""
 _DIGITS = re.compile(r"\.([0-9]*)", re.ASCII)
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -57,6 +59,7 @@ def format_text(text: str, values: Sequence[Any]) -> str:
         if used >= len(values):
             raise EvaluationError(f"index {used} out of range")
         clause, precision, at = _clause(text, percent + 1)
+        costs.bounded(precision * _PER_DIGIT)
         try:
             parts.append(clause.show(values[used], precision))
         except EvaluationError as error:
@@ -135,7 +138,6 @@ def _clause(text: str, at: int, *, known: bool = True, index: int = 0) -> tuple[
             why = "value out of range" if found[1] else "invalid syntax"
             raise EvaluationError(f"{bad}error while converting precision to integer: strconv.Atoi: parsing {quote(found[1])}: {why}")
         precision = int(found[1])
-        costs.bounded(precision * 1000)
     clause = _CLAUSES.get(text[at])
     if clause is None:
         raise EvaluationError(f'{problem}unrecognized formatting clause "{text[at]}"')

@@ -16,7 +16,7 @@ _PORT = re.compile(rb"(:[0-9]*)?")
 _ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _USERINFO = re.compile(rb"[A-Za-z0-9\-._:~!$&'()*+,;=%@]*")
-_PATH_OK = re.compile(rb"(?:[!$&'()*+,;=:@\[\]%A-Za-z0-9\-_.~/])*")
+_HARMLESS = frozenset(b"!$&'()*+,;=:@[]%")
 
 _WORD = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"
 _PLAIN = {
@@ -55,7 +55,7 @@ class Url(NamedTuple):
         return _split_host(self.host)[1]
 
     def escaped_path(self) -> bytes:
-        if self.raw_path and _PATH_OK.fullmatch(self.raw_path):
+        if self.raw_path and _is_escaped(self.raw_path, "path"):
             return self.raw_path
         return b"*" if self.path == b"*" else _escape(self.path, "path")
 
@@ -78,7 +78,8 @@ class Url(NamedTuple):
         if self.force_query or self.query:
             text += b"?" + self.query
         if self.fragment:
-            text += b"#" + (self.raw_fragment or _escape(self.fragment, "fragment"))
+            raw = self.raw_fragment if _is_escaped(self.raw_fragment, "fragment") else b""
+            text += b"#" + (raw or _escape(self.fragment, "fragment"))
         return _shown(text)
 
     def _hierarchy(self, has_scheme: bool) -> bytes:
@@ -249,6 +250,11 @@ def _check_escape(part: bytes, at: int, mode: str) -> None:
 def _escape(part: bytes, mode: str) -> bytes:
     plain = _PLAIN[mode]
     return b"".join(bytes([byte]) if byte in plain else b"%%%02X" % byte for byte in part)
+
+
+def _is_escaped(part: bytes, mode: str) -> bool:
+    """May a part stand as it is?"""
+    return all(byte in _PLAIN[mode] or byte in _HARMLESS for byte in part)
 
 
 def _shown(part: bytes) -> str:
