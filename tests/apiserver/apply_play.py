@@ -53,7 +53,7 @@ def came(obj: Obj) -> Came:
     for entry in obj["metadata"].get("managedFields") or []:
         name = tuple(str(entry.get(field)) for field in ("manager", "operation", "apiVersion", "subresource"))
         owners.setdefault((*name, str("time" in entry)), []).append(entry["fieldsV1"])
-    rest = {field: obj[field] for field in ("spec", "status", "data") if field in obj}
+    rest: Obj = {field: obj[field] for field in ("spec", "status", "data") if field in obj}
     rest |= {field: obj["metadata"].get(field) for field in ("labels", "annotations", "generation")}
     return Came(owners, rest)
 
