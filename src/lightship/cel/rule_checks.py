@@ -28,6 +28,8 @@ _LONGEST_MESSAGE = 5 * 1024
 _RULES = "x-kubernetes-validations"
 _NO_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 _ALL_OF = object()
+_UNFORESEEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What values that are not what the schema says bring about."""
 
 Path = tuple["Path", Any, bool] | None
 """Linked from the leaf: (the path before, a field, key or index, is it a field?); `_ALL_OF` steps nowhere."""
@@ -131,7 +133,12 @@ class _Check:
 
     def _evaluate(self, node: _Node, new: Any, old: Any, path: Path) -> None:
         adapt = node.shape.type.adapt if node.shape else None
-        value, before = (adapt(new), adapt(old) if old is not None else None) if adapt else (new, old)
+        try:
+            value, before = (adapt(new), adapt(old) if old is not None else None) if adapt else (new, old)
+        except EvaluationError as error:
+            for rule in node.rules:
+                self._complain(path, node, f"{error} evaluating rule: {rule.shown}")
+            return
         for rule in node.rules:
             if rule.program is None:
                 self._complain(path, node, f"rule compile error: {rule.problem}")
@@ -156,6 +163,8 @@ class _Check:
                 self._complain(path, node, f"{why}: {rule.shown}")
             else:
                 self._complain(path, node, f"{error} evaluating rule: {rule.shown}")
+        except _UNFORESEEN:
+            self._complain(path, node, f"invalid data evaluating rule: {rule.shown}")
         return True
 
     def _refuse(self, rule: RuleProgram, new: Any, value: Any, before: Any, path: Path, node: _Node) -> None:
@@ -182,7 +191,7 @@ class _Check:
             return otherwise, ""
         try:
             text = program.evaluate(values, self.budget).strip()
-        except EvaluationError:
+        except (EvaluationError, *_UNFORESEEN):
             return otherwise, ""
         except CostExceeded as error:
             if error.total:
