@@ -1,4 +1,4 @@
-"""What the real server warned of, in the recorded cases of the kinds that it warned of at all; that of deprecated versions is not a kind's matter."""
+"""What the real server warned of, in the recorded cases of kinds that it warned of at all. Deprecated versions are not a kind's matter."""
 
 import json
 import random
