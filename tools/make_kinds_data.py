@@ -102,8 +102,10 @@ WHOLE_BY_HAND = (
     (CORE, "Endpoints Event LimitRange PersistentVolume PersistentVolumeClaim ResourceQuota Service"),
     (
         "io.k8s.api.admissionregistration.v1.",
-        "MutatingAdmissionPolicy MutatingAdmissionPolicyBinding MutatingWebhookConfiguration "
-        "ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding ValidatingWebhookConfiguration",
+        (
+            "MutatingAdmissionPolicy MutatingAdmissionPolicyBinding MutatingWebhookConfiguration "
+            "ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding ValidatingWebhookConfiguration"
+        ),
     ),
     ("io.k8s.api.autoscaling.v1.", "HorizontalPodAutoscaler"),
     (AUTOSCALING, "HorizontalPodAutoscaler"),

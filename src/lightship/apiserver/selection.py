@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypedDict
 
 import msgspec
 
-from lightship.apiserver.traits import ZERO_FIELDS
+from lightship.apiserver.traits import STAND_INS, ZERO_FIELDS
 from lightship.meta import codec, errors, selectors
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
@@ -37,19 +37,22 @@ class Selection:
             raise errors.bad_request(str(error)) from error
         self._fields = []
         for path, op, value in requirements:
-            self._fields.append((_steps(resource, path), op, value, ZERO_FIELDS.get(path, "")))
+            instead = STAND_INS.get((resource.bucket, path), ())
+            self._fields.append((_steps(resource, path), op, value, ZERO_FIELDS.get(path, ""), instead))
             if path == "metadata.name" and op == "=":
                 self.name = value
         self.everything = self._labels.empty and not self._fields
-        self._glimpse = _glimpse(frozenset([_LABELS, *(steps for steps, _, _, _ in self._fields)]))
+        looked_at = [steps for field in self._fields for steps in (field[0], field[4]) if steps]
+        self._glimpse = _glimpse(frozenset([_LABELS, *looked_at]))
 
     def finds(self, record: Record) -> bool:
         """`matches` of a stored object, of which no more is decoded than that takes, and nothing kept."""
         return self.everything or self.matches(record.decoded or self._glimpse(record.value))
 
     def matches(self, obj: Obj) -> bool:
-        for steps, op, value, zero in self._fields:
-            if ((selectors.field_text(obj, steps) or zero) == value) is not (op == "="):
+        for steps, op, value, zero, instead in self._fields:
+            found = selectors.field_text(obj, steps) or (selectors.field_text(obj, instead) if instead else zero)
+            if (found == value) is not (op == "="):
                 return False
         return self._labels.empty or self._labels.matches(obj["metadata"].get("labels"))
 

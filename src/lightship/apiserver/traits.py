@@ -85,6 +85,8 @@ _NAME_RULES: dict[str, Rule] = {
     "rbac.authorization.k8s.io/roles": "path",
 }
 _ANNOTATIONS_COUNT = frozenset({"apps/deployments"})
+STAND_INS: dict[tuple[str, str], tuple[str, ...]] = {("core/events", "source"): ("reportingComponent",)}
+"""Selectable fields that select by another field where they are empty: an Event of the newer API says only who reports it."""
 ZERO_FIELDS = {"spec.unschedulable": "false", "spec.hostNetwork": "false", "status.successful": "0", "status.replicas": "0"}
 """Selectable fields that are not strings: what a missing one selects as."""
 

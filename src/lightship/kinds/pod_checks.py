@@ -4,6 +4,9 @@ Called through `pods.check_pod_spec` by every kind that holds a template, and by
 after defaults. Contract: kube 1.36 ValidatePodSpec, ValidatePodUpdate; texts compared with kube-apiserver.
 """
 
+import re
+from collections.abc import Iterable, Iterator
+
 from lightship.kinds import checking
 from lightship.kinds.container_checks import Surroundings, check_container, check_security_context
 from lightship.kinds.placement_checks import check_placement
@@ -17,7 +20,20 @@ from lightship.meta.patch import same
 
 _DNS = frozenset({"hostAliases", "dnsConfig"})
 _CONTAINER_POLICIES = ("Always", "Never", "OnFailure")
+_NOT_FOR_DEBUGGERS = (
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+)
 _SYSTEMS = ("linux", "windows")
+_SYSCTL = re.compile(r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?")
+_SYSCTL_LENGTH = 253
 _MUTABLE = (
     "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
     "`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` "
@@ -40,14 +56,31 @@ def check_pod_spec(spec: Obj, path: str = "spec") -> list[Cause]:
     if spec.get("shareProcessNamespace") and spec.get("hostPID"):
         why = "ShareProcessNamespace and HostPID cannot both be enabled"
         causes.append(errors.invalid_value(f"{path}.securityContext.shareProcessNamespace", True, why))
+    causes += _check_sysctls(f"{path}.securityContext.sysctls", (spec.get("securityContext") or {}).get("sysctls") or ())
     if spec.get("resources"):
         causes += check_resources(f"{path}.resources", spec["resources"])
     system = (spec.get("os") or {}).get("name")
     if system and system not in _SYSTEMS:
         causes.append(errors.not_supported(f"{path}.os", system, _SYSTEMS))
+    if spec.get("ephemeralContainers"):
+        causes += _check_debuggers(f"{path}.ephemeralContainers", spec)
     for i, gate in enumerate(spec.get("readinessGates") or ()):
         causes += checking.check_name(f"{path}.readinessGates[{i}].conditionType", gate.get("conditionType") or "", "qualified")
     return causes
+
+
+def _check_sysctls(path: str, sysctls: Iterable[Obj]) -> Iterator[Cause]:
+    seen: set[str] = set()
+    for i, sysctl in enumerate(sysctls):
+        name = sysctl.get("name") or ""
+        if not name:
+            yield errors.required(f"{path}[{i}].name")
+        elif len(name) > _SYSCTL_LENGTH or not _SYSCTL.fullmatch(name):
+            why = f"must have at most {_SYSCTL_LENGTH} characters and match regex ^{_SYSCTL.pattern}$"
+            yield errors.invalid_value(f"{path}[{i}].name", name, why)
+        elif name in seen:
+            yield errors.duplicate(f"{path}[{i}].name", name)
+        seen.add(name)
 
 
 def check_new_pod(pod: Obj) -> list[Cause]:
@@ -64,10 +97,11 @@ def check_changed_pod(new: Obj, old: Obj) -> list[Cause]:
     spec, before = new.get("spec") or {}, old.get("spec") or {}
     if spec == before:
         return causes  # types were judged, so no `True` passes for a 1
+    causes += check_pod_spec(spec)
     for field in ("containers", "initContainers"):
         if len(spec.get(field) or ()) != len(before.get(field) or ()):
             message = "pod updates may not add or remove containers"
-            return [errors.forbidden_field(f"spec.{field}", message)]
+            return [*causes, errors.forbidden_field(f"spec.{field}", message)]
         for i, container in enumerate(spec.get(field) or ()):
             if not container.get("image"):
                 causes.append(errors.required(f"spec.{field}[{i}].image"))
@@ -153,6 +187,28 @@ def _check_containers(path: str, spec: Obj) -> list[Cause]:
             ends = field == "initContainers" and policy != "Always"
             causes += check_container(at, container, pod._replace(init=True) if ends else pod)
     return causes + _check_host_ports(path, {"containers": containers, "initContainers": init})
+
+
+def _check_debuggers(path: str, spec: Obj) -> list[Cause]:
+    """Ephemeral containers, which have little of what other containers have."""
+    others = {c.get("name") for field in ("containers", "initContainers") for c in spec.get(field) or ()}
+    volumes = {v.get("name") for v in spec.get("volumes") or () if v.get("name")}
+    claims = {c.get("name") for c in spec.get("resourceClaims") or ()}
+    pod = Surroundings(volumes, claims, bool(spec.get("hostNetwork")))
+    taken = set(others)
+    why, causes = "cannot be set for an Ephemeral Container", list[Cause]()
+    for i, container in enumerate(spec["ephemeralContainers"]):
+        at, name, target = f"{path}[{i}]", container.get("name"), container.get("targetContainerName")
+        causes += check_container(at, {k: v for k, v in container.items() if k not in _NOT_FOR_DEBUGGERS}, pod)
+        if name in taken:
+            causes.append(errors.duplicate(f"{at}.name", name))
+        taken.add(name)
+        if target and target not in others:
+            causes.append(checking.not_found(f"{at}.targetContainerName", target))
+        causes += [errors.forbidden_field(f"{at}.{f}", why) for f in _NOT_FOR_DEBUGGERS if container.get(f)]
+        for j, mount in enumerate(container.get("volumeMounts") or ()):
+            causes += [errors.forbidden_field(f"{at}.volumeMounts[{j}].{f}", why) for f in ("subPath", "subPathExpr") if mount.get(f)]
+    return causes
 
 
 def _check_host_ports(path: str, lists: dict[str, list[Obj]]) -> list[Cause]:

@@ -5,7 +5,9 @@ in host mode pods use the host's network, so there is nothing to serve.
 """
 
 import asyncio
+import ipaddress
 import os
+import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -26,6 +28,19 @@ async def serve_names_and_relay(runtime: Runtime, names: Names) -> None:
         group.create_task(nameserver.serve(questions, names.addresses, upstream.datagram), name="dns")
         group.create_task(nameserver.serve_stream(conversations, names.addresses, upstream.stream), name="dns over TCP")
         group.create_task(relay.serve(outgoing, relay.Rules()), name="relay")
+
+
+def advertised(bind_address: str) -> str:
+    """The address by which others reach a server that listens there; of one that listens everywhere, this machine's own."""
+    address = ipaddress.ip_address(bind_address)
+    if not address.is_unspecified:
+        return bind_address
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: it only asks which of our addresses would be used
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
 
 
 def relayed_ports(environment: Mapping[str, str]) -> list[int]:

@@ -51,6 +51,8 @@ from .security import Security, authentication_facts, open_security, signs_for_s
 
 RESOURCES = (*kinds.BUILTIN, builtin_api.JOB_SETS, *train_api.RESOURCES)
 """Every kind that the platform serves; a capability adds its own here."""
+LOOPBACK = "127.0.0.1"
+
 new_event_loop = uvloop.new_event_loop
 
 
@@ -63,6 +65,7 @@ class Config:
     """
 
     instance: Instance
+    bind_address: str = LOOPBACK
     port: int = 0
     node: bool = True
     runtime: str = "auto"
@@ -106,7 +109,8 @@ class Platform:
         instance = self._config.instance
         instance.prepare()
         opening = asyncio.create_task(self._open_runtime()) if self._config.node else None
-        security = open_security(instance, self._clock, ADMIN)
+        advertised = network.advertised(self._config.bind_address)
+        security = open_security(instance, self._clock, ADMIN, [] if advertised == LOOPBACK else [advertised])
         objects = self._open_store()
         security.tokens.life = token_life.life(objects, self._clock)
         self._authenticator = FirstOf([security.authenticator, BootstrapTokens(objects, self._clock)])
@@ -117,8 +121,8 @@ class Platform:
         await server.start()
         self.client = Client(server.local(ADMIN))
         listener = await self._listen(server, security)
-        self._door = ("127.0.0.1", listener.port)
-        url = f"https://127.0.0.1:{listener.port}"
+        self._door = (advertised, listener.port)
+        url = f"https://{advertised}:{listener.port}"
         write_kubeconfig(instance, security, url)
         await self._bootstrap(security)
         self.manager = self._controllers(controllers, server, security)
@@ -148,6 +152,7 @@ class Platform:
         try:
             listener = await serve(
                 server,
+                host=self._config.bind_address,
                 port=port,
                 tls=security.context,
                 authenticator=self._authenticator,
@@ -157,7 +162,8 @@ class Platform:
             )
         except OSError as error:
             hint = "`--port 0` takes any free one"
-            raise CliError(f"port {port} of 127.0.0.1 cannot be had: {error.strerror or error}", hint=hint) from error
+            where = f"port {port} of {self._config.bind_address}"
+            raise CliError(f"{where} cannot be had: {error.strerror or error}", hint=hint) from error
         self._stack.push_async_callback(listener.close)
         instance.remember_port(listener.port)
         return listener

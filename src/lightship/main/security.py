@@ -8,7 +8,7 @@ import re
 import secrets
 import ssl
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,12 +42,15 @@ class Security(NamedTuple):
     directory: Path
 
 
-def open_security(instance: Instance, clock: Clock, admin: User) -> Security:
-    """Read the platform's secrets, making what is missing or about to expire. Raises `CliError` when they cannot be read or written."""
+def open_security(instance: Instance, clock: Clock, admin: User, names: Sequence[str] = ()) -> Security:
+    """Read the platform's secrets, making what is missing or about to expire; `names` are further names that clients know the server by.
+
+    Raises `CliError` when they cannot be read or written.
+    """
     directory = instance.pki
     try:
-        if not tls.is_current(directory, clock.now()):
-            pki.issue(directory, clock.now())
+        if not tls.is_current(directory, clock.now(), names):
+            pki.issue(directory, clock.now(), names)
         ca_pem = (directory / tls.CA).read_text()
         proxy_ca_pem = (directory / tls.PROXY_CA).read_text()
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ca_pem)  # clients could not verify us by a damaged one

@@ -1,6 +1,7 @@
 """`lightship up`: start the platform in the background and say how to reach it; `--foreground` for service managers."""
 
 import argparse
+import ipaddress
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_instance_options(parser)
     add_format_option(parser, ("json", "yaml"))
     parser.add_argument("--port", type=port_number, default=0, help="port of the API server (default: last time's, else any free one)")
+    parser.add_argument(
+        "--bind-address",
+        type=ip_address,
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address that the API server listens on; 0.0.0.0 for all (default: 127.0.0.1, this machine only)",
+    )
     parser.add_argument("--foreground", action="store_true", help="stay in this terminal; end with Ctrl-C")
     parser.add_argument("--no-node", action="store_true", help="API server and controllers only: pods stay Pending")
     parser.add_argument("--allow-host-path", action="store_true", help="pods may mount folders of this machine (default: refused)")
@@ -43,6 +51,14 @@ def port_number(text: str) -> int:
     return int(text)
 
 
+def ip_address(text: str) -> str:
+    """An IP address of version 4. Raises `ArgumentTypeError`."""
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'"{text}" is no address: {error}') from error
+
+
 def run(args: argparse.Namespace) -> int:
     instance = Instance(args.name, args.data_dir)
     clock = SystemClock()
@@ -58,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"  try         export KUBECONFIG={running.kubeconfig} && kubectl get nodes")
 
     options = {
+        "bind_address": args.bind_address,
         "port": args.port,
         "node": not args.no_node,
         "runtime": args.runtime,
