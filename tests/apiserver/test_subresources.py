@@ -113,7 +113,7 @@ def test_scale() -> None:
         assert got["metadata"]["generation"] == 3
         with refused(409, "Conflict", "the object has been modified"):
             await site.update(WIDGETS, {**scale, "metadata": {"name": "w", "resourceVersion": "1"}}, subresource="scale")
-        with refused(422, "Invalid", "must be greater than or equal to 0"):
+        with refused(422, "Invalid", ".spec.replicas: Invalid value: -1: should be a non-negative integer"):
             await site.patch(WIDGETS, "w", {"spec": {"replicas": -1}}, subresource="scale")
         await site.create(CONFIG_MAPS, config_map("c"))
         with refused(404, "NotFound"):

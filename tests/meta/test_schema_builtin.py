@@ -67,7 +67,9 @@ def test_required_strings_and_enums() -> None:
 
 
 def test_required_strings_of_missing_structs() -> None:
-    definitions = schema.compile(kinds.CUSTOM_RESOURCE_DEFINITIONS.schema or {}, kinds.definitions())
+    name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition"
+    judged_by_schema = {k: v for k, v in kinds.definitions()[name].items() if k != "x-lightship-by-hand"}
+    definitions = schema.compile(kinds.CUSTOM_RESOURCE_DEFINITIONS.schema or {}, {**kinds.definitions(), name: judged_by_schema})
     assert [c.field for c in definitions.check({"spec": {"group": "g", "scope": "s"}})] == ["spec.names.plural", "spec.names.kind"]
 
 

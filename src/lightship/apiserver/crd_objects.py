@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from lightship import kinds
-from lightship.apiserver.custom_objects import finalizer_warnings, scale_problems
+from lightship.apiserver.custom_objects import finalizer_warnings
 from lightship.apiserver.discovery import priority
 from lightship.meta.objects import Obj
-from lightship.meta.resources import Column, Resource, Scale, Validate
+from lightship.meta.resources import Column, Resource, Scale
 from lightship.meta.schema.structural import structural
 
 _ANYTHING: Obj = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -33,7 +33,6 @@ def _resource(crd: Obj, version: Obj) -> Resource:
     spec = crd["spec"]
     names = (crd.get("status") or {}).get("acceptedNames") or spec["names"]
     subresources = version.get("subresources") or {}
-    scale = _scale(subresources["scale"]) if "scale" in subresources else None
     return Resource(
         group=spec["group"],
         version=version["name"],
@@ -45,12 +44,11 @@ def _resource(crd: Obj, version: Obj) -> Resource:
         short_names=tuple(names.get("shortNames") or ()),
         categories=tuple(names.get("categories") or ()),
         status="status" in subresources,
-        scale=scale,
+        scale=_scale(subresources["scale"]) if "scale" in subresources else None,
         schema=(version.get("schema") or {}).get("openAPIV3Schema"),
         custom=True,
         columns=tuple(_column(c) for c in version.get("additionalPrinterColumns") or ()) or (_AGE,),
         selectable={f["jsonPath"].removeprefix("."): _steps(f["jsonPath"]) for f in version.get("selectableFields") or ()},
-        validate=_scale_check(scale) if scale is not None else None,
         warn=finalizer_warnings,
         deprecation=_deprecation(crd, version) if version.get("deprecated") else "",
         unconditional_update=False,
@@ -59,11 +57,6 @@ def _resource(crd: Obj, version: Obj) -> Resource:
 
 def _steps(json_path: str) -> tuple[str, ...]:
     return tuple(json_path.removeprefix(".").split("."))
-
-
-def _scale_check(scale: Scale) -> Validate:
-    paths = (scale.spec_path, scale.status_path, scale.selector_path)
-    return lambda obj, old: scale_problems(paths, obj)
 
 
 def _deprecation(crd: Obj, version: Obj) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from lightship.meta import codec, errors, names, schema
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
-from lightship.meta.resources import Resource
+from lightship.meta.resources import Resource, Scale
 from lightship.meta.schema import embedded
 from lightship.meta.schema.limits import UNDECODABLE
 
@@ -207,10 +207,10 @@ def finalizer_warnings(new: Obj, old: Obj | None) -> list[str]:
     return found
 
 
-def scale_problems(paths: tuple[str, str, str], obj: Obj) -> list[Cause]:
-    """What is wrong with the values that the /scale of a custom kind would show: (replicas of spec, of status, selector)."""
+def scale_problems(scale: Scale | None, obj: Obj) -> list[Cause]:
+    """What is wrong with the values that the /scale of a custom kind would show."""
     causes: list[Cause] = []
-    for path in paths[:2]:
+    for path in (scale.spec_path, scale.status_path) if scale is not None else ():
         value = _value(path, obj)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             why = f"{path} accessor error: {_go_shown(value)} is of the type {_go_type(value)}, expected int64"
@@ -219,10 +219,11 @@ def scale_problems(paths: tuple[str, str, str], obj: Obj) -> list[Cause]:
             causes.append(errors.invalid_value(path, value, "should be a non-negative integer"))
         elif value is not None and value > 2**31 - 1:
             causes.append(errors.invalid_value(path, value, f"should be less than or equal to {2**31 - 1}"))
-    selector = _value(paths[2], obj) if paths[2] else None
+    at = scale.selector_path if scale is not None else ""
+    selector = _value(at, obj) if at else None
     if selector is not None and not isinstance(selector, str):
-        why = f"{paths[2]} accessor error: {_go_shown(selector)} is of the type {_go_type(selector)}, expected string"
-        causes.append(errors.invalid_value(paths[2], "", why))
+        why = f"{at} accessor error: {_go_shown(selector)} is of the type {_go_type(selector)}, expected string"
+        causes.append(errors.invalid_value(at, "", why))
     return causes
 
 

@@ -67,6 +67,7 @@ class _Reading:
         self._size = 0
         self._parts: list[bytes] = []
         self._framed = False
+        self._keep_alive = False
         self.begun = False
         self.complete = False
 
@@ -86,7 +87,7 @@ class _Reading:
         raise Broken("unexpected EOF" if self.begun else "EOF", answered=self.begun)
 
     def answer(self) -> Answer:
-        return Answer(self._parser.get_status_code(), b"".join(self._parts), bool(self._parser.should_keep_alive()))
+        return Answer(self._parser.get_status_code(), b"".join(self._parts), self._keep_alive)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() in (b"content-length", b"transfer-encoding"):
@@ -100,3 +101,4 @@ class _Reading:
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() >= 200:
             self.complete = True
+            self._keep_alive = bool(self._parser.should_keep_alive())  # it can tell only now

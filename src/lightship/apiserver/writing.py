@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from lightship.apiserver import managed, objectmeta
 from lightship.apiserver.core import Core
-from lightship.apiserver.custom_objects import undecodable_metadata
+from lightship.apiserver.custom_objects import scale_problems, undecodable_metadata
 from lightship.apiserver.requests import Answer, Request
 from lightship.apiserver.served import CannotDecode, Served
 from lightship.apiserver.subobjects import STATUS_FIELDS, merge_subresource
@@ -178,9 +178,13 @@ class Writer:
             rules.sign(obj, old, request.user, now)
         also: list[Op] = []
         if served.mutating:
-            entries = obj["metadata"].get("managedFields")
+            metadata = obj["metadata"]
+            entries = metadata.get("managedFields")
             await admit(served.mutating, self._admission(served, request, obj, old, options, also), request.warnings)
             managed.check_after_admission(obj["metadata"], entries, request.warnings)
+            if resource.custom and obj["metadata"] is not metadata:
+                # A webhook has put another object in its place.
+                causes = served.accept(obj, "Ignore", [])
             if main and resource.default and served.default_again:
                 resource.default(obj)
         self._validate(served, request, obj, old, causes, sent)
@@ -218,6 +222,7 @@ class Writer:
         if rules and rules.validate:
             found += rules.validate(obj, old)
         if resource.custom:
+            found += scale_problems(resource.scale, obj)
             found += served.breaches(obj, old, found, request.warnings)
         if found:
             raise served.invalid(meta.get("name") or "", found)
