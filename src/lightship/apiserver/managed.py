@@ -54,6 +54,10 @@ class Owned:
             self._filters[subresource] = resets.of(self.resource, subresource)
         return self._filters[subresource]
 
+    @property
+    def changing(self) -> bool:
+        return self.resource.custom
+
     def extent(self, obj: Obj) -> FieldSet:
         """What a new object adds to nothing, of what is anybody's."""
         if self._creation is None:

@@ -23,6 +23,8 @@ class Versions:
     def __init__(self, types: Any) -> None:
         self.types = {version: _type(given) for version, given in types.items()}
 
+    changing = True
+
     def type_of(self, api_version: str) -> Type | None:
         return self.types.get(api_version)
 

@@ -63,6 +63,11 @@ class Manager(NamedTuple):
 class Versions(Protocol):
     """The versions of one kind; `None` for one that is not served (any more)."""
 
+    @property
+    def changing(self) -> bool:
+        """May their types be others than when objects were written?"""
+        ...
+
     def type_of(self, api_version: str) -> Type | None: ...
 
     def convert(self, obj: Obj, api_version: str) -> Obj | None: ...
