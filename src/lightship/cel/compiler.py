@@ -201,8 +201,11 @@ class Compiler:
         parts = [(entry.key.value, value.run, entry.optional) for entry, value in zip(node.entries, values, strict=True)]  # type: ignore[attr-defined]
         names = {name: of.fields[name].key or name for name, _, _ in parts}
 
-        def make(frame: Frame) -> dict[str, Any]:
-            return _entries([(names[name], value(frame), optional) for name, value, optional in parts])
+        wrap = of.make
+
+        def make(frame: Frame) -> Any:
+            made = _entries([(names[name], value(frame), optional) for name, value, optional in parts])
+            return made if wrap is None else wrap(made)
 
         return Code(make, sum(value.cost for value in values) + STRUCT_BASE)
 

@@ -143,13 +143,25 @@ class Field:
 
 
 class ObjectType(Type):
-    """An object with declared fields, told apart by its name. `fields` may be filled after making (recursive types)."""
+    """An object with declared fields, told apart by its name. `fields` may be filled after making (recursive types).
 
-    __slots__ = ("fields",)
+    `make`, where given, makes the value of a literal (`Name{field: value}`) of its fields; else it is a plain dict.
+    """
 
-    def __init__(self, name: str, fields: Mapping[str, Field], *, bound: int | None = None, adapt: Adapt | None = None) -> None:
+    __slots__ = ("fields", "make")
+
+    def __init__(
+        self,
+        name: str,
+        fields: Mapping[str, Field],
+        *,
+        bound: int | None = None,
+        adapt: Adapt | None = None,
+        make: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> None:
         super().__init__(Kind.OBJECT, name, bound=bound, adapt=adapt)
         self.fields = fields
+        self.make = make
 
 
 class OptionalType(Type):
