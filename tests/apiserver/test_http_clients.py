@@ -157,6 +157,28 @@ def test_kubectl_applies_gets_and_deletes(kubectl: Any) -> None:
     assert "NotFound" in kubectl("get", "configmap", "kubectl", fails=True)
 
 
+def test_kubectl_applies_on_the_server_and_tells_of_conflicts(kubectl: Any) -> None:
+    manifest = MANIFEST.replace("name: kubectl", "name: served")
+    assert "configmap/served serverside-applied" in kubectl("apply", "--server-side", "-f", "-", given=manifest % "v")
+    kubectl("patch", "configmap", "served", "--field-manager=ed", "-p", '{"data":{"k":"x"}}')
+    told = kubectl("apply", "--server-side", "-f", "-", given=manifest % "w", fails=True)
+    assert 'Apply failed with 1 conflict: conflict with "ed" using v1: .data.k' in told
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=manifest % "w")
+    managers = kubectl("get", "configmap", "served", "--show-managed-fields", "-o", "jsonpath={.metadata.managedFields[*].manager}")
+    assert managers == "kubectl"
+    kubectl("delete", "-f", "-", given=manifest % "w")
+
+
+def test_kubectl_takes_over_what_it_applied_from_its_side(kubectl: Any) -> None:
+    manifest = MANIFEST.replace("name: kubectl", "name: moved")
+    kubectl("apply", "-f", "-", given=manifest % "v")
+    kubectl("apply", "--server-side", "-f", "-", given=manifest % "w")
+    assert kubectl("get", "configmap", "moved", "-o", "jsonpath={.data.k}") == "w"
+    shown = kubectl("get", "configmap", "moved", "--show-managed-fields", "-o", "jsonpath={.metadata.managedFields[*].manager}")
+    assert shown == "kubectl-last-applied kubectl"
+    kubectl("delete", "-f", "-", given=manifest % "w")
+
+
 def test_kubectl_discovers_explains_and_validates(kubectl: Any) -> None:
     assert "gadgets" in kubectl("api-resources")
     assert "example.com/v1" in kubectl("api-versions")
