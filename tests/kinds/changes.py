@@ -34,6 +34,7 @@ async def _answer(resource: Resource, case: Obj) -> Obj:
     await server.start()
     transport = server.local(_ADMIN)
     space = "default" if resource.namespaced else ""
+    await _without_tokens(server)
     try:
         if "old" not in case:
             return _shown(case, await transport.create(resource, space, copy(case["object"]), options=_DRY))
@@ -46,6 +47,13 @@ async def _answer(resource: Resource, case: Obj) -> Obj:
     except errors.StatusError as error:
         asked = json.dumps([case["object"], case.get("old")])
         return {"refused": [without_allocated(text, asked) for text in _refusals(error)]}
+
+
+async def _without_tokens(server: Server) -> None:
+    """The account of the pods wants no tokens mounted: the answers were recorded from a server that mounts none."""
+    transport = server.local(_ADMIN)
+    account = await transport.get(kinds.SERVICE_ACCOUNTS, "default", "default")
+    await transport.update(kinds.SERVICE_ACCOUNTS, "default", "default", {**account, "automountServiceAccountToken": False})
 
 
 async def _make(transport: Transport, resource: Resource, space: str, old: Obj) -> None:

@@ -16,7 +16,10 @@ _KEPT_BY_STATUS = {"core/pods": ("ownerReferences",), "apps/deployments": ("labe
 
 def merge_subresource(resource: Resource, subresource: str, new: Obj, old: Obj) -> Obj:
     """The object to store when `new` was sent to a subresource (or to the object itself) of `old`. May change `new` in place."""
-    if subresource == "status" or subresource in resource.parts:
+    part = resource.parts.get(subresource) if subresource else None
+    if part is not None and part.merge is not None:
+        return part.merge(new, old)
+    if subresource == "status" or part is not None:
         return _with_status(resource, new, old)
     if subresource == "finalize":
         spec = {**(old.get("spec") or {}), "finalizers": (new.get("spec") or {}).get("finalizers") or []}
@@ -43,7 +46,7 @@ def _with_status(resource: Resource, new: Obj, old: Obj) -> Obj:
     else:
         result.pop("status", None)
     qos = (old.get("status") or {}).get("qosClass")
-    if qos and resource.bucket == "core/pods":
-        # Decided once, at creation: no kubelet can change it.
+    if qos and resource.bucket == "core/pods" and not (result.get("status") or {}).get("qosClass"):
+        # Decided once, at creation: no kubelet can change it, and none need repeat it.
         result["status"] = {**(result.get("status") or {}), "qosClass": qos}
     return result

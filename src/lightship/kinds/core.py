@@ -16,6 +16,7 @@ from lightship.kinds import (
     namespaces,
     nodes,
     persistent_volume_checks,
+    pod_parts,
     pod_rows,
     pod_rules,
     service_checks,
@@ -101,6 +102,11 @@ PODS = facts.resource(
     prepare=pod_rules.prepare,
     default=pod_rules.default,
     validate=pod_rules.validate,
+    parts={
+        "status": Part(prepare=pod_parts.prepare_status, validate=pod_parts.validate_status),
+        "ephemeralcontainers": Part(merge=pod_parts.merge_debuggers, prepare=pod_parts.default, validate=pod_parts.validate_debuggers),
+        "resize": Part(merge=pod_parts.merge_resize, prepare=pod_parts.default, validate=pod_parts.validate_resize),
+    },
     row=pod_rows.row,
 )
 NODES = facts.resource(

@@ -7,7 +7,7 @@ after defaults. Contract: kube 1.36 ValidatePodSpec, ValidatePodUpdate; texts co
 import re
 from collections.abc import Iterable, Iterator
 
-from lightship.kinds import checking
+from lightship.kinds import checking, gated_pods
 from lightship.kinds.container_checks import Surroundings, check_container, check_security_context
 from lightship.kinds.placement_checks import check_placement
 from lightship.kinds.resource_checks import check_resources
@@ -109,6 +109,9 @@ def check_changed_pod(new: Obj, old: Obj) -> list[Cause]:
     causes += _check_more_tolerations(spec.get("tolerations") or [], before.get("tolerations") or [])
     causes += _check_fewer_gates(spec.get("schedulingGates") or [], before.get("schedulingGates") or [])
     expected = _with_mutable_fields(spec, before)
+    if before.get("schedulingGates"):
+        causes += gated_pods.check_placement(spec, before)
+        gated_pods.with_placement(expected, before)
     if not causes and not same(expected, before):
         causes.append(
             errors.forbidden_field("spec", f"pod updates may not change fields other than {_MUTABLE}\n{_difference(expected, before)}")

@@ -67,8 +67,12 @@ Sign: TypeAlias = Callable[[Obj, Obj | None, Requester, str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """The rules of a subresource that is a view of the object (`status`, `approval`): the write already changes nothing else."""
+    """The rules of a subresource that is a view of the object (`status`, `approval`): the write already changes nothing else.
 
+    `merge` is for those whose part is not the status: (what was sent, what is stored) → what to store, private but for shared parts.
+    """
+
+    merge: Callable[[Obj, Obj], Obj] | None = None
     prepare: Prepare | None = None
     validate: Validate | None = None
     warn: Warn | None = None
