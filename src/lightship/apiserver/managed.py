@@ -39,9 +39,12 @@ INVALID_AFTER_ADMISSION = (
 class Owned:
     """How the fields of one resource are owned: made once for each `Served`, kept in its `owned`. Satisfies `ownership.Versions`."""
 
-    __slots__ = ("_creation", "_filters", "resource", "siblings", "type")
+    __slots__ = ("_creation", "_filters", "_served", "resource", "siblings", "type")
 
-    def __init__(self, resource: Resource, compiled: Compiled | None, siblings: Callable[[], Sequence[Served]]) -> None:
+    def __init__(
+        self, resource: Resource, compiled: Compiled | None, siblings: Callable[[], Sequence[Served]], served: Served | None = None
+    ) -> None:
+        self._served = served
         self.resource = resource
         self.type: Type = types.of(compiled.node) if compiled is not None else types.DEDUCED
         self.siblings = siblings
@@ -74,10 +77,15 @@ class Owned:
         return of(served, self.siblings).type if served is not None else None
 
     def convert(self, obj: Obj, api_version: str) -> Obj | None:
+        """Raises `conversion.Unconverted`."""
         if obj.get("apiVersion") == api_version:
             return obj
-        served = self._sibling(api_version)
-        return convert(obj, served.resource) if served is not None else None
+        sibling = self._sibling(api_version)
+        if sibling is None:
+            return None
+        if self._served is not None and self._served.versions is not None:
+            return self._served.versions.converted(obj, api_version)
+        return convert(obj, sibling.resource)
 
     def _sibling(self, api_version: str) -> Served | None:
         return next((s for s in self.siblings() if s.resource.api_version == api_version), None)
@@ -90,7 +98,7 @@ class Applied(list[Obj]):
 def of(served: Served, siblings: Callable[[], Sequence[Served]]) -> Owned:
     found: Owned | None = served.owned
     if found is None:
-        found = served.owned = Owned(served.resource, served.compiled(), siblings)
+        found = served.owned = Owned(served.resource, served.compiled(), siblings, served)
     return found
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from lightship.apiserver import managed, objectmeta
+from lightship.apiserver.conversion import Unconverted
 from lightship.apiserver.core import Core
 from lightship.apiserver.custom_objects import scale_problems, undecodable_metadata
 from lightship.apiserver.requests import Answer, Request
@@ -92,7 +93,7 @@ class Writer:
             if head is None:
                 raise served.not_found(request.name)
             old = await served.show(head) if served.versions is not None else served.read(head)
-            new = build(old.obj)
+            new = await _built(build, old.obj)
             if new == old.obj and request.doubles is None and not served.is_outdated(head):
                 # Nothing asked for: the common case of controllers that write what is there already.
                 await self._core.settled(head)
@@ -171,7 +172,7 @@ class Writer:
             resource.default(obj)
         # What a client did not ask for is nobody's: so before the server and admission have their say, but after defaults.
         if not (resource.custom and any(cause.reason == errors.TYPE_INVALID for cause in causes)):
-            self._own(served, request, obj, old, options, now, sent)
+            await self._own(served, request, obj, old, options, now, sent)
         if rules and rules.prepare:
             rules.prepare(obj, old)
         if rules and rules.sign:
@@ -194,12 +195,15 @@ class Writer:
             request.warnings.extend(w for w in rules.warn(obj, old) if w not in request.warnings)
         return also
 
-    def _own(self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, now: str, sent: Any) -> None:
+    async def _own(self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, now: str, sent: Any) -> None:
         owned = self.owned(served)
-        if old is None:
-            managed.created(owned, request, obj, options, now, sent)
-        else:
-            managed.updated(owned, request, obj, old, options, now, sent)
+        while True:
+            try:
+                if old is None:
+                    return managed.created(owned, request, obj, options, now, sent)
+                return managed.updated(owned, request, obj, old, options, now, sent)
+            except Unconverted as wanted:
+                await wanted.convert()
 
     def _validate(self, served: Served, request: Request, obj: Obj, old: Obj | None, causes: list[errors.Cause], sent: Any) -> None:
         resource = served.resource
@@ -299,6 +303,15 @@ class Writer:
 
     def _key(self, served: Served, request: Request) -> str:
         return served.key(request.namespace, request.name)
+
+
+async def _built(build: Build, old: Obj) -> Obj:
+    """What `build` makes of an object, once all versions that it asks for are known."""
+    while True:
+        try:
+            return build(old)
+        except Unconverted as wanted:
+            await wanted.convert()
 
 
 def encoder(obj: Obj) -> Callable[[int], bytes]:
