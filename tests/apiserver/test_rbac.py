@@ -10,7 +10,7 @@ from lightship.apiserver.rbac import bootstrap
 from lightship.kinds import reviews
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
-from lightship.meta.rest import User
+from lightship.meta.rest import ListOptions, User
 
 from .site import Site, refused, run
 
@@ -239,7 +239,7 @@ def test_in_process_users_are_refused_like_others() -> None:
     async def test(site: Site) -> None:
         joe = site.server.local(JOE)
         with refused(403, "Forbidden", 'pods is forbidden: User "joe" cannot list resource "pods" in API group "" in the namespace'):
-            await joe.list(kinds.PODS, "default")
+            await joe.list(kinds.PODS, "default", ListOptions())
         with refused(403, "Forbidden", 'namespaces "default" is forbidden'):
             await joe.get(kinds.NAMESPACES, "", "default")
         review = await joe.create(
