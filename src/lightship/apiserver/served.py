@@ -240,14 +240,16 @@ class Served:
         return custom_objects.of_status(causes) if subresource == "status" else causes
 
     def breaches(self, obj: Obj, old: Obj | None, found: list[Cause], warnings: list[str]) -> list[Cause]:
-        """What the rules of a custom kind (x-kubernetes-validations) say. They are not asked of an object that is wrong more simply."""
+        """What the rules of a custom kind (x-kubernetes-validations) say. They are not asked of an object that is wrong more simply.
+
+        A kind that came with a validation of its own has its rules in there.
+        """
         if self._rules is False:
-            self._rules = Rules.of(self.resource.schema) if self.resource.custom and self.resource.schema else None
+            resource = self.resource
+            self._rules = Rules.of(resource.schema) if resource.schema and resource.custom and not resource.validate else None
         if self._rules is None:
             return []
-        if any(cause.reason in _BLOCKING for cause in found):
-            return [_NOT_CHECKED]
-        return [cause for cause in self._rules.check(obj, old, warnings) if cause not in found]
+        return [_NOT_CHECKED] if any(cause.reason in _BLOCKING for cause in found) else self._rules.check(obj, old, warnings)
 
     def check(self, obj: Obj) -> list[Cause]:
         """What the schema says against an object."""
