@@ -63,6 +63,8 @@ class Metadata:
 def accept(compiled: schema.Compiled, metadata: Metadata, obj: Obj) -> Judgement:
     """Make a decoded body a custom object, in place. Raises `Undecodable`."""
     unknown = metadata.take(obj.get("metadata"), "")
+    if compiled.settle(obj):
+        return Judgement(unknown, compiled.lists(obj))
     inside = compiled.embedded(obj)
     found = [path for part in inside for path in _take_embedded(metadata, part)]
     strays = compiled.unknown(obj)
@@ -73,7 +75,10 @@ def accept(compiled: schema.Compiled, metadata: Metadata, obj: Obj) -> Judgement
     if inside:
         # Once more: defaults may have made some, and pruning may have taken some away.
         causes += [c for part in compiled.embedded(obj) for c in embedded.problems(part.obj, part.path)]
-    return Judgement(unknown + strays + sorted(found), causes + compiled.lists(obj))
+    causes += compiled.lists(obj)
+    if not (inside or strays or causes):
+        compiled.learn(obj)
+    return Judgement(unknown + strays + sorted(found), causes)
 
 
 def _take_embedded(metadata: Metadata, part: schema.Embedded) -> list[str]:

@@ -64,7 +64,9 @@ class Target(NamedTuple):
 
     def shown(self, query: str) -> str:
         """The URL as errors name it."""
-        base = f"https://{self.server_name}:{self.port}{_rooted(self.path)}" if self.service else self.url
+        base = f"https://{self.server_name}:{self.port}{_rooted(self.path) or '/'}" if self.service else self.url
+        if not self.service and not urlsplit(self.url).path:
+            base += "/"
         return f"{base}?{query}" if query else base
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
-from lightship.meta.schema import checks, embedded, glance, limits, lists, shape, visits
+from lightship.meta.schema import checks, embedded, glance, learning, limits, lists, shape, visits
 from lightship.meta.schema.embedded import Embedded
 from lightship.meta.schema.nodes import Context, Node, root
 
@@ -25,13 +25,14 @@ OFTEN = 32
 class Compiled:
     """One schema as functions. Safe to share; objects are never kept."""
 
-    __slots__ = ("_check", "_embedded", "_fill", "_glance", "_lists", "_strays", "_until_glance", "builtin", "node")
+    __slots__ = ("_check", "_embedded", "_fill", "_glance", "_learner", "_lists", "_strays", "_until_glance", "builtin", "node")
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self.builtin = node.context.builtin
         self._glance: glance.Glance | None = None
         self._until_glance = OFTEN
+        self._learner: learning.Learner | None = None
         self._check: limits.Check | None = None
         self._strays: shape.Strays | None = None
         self._fill: shape.Fill | None = None
@@ -73,7 +74,8 @@ class Compiled:
     def settle(self, obj: Obj) -> bool:
         """`default`, of an object that `check` and `unknown` find nothing wrong with; False, and nothing done, when they must look.
 
-        Of an object that is right it may say False, but never True of one that is not.
+        Of an object that is right it may say False, but never True of one that is not. Of a custom kind `lists` must be asked besides,
+        and metadata be judged before.
         """
         if self._glance is None:
             self._until_glance -= self.builtin
@@ -86,6 +88,13 @@ class Compiled:
         if complete is not None:
             complete(obj)
         return True
+
+    def learn(self, obj: Obj) -> None:
+        """An object of a custom kind was right as it came, although `settle` did not see it: next time it may."""
+        if self._learner is None:
+            self._learner = learning.Learner(self.node)
+        self._learner.note(obj)
+        self._glance = self._learner.glance
 
     def unknown(self, obj: Obj) -> list[str]:
         """Paths of the fields that the schema does not know, in the order in which the real server names them."""

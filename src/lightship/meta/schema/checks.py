@@ -82,7 +82,7 @@ def _plain_class(node: Node) -> type | None:
 def _check_object(node: Node) -> Check:
     table = _Table(node)
     required = _required(node)
-    rules = _common(node) + limits.size(node, "Properties", "properties")
+    rules = _common(node) + limits.size(node, "Properties", "properties") + ([_only(table)] if _is_closed(node) else [])
     extra = check(node.additional) if node.additional else None
     is_map = node.is_map
 
@@ -101,6 +101,22 @@ def _check_object(node: Node) -> Check:
             required(value, path, out)
         for rule in rules:
             rule(value, path, out)
+
+    return walk
+
+
+def _is_closed(node: Node) -> bool:
+    return node.is_bare and node.raw["additionalProperties"] is False
+
+
+def _only(table: _Table) -> Check:
+    """No other fields than those that the schema has."""
+
+    def walk(value: Any, path: Path, out: list[Cause]) -> None:
+        for key in value:
+            if table[key] is None:
+                at = path_text((path, key))
+                out.append(Cause(path_text(path), f'Invalid value: "{key}": {at} in body is a forbidden property'))
 
     return walk
 

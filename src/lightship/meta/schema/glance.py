@@ -37,7 +37,7 @@ class _Judged:
     check: limits.Check
 
 
-class _Refused:
+class REFUSED:
     """The type of what a glance does not look at."""
 
 
@@ -57,7 +57,7 @@ def fits(obj: Obj, type: Type) -> bool:
 
 def _judge(type: Type, value: Any) -> Any:
     """Called by msgspec for values of classes that it does not know. Raises `ValueError`, which it makes a `ValidationError`."""
-    if type is _Refused or value is None:
+    if type is REFUSED or value is None:
         raise ValueError("this needs a closer look")
     found: list[Cause] = []
     type.check(value, None, found)
@@ -79,11 +79,11 @@ class _Maker:
 
     def make(self, node: Node) -> Glance:
         if _is_uncommon(node):
-            return Glance(_Refused, None)
+            return Glance(REFUSED, None)
         if node.special == "int-or-string":
             return Glance(int | str, None)
         if node.special:
-            return Glance(_judged(checks.check(node)), None)
+            return Glance(judged(checks.check(node)), None)
         if node.type == "object":
             return self._map(node) if node.is_map else self._object(node)
         if node.type == "array":
@@ -92,12 +92,12 @@ class _Maker:
 
     def _object(self, node: Node) -> Glance:
         if not node.properties:
-            return Glance(dict if node.open else _Refused, None)
+            return Glance(dict if node.open else REFUSED, None)
         if "$name" not in node.raw:
-            return Glance(_Refused, None)
+            return Glance(REFUSED, None)
         identity = (node.definition, node.lenient)
         if identity not in self._made:
-            self._made[identity] = Glance(_Refused, shape.fill(node))
+            self._made[identity] = Glance(REFUSED, shape.fill(node))
             self._made[identity] = self._struct(node)
         return self._made[identity]
 
@@ -111,6 +111,8 @@ class _Maker:
             if field is None:
                 continue
             below = self.make(field)
+            if name in node.left_out:
+                below = Glance(_not_zero(below.type), None)
             attribute = f"f{i}"  # field names may be Python keywords
             names[attribute] = name
             if _must_be_there(node, name, field):
@@ -123,17 +125,17 @@ class _Maker:
                 deep[name] = below.complete
         title = node.definition.rpartition(".")[2]
         made = msgspec.defstruct(title, fields, rename=names, forbid_unknown_fields=not node.open, gc=False, kw_only=True)
-        return Glance(made, _completer(own, deep))
+        return Glance(made, completer(own, deep))
 
     def _map(self, node: Node) -> Glance:
         below = self.make(node.additional) if node.additional else Glance(Any, None)
         if below.type is Any:
-            return Glance(_Refused, None)  # Any lets nulls pass
-        return Glance(dict[str, below.type], below.complete and _for_values(below.complete))  # type: ignore[name-defined]
+            return Glance(REFUSED, None)  # Any lets nulls pass
+        return Glance(dict[str, below.type], below.complete and for_values(below.complete))  # type: ignore[name-defined]
 
     def _array(self, node: Node) -> Glance:
         below = self.make(node.items) if node.items else Glance(Any, None)
-        return Glance(list[below.type], below.complete and _for_items(below.complete))  # type: ignore[name-defined]
+        return Glance(list[below.type], below.complete and for_items(below.complete))  # type: ignore[name-defined]
 
 
 def _is_uncommon(node: Node) -> bool:
@@ -147,16 +149,16 @@ def _is_uncommon(node: Node) -> bool:
 def _scalar(node: Node) -> Type:
     if node.type == "string":
         if limits.string(node):
-            return _judged(checks.check(node))
+            return judged(checks.check(node))
         enum = node.raw.get("enum") if not (node.lenient or node.by_hand) else None
         return Literal[(*enum, "")] if enum else str
     if node.type == "integer":
         half = 2 ** (_BITS.get(node.raw.get("format") or "int64", 64) - 1)
         return Annotated[int, msgspec.Meta(ge=-half, le=half - 1)]
-    return _SCALARS.get(node.type, Any if not node.type else _Refused)
+    return _SCALARS.get(node.type, Any if not node.type else REFUSED)
 
 
-def _judged(check: limits.Check) -> Type:
+def judged(check: limits.Check) -> Type:
     return type("Judged", (_Judged,), {"check": staticmethod(check)})
 
 
@@ -165,13 +167,28 @@ def _not_empty(type: Type) -> Type:
     return Annotated[type, msgspec.Meta(min_length=1)] if getattr(type, "__origin__", type) in (dict, list) else type
 
 
+def _not_zero(given: Type) -> Type:
+    """Of a leaf, the type of what its Go struct does not leave out; negative numbers are uncommon."""
+    if given is bool:
+        return judged(_check_true)
+    if isinstance(given, type) and issubclass(given, _Judged):
+        return judged(lambda value, path, found: given.check(value, path, found) if value else _check_true(value, path, found))
+    bounds = getattr(given, "__metadata__", None)
+    return Annotated[int, msgspec.Meta(gt=0, le=bounds[0].le)] if bounds else _given(given)
+
+
+def _check_true(value: Any, path: limits.Path, found: list[Cause]) -> None:
+    if value is not True:
+        found.append(Cause("", "it is left out"))
+
+
 def _given(type: Type) -> Type:
     """Of a string, the type of those that are not empty."""
     if type is str:
         return Annotated[str, msgspec.Meta(min_length=1)]
     if getattr(type, "__origin__", None) is Literal:
         return Literal[tuple(value for value in type.__args__ if value)]
-    return _Refused
+    return REFUSED
 
 
 def _is_asked_for(node: Node, name: str, field: Node) -> bool:
@@ -200,7 +217,7 @@ def _whole(field: Node) -> Any:
     return found
 
 
-def _completer(own: list[tuple[str, Any]], deep: dict[str, shape.Fill]) -> shape.Fill | None:
+def completer(own: list[tuple[str, Any]], deep: dict[str, shape.Fill]) -> shape.Fill | None:
     if not own and not deep:
         return None
 
@@ -214,7 +231,7 @@ def _completer(own: list[tuple[str, Any]], deep: dict[str, shape.Fill]) -> shape
     return complete
 
 
-def _for_values(complete: shape.Fill) -> shape.Fill:
+def for_values(complete: shape.Fill) -> shape.Fill:
     def walk(values: dict[str, Any]) -> None:
         for value in values.values():
             complete(value)
@@ -222,7 +239,7 @@ def _for_values(complete: shape.Fill) -> shape.Fill:
     return walk
 
 
-def _for_items(complete: shape.Fill) -> Callable[[list[Any]], None]:
+def for_items(complete: shape.Fill) -> Callable[[list[Any]], None]:
     def walk(items: list[Any]) -> None:
         for item in items:
             complete(item)

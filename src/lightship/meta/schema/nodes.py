@@ -90,6 +90,11 @@ class Node:
         return bool(self.raw.get("x-lightship-by-hand"))
 
     @cached_property
+    def left_out(self) -> frozenset[str]:
+        """Fields of a Go struct that its JSON does not have when they are empty, zero or false."""
+        return frozenset(self.raw.get("x-lightship-left-out") or ())
+
+    @cached_property
     def properties(self) -> Obj:
         """Raw schemas of the known fields."""
         found: Obj = self.raw.get("properties") or {}
@@ -110,6 +115,11 @@ class Node:
     @cached_property
     def is_map(self) -> bool:
         return "additionalProperties" in self.raw and "properties" not in self.raw
+
+    @property
+    def is_bare(self) -> bool:
+        """Does it say of further fields no more than whether there may be any?"""
+        return isinstance(self.raw.get("additionalProperties"), bool) and not self.go
 
     def field(self, name: str) -> "Node | None":
         """The node of a field; None when the schema has no such field."""

@@ -1,7 +1,7 @@
 """What a schema says about the shape of an object: fields it does not know, and values it fills in.
 
 Each node becomes two functions, compiled when the first object comes along that reaches them: `strays` collects unknown fields, `fill`
-sets defaults and drops what the real server would not store (nulls, and in built-in kinds empty maps and lists). Contract: structural
+sets defaults and drops what the real server would not store (nulls, and in built-in kinds zeros, empty maps and lists). Contract: structural
 schema pruning, defaulting and null handling of CustomResourceDefinitions; Go's `omitempty` for built-in kinds.
 """
 
@@ -50,6 +50,8 @@ def strays(node: Node, *, open: bool = False) -> Strays:
     """
     if node.is_map and node.additional:
         return _strays_map(strays(node.additional))
+    if node.is_bare:
+        return _strays_bare(_Table(node, strays))
     if node.items is not None:
         return _strays_list(strays(node.items, open=open or bool(node.raw.get("x-kubernetes-preserve-unknown-fields"))))
     if node.properties or not (open or node.open):
@@ -76,6 +78,26 @@ def _strays_object(table: _Table, open: bool) -> Strays:
                 below(item, path + key, found)
 
     return walk
+
+
+def _strays_bare(table: _Table) -> Strays:
+    """Of fields that may be anything because the schema says no more than that, objects keep nothing."""
+
+    def walk(value: Any, path: str, found: list[Stray]) -> None:
+        if value.__class__ is dict:
+            for key, item in value.items():
+                below = table[key] or _everything_stray
+                below(item, f"{path}{key}." if item.__class__ is dict else path + key, found)
+
+    return walk
+
+
+def _everything_stray(value: Any, path: str, found: list[Stray]) -> None:
+    if value.__class__ is dict:
+        found.extend(Stray(value, key, path + key) for key in value)
+    elif value.__class__ is list:
+        for i, item in enumerate(value):
+            _everything_stray(item, f"{path}[{i}]." if item.__class__ is dict else f"{path}[{i}]", found)
 
 
 def _strays_map(below: Strays) -> Strays:
@@ -139,7 +161,10 @@ def _fill_object(node: Node) -> Fill:
 
 
 def _drop_empty(value: Obj, node: Node) -> None:
-    """Nulls of fields that cannot be null; in Go types also empty maps and lists that `omitempty` leaves out."""
+    """Nulls of fields that cannot be null; in Go types also zeros, empty maps and lists that `omitempty` leaves out."""
+    if node.left_out:
+        for key in [k for k, item in value.items() if not item and k in node.left_out]:
+            del value[key]
     for key in [k for k, item in value.items() if item is None or (node.go and item in ({}, []))]:
         found = node.field(key)
         if found is None:
