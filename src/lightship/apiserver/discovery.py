@@ -176,12 +176,12 @@ def _int(text: str) -> int:
 
 
 def _by_group(served: Iterable[Resource]) -> dict[str, dict[str, list[Resource]]]:
-    """Resources by group and version: groups in the order in which they came, best version first, resources by name."""
+    """Resources by group and version: the most important groups first, the best version first, resources by name."""
     found: dict[str, dict[str, list[Resource]]] = {}
     for resource in (*served, *reviews.RESOURCES):
         found.setdefault(resource.group, {}).setdefault(resource.version, []).append(resource)
     ordered = {}
-    for name, versions in found.items():
+    for name, versions in sorted(found.items(), key=lambda item: (_RANK.get(item[0], len(_FIRST)), item[0])):
         best_first = sorted(versions, key=priority, reverse=True)
         ordered[name] = {v: sorted(versions[v], key=lambda r: r.plural) for v in best_first}
     return ordered

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from lightship.meta import codec
+from lightship.meta import codec, gojson
 from lightship.meta.objects import copy
 
 DEEPEST = 200
@@ -29,6 +29,7 @@ _INT = re.compile(r"[-+]?(0b[01]+|0o?[0-7]+|0x[0-9a-fA-F]+|0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*")
+_UNSEEN = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _MOST_LINES = 100
 
 
@@ -146,7 +147,7 @@ def _scalar(event: Any) -> Any:
     tag = event.tag or ""
     if tag == f"{_TAG}binary":
         try:
-            return binascii.a2b_base64(text).decode()
+            return binascii.a2b_base64("".join(text.split()), strict_mode=True).decode()
         except ValueError:
             raise ValueError("yaml: !!binary value contains invalid base64 data") from None
     if event.style or tag in ("!", f"{_TAG}str"):
@@ -166,7 +167,7 @@ def _resolved(text: str) -> Any:
     if _FLOAT.fullmatch(plain):
         value = float(plain)
         if value - value == 0:
-            return int(value) if value.is_integer() and abs(value) < 1e21 else value
+            return gojson.number(plain)
     if _NO_JSON.fullmatch(plain):
         raise ValueError(f"yaml: {text} is no JSON number")
     return text
@@ -180,7 +181,7 @@ def _integer(text: str) -> int | float | str:
     except ValueError:
         return text
     value = -value if text[0] == "-" else value
-    return value if -(2**63) <= value < 2**64 else float(value)
+    return value if -(2**63) <= value < 2**64 else gojson.number(str(value))
 
 
 def _key(key: Any) -> str:
@@ -218,14 +219,23 @@ def _write(value: Any, indent: str, out: list[str]) -> None:
                 # The first line of the item stands behind its dash.
                 out[start] = " " + out[start].lstrip("\n ")
     else:
-        out.append(" " + (_text(value) if isinstance(value, str) else codec.encode(value).decode()))
+        out.append(" " + (_text(value) if isinstance(value, str) else _plain(value)))
 
 
 def _text(text: str) -> str:
-    """A text as it is where that is safe, else in quotes; JSON's quotes are YAML's."""
+    """A text as it is where that is safe, else in quotes; JSON's quotes are YAML's, but for characters that YAML does not show."""
     if _PLAIN.fullmatch(text) and text not in _WORDS:
         return text
-    return codec.encode(text).decode()
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", codec.encode(text).decode())
+
+
+def _plain(value: Any) -> str:
+    """A number as every version of YAML takes it: with a point before an exponent, and a sign after it."""
+    text = codec.encode(value).decode()
+    if isinstance(value, float) and "e" in text:
+        digits, _, exponent = text.partition("e")
+        text = f"{digits if '.' in digits else digits + '.0'}e{'' if exponent[0] in '+-' else '+'}{exponent}"
+    return text
 
 
 def _indented(item: bytes) -> bytes:

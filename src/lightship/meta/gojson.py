@@ -334,7 +334,7 @@ def _of_a_long_text(data: bytes) -> str:
         json.loads(data.decode("latin-1"))
     except json.JSONDecodeError as error:
         at = min(error.pos, len(data) - 1)
-        if error.pos >= len(data):
+        if error.pos >= len(data) or error.msg.startswith("Unterminated"):
             return "unexpected end of JSON input"
         return f"invalid character {_quoted(data[at])} looking for beginning of value"
     except RecursionError:
