@@ -198,9 +198,9 @@ def test_binding_takes_the_rules_or_the_verb_bind() -> None:
         await joe.create(kinds.ROLE_BINDINGS, binding("b", "admin", named(JOE)))
         with refused(403, "Forbidden", f'rolebindings.{RBAC} "c" is forbidden: user "joe"'):
             await joe.create(kinds.ROLE_BINDINGS, binding("c", "cluster-admin", named(JOE)))
-        with refused(404, "NotFound", f'clusterroles.{RBAC} "nope" not found'):
+        with refused(404, "NotFound", f'rolebindings.{RBAC} "nope" not found'):
             await joe.create(kinds.ROLE_BINDINGS, binding("c", "nope", named(JOE)))
-        with refused(404, "NotFound", f'roles.{RBAC} "nope" not found'):
+        with refused(404, "NotFound", f'rolebindings.{RBAC} "nope" not found'):
             await joe.create(kinds.ROLE_BINDINGS, binding("c", "nope", named(JOE), kind="Role"))
         with refused(500, "", 'unsupported role reference kind: "Foo"'):
             await joe.create(kinds.ROLE_BINDINGS, binding("c", "nope", named(JOE), kind="Foo"))

@@ -63,7 +63,7 @@ def _judge_binding(index: Index, authorizer: Authorizer, request: AdmissionReque
     group = ref.get("apiGroup") or ""
     if plural and authorizer.allows(Attributes(request.user, "bind", group, plural, namespace=request.namespace, name=name)):
         return
-    _check_holds(index, request, index.role(kind, request.namespace, name))
+    _check_holds(index, request, index.role(kind, request.namespace, name, asked=request.resource.plural))
 
 
 def _check_holds(index: Index, request: AdmissionRequest, wanted: Iterable[Rule]) -> None:
@@ -74,13 +74,13 @@ def _check_holds(index: Index, request: AdmissionRequest, wanted: Iterable[Rule]
     except ValueError as error:
         raise errors.bad_request(str(error)) from error
     if lacking:
-        raise _forbidden(request, _complaint(index, user, request.namespace, lacking))
+        lost = index.missing_roles(user, request.namespace, asked=request.resource.plural)
+        raise _forbidden(request, _complaint(user, lacking, lost))
 
 
-def _complaint(index: Index, user: User, namespace: str, lacking: list[Rule]) -> str:
+def _complaint(user: User, lacking: list[Rule], lost: str) -> str:
     who = f"user {rules.quoted(user.name)} (groups={rules.listed(user.groups)})"
     found = "\n".join(rules.described(lacking))
-    lost = index.missing_roles(user, namespace, plural=True)
     unresolved = f"; resolution errors: [{lost}]" if lost else ""
     return f"{who} is attempting to grant RBAC permissions not currently held:\n{found}{unresolved}"
 

@@ -69,25 +69,26 @@ class Index:
                 found = {name: grant for subject in reversed(subjects) for name, grant in held.get(subject, {}).items()}
                 yield from (found[name] for name in sorted(found))
 
-    def role(self, kind: str, namespace: str, name: str) -> tuple[Rule, ...]:
-        """The rules of a Role in `namespace`, or of a ClusterRole. Raises 404, and 500 for what is no kind of role."""
+    def role(self, kind: str, namespace: str, name: str, *, asked: str) -> tuple[Rule, ...]:
+        """The rules of a Role in `namespace`, or of a ClusterRole. Raises 500 for what is no kind of role, and 404, which speaks of the
+        resource `asked`: what the request is about, as the real server has it."""
         self._fill()
         key = {"Role": (namespace, name), "ClusterRole": ("", name)}.get(kind)
         if key is None:
             raise errors.StatusError(500, "", f"unsupported role reference kind: {rules.quoted(kind)}")
         found = self._roles.get(key)
         if found is None:
-            raise errors.not_found("roles" if kind == "Role" else "clusterroles", name, GROUP)
+            raise errors.not_found(asked, name, GROUP)
         return found
 
     def rules_or_none(self, grant: Grant) -> tuple[Rule, ...] | None:
         """The rules of the role that is given; None when there is no such role."""
         return self._roles.get((grant.namespace if grant.role_kind == "Role" else "", grant.role))
 
-    def missing_roles(self, user: User, namespace: str, *, plural: bool = False) -> str:
-        """The complaint about bindings of this user to roles that do not exist; empty when there are none."""
+    def missing_roles(self, user: User, namespace: str, *, asked: str = "") -> str:
+        """The complaint about bindings of this user to roles that do not exist; empty when there are none. `asked` as in `role`."""
         lost = [grant for grant in self.grants(user, namespace) if self.rules_or_none(grant) is None]
-        kinds = [(grant.role_kind.lower() + "s" * plural, grant.role) for grant in lost]
+        kinds = [(asked or grant.role_kind.lower(), grant.role) for grant in lost]
         texts = list(dict.fromkeys(f"{kind}.{GROUP} {rules.quoted(role)} not found" for kind, role in kinds))
         return f"[{', '.join(texts)}]" if len(texts) > 1 else "".join(texts)
 
