@@ -27,11 +27,19 @@ async def patch_object(writer: Writer, served: Served, request: Request, documen
     check_options(options, "PatchOptions")
     check_patch(served, document, type)
 
+    apart = not _names_managed_fields(document, type)
+
     def build(old: Obj) -> Obj:
-        if request.subresource == "status" and type == MERGE_PATCH:
+        entries = old["metadata"].get("managedFields") if apart else None
+        if request.subresource == "status" and type != JSON_PATCH:
             old = {field: old[field] for field in STATUS_FIELDS if field in old}
+        if entries:
+            # They are as large as all the rest, and patching copies what it keeps.
+            old = {**old, "metadata": {field: value for field, value in old["metadata"].items() if field != "managedFields"}}
         new = _apply(served, old, document, type)
         check_identity(served, request, new)
+        if entries:
+            new["metadata"]["managedFields"] = entries
         return cast(Obj, new)
 
     try:
@@ -70,6 +78,15 @@ def _apply(served: Served, old: Obj, document: Any, type: str) -> Any:
             why = f"the server rejected our request due to an error in our request: {error}"
             raise errors.StatusError(422, "Invalid", why, {}) from error
         raise errors.bad_request(f"error decoding patch: {error}") from error
+
+
+def _names_managed_fields(document: Any, type: str) -> bool:
+    """May the patch have to do with who manages which fields?"""
+    if type == JSON_PATCH:
+        paths = [op[field] for op in document if isinstance(op, dict) for field in ("path", "from") if field in op]
+        return any(path in ("", "/metadata") or "managedFields" in str(path) for path in paths)
+    metadata = document.get("metadata")
+    return "metadata" in document and (not isinstance(metadata, dict) or "managedFields" in metadata or "$patch" in metadata)
 
 
 def _names_version(document: Any, type: str) -> bool:
