@@ -32,6 +32,8 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     also: list[Any] = []
     """Store operations that an admission function appends: they are written in the same commit as the object, or neither is (a quota's
     charge). When one of them meets a newer revision, admission is asked again, from an empty list. A dry run writes none of them."""
+    annotations: dict[str, str] = {}
+    """What admission functions note for the audit trail of the request; the first note of a key counts."""
 
 
 Admit: TypeAlias = Callable[[AdmissionRequest], Awaitable[list[str] | None]]

@@ -11,7 +11,7 @@ from typing import Any
 from lightship.meta.objects import Obj, copy
 from lightship.meta.strategic import strategic_merge
 
-__all__ = ["MAX_JSON_PATCH_OPERATIONS", "PatchFailed", "diff_merge", "json_patch", "merge_patch", "same", "strategic_merge"]
+__all__ = ["MAX_JSON_PATCH_OPERATIONS", "PatchFailed", "TestFailed", "diff_merge", "json_patch", "merge_patch", "same", "strategic_merge"]
 
 MAX_JSON_PATCH_OPERATIONS = 10_000
 """The real server refuses longer JSON patches."""
@@ -19,6 +19,10 @@ MAX_JSON_PATCH_OPERATIONS = 10_000
 
 class PatchFailed(ValueError):  # noqa: N818  reads as what happened; callers catch it by this name
     """A well-formed patch that does not fit the document: a `test` that failed, a path that is not there."""
+
+
+class TestFailed(PatchFailed):
+    """A `test` found something else than it wanted."""
 
 
 def merge_patch(doc: Any, patch: Any) -> Any:
@@ -198,7 +202,7 @@ def _test(doc: Any, op: Obj) -> Any:
             return doc
         raise
     if not same(found, want):
-        raise PatchFailed(f"testing value {op['path']} failed: test failed")
+        raise TestFailed(f"testing value {op['path']} failed: test failed")
     return doc
 
 

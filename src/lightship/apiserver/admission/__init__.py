@@ -9,6 +9,7 @@ from lightship.apiserver.admission import (
     classes,
     limit_ranges,
     namespaces,
+    policies,
     priorities,
     quota,
     runtime_classes,
@@ -37,8 +38,10 @@ def builtin(core: Core) -> list[Admission]:
         *runtime_classes.admission(core),
         *classes.ingress(core),
         *certificates.admission(core),
+        *policies.mutating(core),
         *webhooks.mutating(core),
         *allocation.admission(core),
+        *policies.validating(core),
         *webhooks.validating(core),
         *quota.admission(core),
     ]

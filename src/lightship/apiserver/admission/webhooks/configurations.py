@@ -6,7 +6,8 @@ Contract: k8s.io/apiserver pkg/admission/configuration; webhooks in the order of
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from importlib import import_module
+from typing import Any, NamedTuple
 
 from lightship.apiserver.admission import matching
 from lightship.apiserver.core import Core
@@ -22,7 +23,7 @@ _KINDS_OF_REQUESTS = 4096
 class Hook:
     """One webhook of one configuration."""
 
-    __slots__ = ("_target", "fails_open", "name", "spec", "timeout")
+    __slots__ = ("_target", "conditions", "fails_open", "name", "spec", "timeout")
 
     def __init__(self, spec: Obj) -> None:
         self.spec = spec
@@ -30,6 +31,8 @@ class Hook:
         self.fails_open = spec.get("failurePolicy") == "Ignore"
         self.timeout = float(spec.get("timeoutSeconds") or 10)
         self._target: Target | None = None
+        self.conditions: Any = None
+        """Its match conditions (`expressions.Conditions`), compiled when they are first asked."""
 
     @property
     def target(self) -> Target:
@@ -66,8 +69,17 @@ class Configurations:
             spec = invocation.hook.spec
             if not matching.object_matches(spec.get("objectSelector"), request):
                 continue
-            if matching.namespace_matches(self._core, spec.get("namespaceSelector"), request):
+            if not matching.namespace_matches(self._core, spec.get("namespaceSelector"), request):
+                continue
+            if not spec.get("matchConditions") or self._conditions(invocation.hook).hold(request, invocation.resource):
                 yield invocation
+
+    def _conditions(self, hook: Hook) -> Any:
+        if hook.conditions is None:
+            # CEL is loaded when somebody asks for it.
+            made = import_module("lightship.apiserver.admission.expressions").Conditions
+            hook.conditions = made(self._core, hook.spec["matchConditions"], fails_open=hook.fails_open)
+        return hook.conditions
 
     def _by_rule(self, request: AdmissionRequest) -> list[Invocation]:
         self._refresh()

@@ -1,0 +1,136 @@
+"""Changing an object by MutatingAdmissionPolicies: one after another, each seeing what the others made of it.
+
+Loaded by `index.Gate` when a policy first concerns a request. When any has changed the object, those with `reinvocationPolicy: IfNeeded`
+run once more. What a policy may not do, or cannot, refuses the request or is passed over, as its `failurePolicy` says.
+Contract: k8s.io/apiserver pkg/admission/plugin/policy/mutating dispatcher.go.
+"""
+
+from collections.abc import Sequence
+
+from lightship import cel
+from lightship.apiserver import managed
+from lightship.apiserver.admission.expressions import Failed, OutOfBudget, Subject, evaluate
+from lightship.apiserver.admission.policies import evaluators, patches
+from lightship.apiserver.admission.policies.index import Policy
+from lightship.apiserver.admission.policies.selecting import Invocation, Trouble, select
+from lightship.apiserver.conversion import convert
+from lightship.apiserver.core import Core
+from lightship.apiserver.served import CannotDecode, Served
+from lightship.cel.admission import PER_EXPRESSION, PER_POLICY, Expression
+from lightship.meta import errors
+from lightship.meta.admission import AdmissionRequest
+from lightship.meta.errors import StatusError
+from lightship.meta.fields.types import DEDUCED, Type
+from lightship.meta.objects import Obj, copy
+
+
+class Judge:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def admit(self, request: AdmissionRequest, policies: Sequence[Policy]) -> list[str]:
+        """Change `request.obj` in place. Raises the refusal of policies that failed and may not."""
+        found = [one async for one in select(self._core, request, policies)]
+        run = _Run(self._core, request, [one for one in found if isinstance(one, Trouble)])
+        run.all([one for one in found if isinstance(one, Invocation)])
+        failed = [trouble for trouble in run.troubles if not trouble[0].policy.fails_open]
+        if failed:
+            raise _refusal(request, failed)
+        return []
+
+
+class _Run:
+    """One request on its way through the policies. `troubles`: what went wrong, each with the reason of the answer."""
+
+    def __init__(self, core: Core, request: AdmissionRequest, troubles: Sequence[Trouble]) -> None:
+        self._core = core
+        self._request = request
+        self._subject = Subject(core, request)
+        self._changed = False
+        self.troubles: list[tuple[Trouble, str]] = [(trouble, "Forbidden") for trouble in troubles]
+
+    def all(self, invocations: Sequence[Invocation]) -> None:
+        again = [one for one in invocations if self._one(one) and one.policy.spec.get("reinvocationPolicy") == "IfNeeded"]
+        if self._changed:
+            for invocation in again:
+                self._one(invocation)
+
+    def _one(self, invocation: Invocation) -> bool:
+        """Run the mutations of one policy. True unless its conditions are not met."""
+        compiled = evaluators.mutations(invocation.policy)
+        try:
+            if not compiled.concerns(self._subject, invocation):
+                return False
+        except Failed as error:
+            self._note(invocation, error)
+            return False
+        for is_patch, expression in compiled.mutations:
+            if self._request.obj is None:
+                break
+            try:
+                self._mutate(invocation, expression, is_patch=is_patch)
+            except (Failed, OutOfBudget, patches.Unpatched) as error:
+                self._note(invocation, error)
+        return True
+
+    def _note(self, invocation: Invocation, error: Exception) -> None:
+        self.troubles.append((Trouble(invocation.policy, invocation.binding, str(error)), "Invalid"))
+
+    def _mutate(self, invocation: Invocation, expression: Expression, *, is_patch: bool) -> None:
+        if expression.program is None:
+            raise Failed(expression.problem)
+        subject, shown = self._subject, invocation.shown
+        compiled = evaluators.mutations(invocation.policy)
+        values = subject.values(shown)
+        live: Obj = values["object"]
+        values.update(subject.authorizers(), params=invocation.param, namespaceObject=subject.namespace(whole=True))
+        value = evaluate(expression, compiled.complete(values), cel.Budget(per_call=PER_EXPRESSION, total=PER_POLICY))
+        served = self._core.catalogue.served(shown) if live.get("kind") == shown.kind else None
+        patched = patches.json_patched(live, value) if is_patch else patches.configured(_type(self._core, served), live, value)
+        if patched is not live:
+            self._take(served, copy(patched), strict=is_patch)
+
+    def _take(self, served: Served | None, patched: Obj, *, strict: bool) -> None:
+        """Put the new content in the place of the old, made complete as any object that comes in."""
+        request = self._request
+        if served is not None:
+            _accept(served, patched, strict=strict)
+            patched = convert(patched, request.resource)
+            if request.resource.default:
+                request.resource.default(patched)
+        assert request.obj is not None
+        request.obj.clear()
+        request.obj.update(patched)
+        self._subject.changed()
+        self._changed = True
+
+
+def _type(core: Core, served: Served | None) -> Type:
+    return managed.of(served, lambda: core.catalogue.siblings(served.bucket)).type if served is not None else DEDUCED
+
+
+def _accept(served: Served, patched: Obj, *, strict: bool) -> None:
+    if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
+        raise patches.Unpatched("the mutated object has no metadata")
+    try:
+        served.accept(patched, "Strict" if strict and not served.resource.custom else "Ignore", [])
+    except CannotDecode as error:
+        if strict:
+            raise errors.internal(error.why) from error
+        raise patches.Unpatched(error.why) from error
+
+
+def _refusal(request: AdmissionRequest, failed: Sequence[tuple[Trouble, str]]) -> StatusError:
+    resource = request.resource
+    meta: Obj = (request.obj or {}).get("metadata") or {}
+    name = request.name or meta.get("name") or meta.get("generateName") or "Unknown"
+    texts = [_worded(trouble) for trouble, _ in failed]
+    details: Obj = {"name": name, **({"group": resource.group} if resource.group else {}), "kind": resource.plural}
+    details["causes"] = [{"message": text} for text in texts]
+    return StatusError(403, failed[0][1], texts[0], details)
+
+
+def _worded(trouble: Trouble) -> str:
+    if trouble.binding is None:
+        return f'policy "{trouble.policy.name}" denied request: {trouble.message}'
+    return f"policy '{trouble.policy.name}' with binding '{trouble.binding.name}' denied request: {trouble.message}"
