@@ -160,7 +160,7 @@ def test_refusals_to_give_what_one_does_not_have() -> None:
         writer["verbs"] = ["create", "update", "patch", "get"]
         chance = random.Random(11)
         held = [rule(chance, paths=True) for _ in range(3)]
-        setup = [
+        setup: list[tuple[str, Obj]] = [
             (f"{RBAC}/clusterroles", {"metadata": {"name": "oracle-writer"}, "rules": [writer, *held]}),
             (
                 f"{RBAC}/clusterrolebindings",
