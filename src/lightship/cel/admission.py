@@ -203,9 +203,7 @@ def _shown(type: Type) -> str:
     return f"{type.name}({', '.join(map(_shown, type.parameters))})" if type.parameters else type.name
 
 
-_SCALARS = frozenset(
-    {Kind.BOOL, Kind.BYTES, Kind.DOUBLE, Kind.DURATION, Kind.INT, Kind.NULL, Kind.STRING, Kind.TIMESTAMP, Kind.UINT}
-)
+_SCALARS = frozenset({Kind.BOOL, Kind.BYTES, Kind.DOUBLE, Kind.DURATION, Kind.INT, Kind.NULL, Kind.STRING, Kind.TIMESTAMP, Kind.UINT})
 
 
 def _declared(type: Type) -> Type:

@@ -13,7 +13,8 @@ from lightship import cel
 from lightship.cel.errors import CostExceeded, EvaluationError
 from lightship.cel.library.quoting import quote
 from lightship.cel.rule_programs import OLD_SELF, ROOT_NAME, SELF, RuleProgram
-from lightship.cel.schema_types import Shape, escape, shape_of, with_metadata
+from lightship.cel.rules import WORD
+from lightship.cel.schema_types import Shape, shape_of, with_metadata
 from lightship.cel.values import Optional
 from lightship.meta import errors
 from lightship.meta.errors import Cause
@@ -25,7 +26,6 @@ CALL_LIMIT = 1_000_000
 OBJECT_LIMIT = 10_000_000
 """What all rules of an object may cost together."""
 _LONGEST_MESSAGE = 5 * 1024
-_RULES = "x-kubernetes-validations"
 _NO_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 _ALL_OF = object()
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -45,7 +45,7 @@ class Checker:
 
     def __init__(self, schema: Obj) -> None:
         self._schema = schema
-        self._root = _node(schema, schema, shape_of(schema, root=True, name=ROOT_NAME), root=True)
+        self._root = _node(schema, schema, None, root=True)
 
     def check(self, new: Obj, old: Obj | None, warnings: list[str]) -> list[Cause]:
         """See `rules.Rules.check`."""
@@ -77,22 +77,25 @@ class _Node:
 
 
 def _node(rules: Obj, schema: Obj, shape: Shape | None, *, root: bool = False) -> _Node | None:
-    """`rules` is where rules are written: the schema itself, or a member of its allOf; `schema` is where types are."""
+    """`rules` is where rules are written: the schema itself, or a member of its allOf; `schema` is where types are.
+
+    `shape` is None where it has not been needed yet: types are made below the highest rules only.
+    """
+    written = [rule for rule in rules.get(WORD) or () if (rule.get("rule") or "").strip()]
+    if written and shape is None:
+        shape = shape_of(schema, root=root, name=ROOT_NAME)
     whole = with_metadata(schema) if root or schema.get("x-kubernetes-embedded-resource") else schema
-    written = rules.get(_RULES) or () if shape else ()
-    node = _Node(schema, shape, tuple(RuleProgram(rule, whole, shape) for rule in written if shape and (rule.get("rule") or "").strip()))
+    node = _Node(schema, shape, tuple(RuleProgram(rule, whole, shape) for rule in written) if shape else ())
+    element = shape.element if shape else None
     if isinstance(rules.get("items"), dict) and isinstance(schema.get("items"), dict):
-        node.items = _node(rules["items"], schema["items"], shape.element if shape else None)
-    for name, below in (rules.get("properties") or {}).items():
-        inner = (schema.get("properties") or {}).get(name)
-        if inner is not None:
-            kind = (shape.fields.get(name) if shape else None) if escape(name) else shape_of(inner)
-            field = _node(below, inner, kind) if kind else None
-            if field is not None:
-                node.fields[name] = field
+        node.items = _node(rules["items"], schema["items"], element)
     if isinstance(rules.get("additionalProperties"), dict) and isinstance(schema.get("additionalProperties"), dict):
-        node.values = _node(rules["additionalProperties"], schema["additionalProperties"], shape.element if shape else None)
-    node.all_of = [found for member in rules.get("allOf") or () if (found := _node(member, schema, shape))]
+        node.values = _node(rules["additionalProperties"], schema["additionalProperties"], element)
+    properties = schema.get("properties") or {}
+    for name, below in (rules.get("properties") or {}).items():
+        if name in properties and (field := _node(below, properties[name], shape.fields.get(name) if shape else None)):
+            node.fields[name] = field
+    node.all_of = [found for member in rules.get("allOf") or () if (found := _node(member, schema, shape, root=root))]
     return node if node.rules or node.items or node.fields or node.values or node.all_of else None
 
 

@@ -7,6 +7,7 @@ paths) is judged there, not here. Contract: apiextensions-apiserver pkg/apis/api
 from typing import NamedTuple
 
 from lightship.cel.rule_programs import ROOT_NAME, RuleProgram
+from lightship.cel.rules import WORD
 from lightship.cel.schema_types import Shape, escape, shape_of
 from lightship.meta import codec, errors
 from lightship.meta.errors import Cause
@@ -17,7 +18,6 @@ RULE_LIMIT = 10_000_000
 SCHEMA_LIMIT = 100_000_000
 """What all rules of a schema may cost together."""
 _MOST = 2**64 - 1
-_RULES = "x-kubernetes-validations"
 _HINT = "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)"
 
 
@@ -51,7 +51,7 @@ class _Judge:
 
     def visit(self, schema: Obj, shape: Shape | None, place: _Place, *, root: bool = False) -> None:
         """`shape` is known below the first rule; elsewhere it is not worked out."""
-        rules = schema.get(_RULES) or ()
+        rules = schema.get(WORD) or ()
         if rules and shape is None:
             shape = shape_of(schema, root=root, name=ROOT_NAME)
         often = _times(place.often, _most(schema))
@@ -69,9 +69,9 @@ class _Judge:
             if shape is None:
                 what = "failed to construct type information for x-kubernetes-validations rules"
                 why = f"Internal error: internal error: {what}: unable to convert structural schema to CEL declarations"
-                self.causes.append(Cause(f"{place.path}.{_RULES}", why, "InternalError"))
+                self.causes.append(Cause(f"{place.path}.{WORD}", why, "InternalError"))
                 break
-            self._judge(RuleProgram(rule, schema, shape), place, f"{place.path}.{_RULES}[{i}]")
+            self._judge(RuleProgram(rule, schema, shape), place, f"{place.path}.{WORD}[{i}]")
 
     def _judge(self, rule: RuleProgram, place: _Place, path: str) -> None:
         cost = rule.program.estimate().max if rule.program else 0

@@ -8,6 +8,7 @@ Contract: k8s.io/apiserver/pkg/cel/common SchemaDeclType, pkg/cel/escaping.go.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from lightship.cel import schema_values
@@ -44,6 +45,7 @@ class Shape(NamedTuple):
     name: str = ""
 
 
+@lru_cache(maxsize=8192)
 def escape(name: str) -> str | None:
     """The identifier by which CEL knows a field; None for names that it cannot know."""
     if not _IDENTIFIER.fullmatch(name):
@@ -149,12 +151,14 @@ def _string(schema: Obj, _: str) -> Shape:
     if limit is not None:
         return Shape(STRING.bounded(4 * limit), _QUOTES, {})
     choices = schema.get("enum")
-    longest = max((len(c.encode()) for c in choices if isinstance(c, str)), default=0) if choices else REQUEST_LIMIT - _QUOTES
-    return Shape(STRING.bounded(longest), _QUOTES, {})
+    if not choices:
+        return _PLAIN
+    return Shape(STRING.bounded(max((len(c.encode()) for c in choices if isinstance(c, str)), default=0)), _QUOTES, {})
 
 
 _ADAPTS = {"duration": schema_values.duration, "date": schema_values.full_date, "date-time": schema_values.date_time}
 _KEY = STRING.bounded(0)
+_PLAIN = Shape(STRING.bounded(REQUEST_LIMIT - _QUOTES), _QUOTES, {})
 _BOOLEAN = Shape(BOOL.bounded(0), 4, {})
 _NUMBER = Shape(DOUBLE.bounded(0, schema_values.double), 1, {})
 _INTEGER = Shape(INT.bounded(0), 1, {})
