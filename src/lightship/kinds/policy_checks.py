@@ -1,10 +1,12 @@
-"""What can be wrong with admission policies and their bindings, save what only a compiler of CEL can tell.
+"""What can be wrong with admission policies and their bindings, their expressions included.
 
 Called through `admissionregistration`; rules and conditions are `webhook_checks`.
 Contract: kube 1.36 pkg/apis/admissionregistration/validation.
 """
 
 import re
+from functools import partial
+from typing import Any
 
 from lightship.kinds import checking, parts
 from lightship.kinds.webhook_checks import (
@@ -14,6 +16,7 @@ from lightship.kinds.webhook_checks import (
     check_conditions,
     check_expression,
     check_rule,
+    compiler_of,
 )
 from lightship.meta import errors, names, objects
 from lightship.meta.errors import Cause
@@ -37,19 +40,20 @@ _ONE_ITEM = "validations or auditAnnotations must contain at least one item"
 
 def validate_validating(policy: Obj, old: Obj | None) -> list[Cause]:
     spec = objects.spec(policy)
-    causes = _check_common(spec, objects.spec(old) if old is not None else None)
+    compiler = compiler_of(params=spec.get("paramKind") is not None, composed=bool(spec.get("variables")))
+    causes = _check_common(spec, objects.spec(old) if old is not None else None, compiler)
     validations, annotations = spec.get("validations") or [], spec.get("auditAnnotations") or []
     if not validations and not annotations:
         return causes + [errors.required(f"spec.{field}", _ONE_ITEM) for field in ("validations", "auditAnnotations")]
     for i, validation in enumerate(validations):
-        causes += _check_validation(f"spec.validations[{i}]", validation)
+        causes += _check_validation(f"spec.validations[{i}]", validation, compiler)
     if len(annotations) > _MAX_ANNOTATIONS:
         why = f"must not have more than {_MAX_ANNOTATIONS} auditAnnotations"
         causes.append(errors.invalid_value("spec.auditAnnotations", annotations, why))
     keys: set[str] = set()
     for i, annotation in enumerate(annotations):
         path, key = f"spec.auditAnnotations[{i}]", annotation.get("key") or ""
-        causes += _check_annotation(path, annotation, objects.name(policy))
+        causes += _check_annotation(path, annotation, objects.name(policy), compiler)
         if key in keys:
             causes.append(errors.duplicate(f"{path}.key", key))
         keys.add(key)
@@ -58,19 +62,20 @@ def validate_validating(policy: Obj, old: Obj | None) -> list[Cause]:
 
 def validate_mutating(policy: Obj, old: Obj | None) -> list[Cause]:
     spec = objects.spec(policy)
-    causes = _check_common(spec, objects.spec(old) if old is not None else None, mutating=True)
+    compiler = compiler_of(params=spec.get("paramKind") is not None, composed=True)
+    causes = _check_common(spec, objects.spec(old) if old is not None else None, compiler, mutating=True)
     mutations = spec.get("mutations") or []
     if not mutations:
         causes.append(errors.required("spec.mutations", "mutations must contain at least one item"))
     for i, mutation in enumerate(mutations):
-        causes += _check_mutation(f"spec.mutations[{i}]", mutation)
+        causes += _check_mutation(f"spec.mutations[{i}]", mutation, compiler)
     again = spec.get("reinvocationPolicy")
     return causes + (
         checking.one_of("spec.reinvocationPolicy", again, REINVOCATION) if again else [errors.required("spec.reinvocationPolicy")]
     )
 
 
-def _check_common(spec: Obj, before: Obj | None, *, mutating: bool = False) -> list[Cause]:
+def _check_common(spec: Obj, before: Obj | None, compiler: Any, *, mutating: bool = False) -> list[Cause]:
     failure, kind, constraints = spec.get("failurePolicy"), spec.get("paramKind"), spec.get("matchConstraints")
     causes = checking.one_of("spec.failurePolicy", failure, FAILURE_POLICIES)
     if kind is not None:
@@ -84,8 +89,8 @@ def _check_common(spec: Obj, before: Obj | None, *, mutating: bool = False) -> l
         if mutating:
             causes += _check_operations("spec.matchConstraints", constraints)
     if before is None or not (same(kind, before.get("paramKind")) and same(spec.get("matchConditions"), before.get("matchConditions"))):
-        causes += check_conditions("spec.matchConditions", spec.get("matchConditions") or [])
-    return causes + [c for i, v in enumerate(spec.get("variables") or ()) for c in _check_variable(f"spec.variables[{i}]", v)]
+        causes += check_conditions("spec.matchConditions", spec.get("matchConditions") or [], params=kind is not None)
+    return causes + [c for i, v in enumerate(spec.get("variables") or ()) for c in _check_variable(f"spec.variables[{i}]", v, compiler)]
 
 
 def _check_kind(path: str, kind: Obj) -> list[Cause]:
@@ -143,36 +148,42 @@ def _check_operations(path: str, resources: Obj) -> list[Cause]:
     return [c for operation in given for c in checking.one_of(f"{path}.resourceRules.operations", operation, _MUTATING)]
 
 
-def _check_variable(path: str, variable: Obj) -> list[Cause]:
+def _check_variable(path: str, variable: Obj, compiler: Any) -> list[Cause]:
     name = variable.get("name") or ""
     causes: list[Cause] = []
     if not name.strip():
         causes.append(errors.required(f"{path}.name", "name is not specified"))
     elif not _identifier(name) or name in _RESERVED:
         causes.append(errors.invalid_value(f"{path}.name", name, "must be a valid CEL identifier"))
-    return causes + check_expression(f"{path}.expression", variable.get("expression"), "expression is not specified")
+    text = variable.get("expression") or ""
+    return causes + check_expression(f"{path}.expression", text, partial(compiler.variable, name), "expression is not specified")
 
 
-def _check_validation(path: str, validation: Obj) -> list[Cause]:
-    causes = check_expression(f"{path}.expression", validation.get("expression"), "expression is not specified")
+def _check_validation(path: str, validation: Obj, compiler: Any) -> list[Cause]:
+    expression = validation.get("expression") or ""
+    causes = check_expression(f"{path}.expression", expression, compiler.condition, "expression is not specified")
     for field in ("messageExpression", "message"):
         text = validation.get(field) or ""
         if text and not text.strip():
             causes.append(errors.invalid_value(f"{path}.{field}", text, "must be non-empty if specified"))
+        elif text and field == "messageExpression":
+            causes += check_expression(f"{path}.{field}", text, compiler.message)
         elif field == "message" and set(text.strip()) & {"\n", "\r"}:
             causes.append(errors.invalid_value(f"{path}.{field}", text, "must not contain line breaks"))
     return causes + checking.one_of(f"{path}.reason", validation.get("reason"), _REASONS)
 
 
-def _check_annotation(path: str, annotation: Obj, policy: str) -> list[Cause]:
-    key, expression = annotation.get("key") or "", (annotation.get("valueExpression") or "").strip()
+def _check_annotation(path: str, annotation: Obj, policy: str, compiler: Any) -> list[Cause]:
+    key, written = annotation.get("key") or "", annotation.get("valueExpression") or ""
+    expression = written.strip()
     causes = checking.check_name(f"{path}.key", f"{policy}/{key}", "qualified")
     if len(expression.encode()) > _MAX_VALUE:
-        causes.append(errors.required(f"{path}.valueExpression", f"must not exceed {_MAX_VALUE} bytes in length"))
-    return causes + check_expression(f"{path}.valueExpression", expression, "valueExpression is not specified")
+        return [*causes, errors.required(f"{path}.valueExpression", f"must not exceed {_MAX_VALUE} bytes in length")]
+    why = "valueExpression is not specified"
+    return causes + check_expression(f"{path}.valueExpression", expression, compiler.annotation, why, shown=written)
 
 
-def _check_mutation(path: str, mutation: Obj) -> list[Cause]:
+def _check_mutation(path: str, mutation: Obj, compiler: Any) -> list[Cause]:
     kind = mutation.get("patchType") or ""
     if not kind:
         return [errors.required(f"{path}.patchType")]
@@ -183,7 +194,9 @@ def _check_mutation(path: str, mutation: Obj) -> list[Cause]:
     if mutation.get(field) is None:
         causes.append(errors.required(f"{path}.{field}", f"must be specified when patchType is {kind}"))
     else:
-        causes += check_expression(f"{path}.{field}.expression", mutation[field].get("expression"))
+        text = (mutation[field].get("expression") or "").strip()
+        compile = compiler.json_patch if kind == "JSONPatch" else compiler.configuration
+        causes += check_expression(f"{path}.{field}.expression", text, compile)
     if mutation.get(other) is not None:
         why = f"must not be specified when patchType is {kind}"
         causes.append(errors.invalid_value(f"{path}.{other}", f"{{{other}}}", why))

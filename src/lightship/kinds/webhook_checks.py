@@ -1,11 +1,13 @@
 """What can be wrong with webhook configurations, and the parts that admission policies share with them: rules, selectors, conditions.
 
-Called through `admissionregistration` and by `policy_checks`. Expressions are asked for here; whether they compile is somebody else's
-matter. Old configurations may keep what was once allowed: unknown side effects and versions, names that repeat.
+Called through `admissionregistration` and by `policy_checks`. Old configurations may keep what was once allowed: unknown side effects and
+versions, names that repeat.
 Contract: kube 1.36 pkg/apis/admissionregistration/validation; apiserver pkg/util/webhook.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from lightship.kinds import checking
@@ -226,15 +228,17 @@ def _check_service(path: str, service: Obj) -> list[Cause]:
     return causes
 
 
-def check_conditions(path: str, conditions: list[Obj]) -> list[Cause]:
-    """Match conditions: names that do not repeat, expressions that are there."""
+def check_conditions(path: str, conditions: list[Obj], *, params: bool = False) -> list[Cause]:
+    """Match conditions: names that do not repeat, expressions that compile. `params`: may they speak of parameters?"""
     causes: list[Cause] = []
+    compiler = compiler_of(params=params) if conditions else None
     if len(conditions) > _MAX_CONDITIONS:
         causes.append(errors.too_many(path, len(conditions), _MAX_CONDITIONS))
     seen: set[str] = set()
     for i, condition in enumerate(conditions):
         name = condition.get("name") or ""
-        causes += check_expression(f"{path}[{i}].expression", condition.get("expression"))
+        text = (condition.get("expression") or "").strip()
+        causes += check_expression(f"{path}[{i}].expression", text, compiler.condition) if compiler else []
         causes += checking.required_name(f"{path}[{i}].name", name, "qualified")
         if name and name in seen:
             causes.append(errors.duplicate(f"{path}[{i}].name", name))
@@ -242,5 +246,18 @@ def check_conditions(path: str, conditions: list[Obj]) -> list[Cause]:
     return causes
 
 
-def check_expression(path: str, expression: str | None, why: str = "") -> list[Cause]:
-    return [] if (expression or "").strip() else [errors.required(path, why)]
+def check_expression(path: str, text: str, compile: Callable[[str], Any], why: str = "", *, shown: str = "") -> list[Cause]:
+    """An expression must be there and compile. `why`: what is said when it is missing; `shown`: what messages show, if not `text`."""
+    if not text.strip():
+        return [errors.required(path, why)]
+    found = compile(text)
+    if not found.problem:
+        return []
+    if found.internal:
+        return [Cause(path, f"Internal error: {found.problem}", "InternalError")]
+    return [errors.invalid_value(path, shown or text, found.problem)]
+
+
+def compiler_of(*, params: bool, composed: bool = False) -> Any:
+    """A `cel.admission.Compiler`; CEL is loaded when the first expression comes."""
+    return import_module("lightship.cel.admission").Compiler(params=params, composed=composed)
