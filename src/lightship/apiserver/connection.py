@@ -69,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._deaf = False  # after a refusal or an upgrade: what still comes is not a request
         self._streaming: asyncio.Task[None] | None = None  # the stream or conversation that is under way
         self._certificate = b""
+        self._peer = ""
         self._wire: Wire | None = None  # after a request to upgrade: what comes then, for whoever takes over
         self.quiet_since: float | None = self._loop.time()
         self.stuck_since: float | None = None
@@ -77,6 +78,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if isinstance(peer, tuple) else ""
         secured = transport.get_extra_info("ssl_object")
         if secured is not None:
             self._certificate = secured.getpeercert(binary_form=True) or b""
@@ -131,6 +134,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._request = HttpRequest()
         self._request.certificate = self._certificate
+        self._request.peer = self._peer
         self._url = b""
         self._body = []
         self._body_size = self._header_size = 0

@@ -20,10 +20,11 @@ SEPARATOR = b"\n"
 class HttpRequest:
     """A complete request: header names are lower case; `certificate` is the verified one (DER) of a client that sent one.
 
-    `audit_id` is the number under which it is told of, `labels` what it is counted under, once that is known.
+    `audit_id` is the number under which it is told of, `labels` what it is counted under, once that is known, `peer` the client's
+    address.
     """
 
-    __slots__ = ("audit_id", "body", "certificate", "headers", "keep_alive", "labels", "method", "path", "query", "version")
+    __slots__ = ("audit_id", "body", "certificate", "headers", "keep_alive", "labels", "method", "path", "peer", "query", "version")
 
     def __init__(self) -> None:
         self.method = "GET"
@@ -34,6 +35,7 @@ class HttpRequest:
         self.certificate = b""
         self.audit_id = ""
         self.labels: tuple[str, ...] = ()
+        self.peer = ""
         self.keep_alive = True
         self.version = "1.1"
 

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 
 from lightship.aio.clock import Clock
 from lightship.apiserver import discovery, negotiation, paths, queries, reviews
+from lightship.apiserver.audit import Auditor
 from lightship.apiserver.authn import Authenticator
 from lightship.apiserver.authz import Attributes, Authorizer, require
+from lightship.apiserver.course import Course
 from lightship.apiserver.documents import Documents, not_found
-from lightship.apiserver.exchange import HttpRequest, Reply, Stream
+from lightship.apiserver.exchange import HttpRequest, Reply, Stream, Switch
 from lightship.apiserver.identity import Identity
 from lightship.apiserver.metrics import Labels
 from lightship.apiserver.negotiation import METADATA_FORMS, Endpoint
@@ -22,6 +24,7 @@ from lightship.apiserver.queries import Query
 from lightship.apiserver.rendering import answer_reply, error_reply, warning_headers
 from lightship.apiserver.requests import Request
 from lightship.apiserver.server import Server
+from lightship.apiserver.streams.connect import SUBRESOURCES as CONVERSATIONS
 from lightship.meta import errors
 from lightship.meta.errors import StatusError
 from lightship.meta.resources import Resource
@@ -46,6 +49,7 @@ class Front:
         authorizer: Authorizer,
         documents: Documents,
         clock: Clock,
+        auditor: Auditor | None = None,
     ) -> None:
         self._server = server
         self._identity = identity
@@ -53,37 +57,43 @@ class Front:
         self._authorizer = authorizer
         self._documents = documents
         self._clock = clock
+        self._auditor = auditor
         self._operations = Operations(server.registry, server.resources, clock, lambda: server.store.revision)
 
-    async def handle(self, request: HttpRequest) -> Reply | Stream:
+    async def handle(self, request: HttpRequest) -> Reply | Stream | Switch:
         """The answer to any request. Raises nothing."""
         start = self._clock.monotonic()
-        reply = await self._answered(request)
-        code = reply.code if isinstance(reply, Reply) else 200
+        course = Course(self._server.gate, self._auditor)
+        reply = course.finish(await self._answered(request, course))
+        code = reply.code if isinstance(reply, Reply) else 101 if isinstance(reply, Switch) else 200
         labels = Labels(*request.labels) if request.labels else Labels(request.method)
         self._documents.metrics.count(labels, code, self._clock.monotonic() - start)
         return reply
 
-    async def _answered(self, request: HttpRequest) -> Reply | Stream:
+    async def _answered(self, request: HttpRequest, course: Course) -> Reply | Stream | Switch:
         try:
-            return await self._answer(request)
+            return await self._answer(request, course)
         except StatusError as error:
             return error_reply(error, request.header(b"accept"), pretty=_wants_pretty(request))
-        except Exception:
+        except Exception as error:
             log.exception("%s %s failed", request.method, request.path)
+            if course.trail is not None:
+                course.trail.panicked(repr(error))
             return error_reply(errors.internal("see the server's log"), request.header(b"accept"))
+        finally:
+            course.leave()
 
-    async def _answer(self, request: HttpRequest) -> Reply | Stream:
+    async def _answer(self, request: HttpRequest, course: Course) -> Reply | Stream | Switch:
         user = self._identity.of(request)
         target = paths.parse(request.path)
         if target is None:
-            self._authorize(request, Attributes(user, request.method.lower(), path=request.path))
+            await self._admit(request, Attributes(user, request.method.lower(), path=request.path), course)
             return await compressed(request, self._documents.answer(request))
         query = queries.parse(request.query)
         verb = _verb(request.method, target, query)
         scope = "resource" if target.name else "namespace" if target.namespace else "cluster"
         request.labels = (_LABELS[verb], target.group, target.version, target.resource, target.subresource, scope)
-        wish = self._authorize(request, _wish(user, verb, target, query))
+        wish = await self._admit(request, _wish(user, verb, target, query), course, target.version)
         user = wish.user
         resource = self._server.resources.find(target.group, target.version, target.resource)
         if resource is None:
@@ -96,6 +106,11 @@ class Front:
             query = {**query, "fieldSelector": f"metadata.name={target.name}"}
         if verb in ("update", "patch"):
             asked.may = lambda other: require(self._authorizer, wish._replace(verb=other))
+        if target.subresource in CONVERSATIONS and target.resource == "pods":
+            require(self._authorizer, wish._replace(verb="create"))
+            return await self._server.connect(asked, request, query)
+        if course.trail is not None and request.body:
+            course.trail.note_request(self._operations.glimpse(asked, request))
         try:
             reply = await self._operations.run(verb, asked, request, query)
         except StatusError as error:
@@ -105,12 +120,16 @@ class Front:
             return reply._replace(headers=(*reply.headers, *warning_headers(asked.warnings)))
         return reply if isinstance(reply, Stream) or len(reply.body) <= GZIP_FROM else await compressed(request, reply)
 
-    def _authorize(self, request: HttpRequest, wish: Attributes) -> Attributes:
-        """The wish as it is allowed: its user's own, or whom he impersonates. Raises 403."""
+    async def _admit(self, request: HttpRequest, wish: Attributes, course: Course, version: str = "") -> Attributes:
+        """The wish as it is allowed, once it is its turn: its user's own, or whom he impersonates. Raises 403 and 429."""
+        course.note(request, wish, version)
         user = self._identity.acting(request, wish)
-        allowed = wish if user is wish.user else wish._replace(user=user)
-        require(self._authorizer, allowed)
-        return allowed
+        if user is not wish.user:
+            course.impersonates(user)
+            wish = wish._replace(user=user)
+        await course.enter(wish)
+        require(self._authorizer, wish)
+        return wish
 
     def _review(self, request: HttpRequest, target: Target, user: User) -> Reply:
         """Reviews are questions that are asked by creating an object which is never stored."""

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Mapping
 
 from lightship.aio.clock import Clock, SystemClock
+from lightship.apiserver.audit import Auditor
 from lightship.apiserver.authn import Authenticator
 from lightship.apiserver.authz import Authorizer
 from lightship.apiserver.client_certificates import ClientCertificates
@@ -117,19 +118,20 @@ async def serve(
     certificates: ClientCertificates | None = None,
     keys: PublicKeys | None = None,
     checks: Mapping[str, Check] | None = None,
+    auditor: Auditor | None = None,
     clock: Clock | None = None,
 ) -> Listener:
     """Serve `server` over HTTP/1.1 on a port, or on a socket that is bound already.
 
     `authorizer` None takes the server's own; `certificates` makes users of the client certificates that `tls` lets in (where it asks for
-    them); `keys` are published for those who check our tokens; `checks` are further conditions of `/readyz`. Raises `OSError` when the
-    address cannot be had.
+    them); `keys` are published for those who check our tokens; `checks` are further conditions of `/readyz`; `auditor` writes down
+    what is asked. Raises `OSError` when the address cannot be had.
     """
     clock = clock or SystemClock()
     await server.start()
     judge = authorizer or server.authorizer
     identity = Identity(authenticator, judge, certificates)
-    front = Front(server, identity, authenticator, judge, Documents(server, checks or {}, keys), clock)
+    front = Front(server, identity, authenticator, judge, Documents(server, checks or {}, keys), clock, auditor)
     listener = Listener(front, clock)
     await listener.open(host, port, sock, tls)
     return listener

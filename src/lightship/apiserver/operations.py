@@ -26,7 +26,7 @@ from lightship.apiserver.registry import Registry
 from lightship.apiserver.rendering import View, answer_reply, error_reply, page_reply, watch_lines, watch_type
 from lightship.apiserver.requests import LogStream, Request
 from lightship.apiserver.tables import include_object
-from lightship.meta import errors
+from lightship.meta import codec, errors
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import GVK, Obj
 from lightship.meta.rest import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, PatchType
@@ -101,6 +101,15 @@ class Operations:
         wanted, end = int(version), self._clock.monotonic() + FUTURE_PATIENCE
         while self._revision() < wanted and self._clock.monotonic() < end:
             await self._clock.sleep(_FUTURE_STEP)
+
+    def glimpse(self, asked: Request, request: HttpRequest) -> Any:
+        """The decoded body, for the audit trail; None where it cannot be read, which the operation itself will tell."""
+        try:
+            if request.method == "PATCH":
+                return codec.decode(request.body)
+            return self.body(asked, request)
+        except (StatusError, ValueError):
+            return None
 
     def body(self, asked: Request, request: HttpRequest) -> Obj:
         """The object in the body of a create or update; what came twice in it is left in `asked`. Raises 400, 415 and 422."""

@@ -17,17 +17,21 @@ from lightship.apiserver.bootstrap import bootstrap
 from lightship.apiserver.catalogue import Catalogue
 from lightship.apiserver.core import Core
 from lightship.apiserver.definitions import Definitions
+from lightship.apiserver.exchange import HttpRequest, Switch
+from lightship.apiserver.fairness import Gate
 from lightship.apiserver.local import LocalTransport
 from lightship.apiserver.node_access.authorizer import NodeAuthorizer
 from lightship.apiserver.node_access.graph import Graph
 from lightship.apiserver.outbound import Dial, Outbound, Resolve
+from lightship.apiserver.queries import Query
 from lightship.apiserver.rbac import escalation
 from lightship.apiserver.rbac.authorizer import RoleAuthorizer
 from lightship.apiserver.rbac.bootstrap import node_rules
 from lightship.apiserver.rbac.index import Index
 from lightship.apiserver.registry import Registry
-from lightship.apiserver.requests import TokenIssuer
+from lightship.apiserver.requests import Request, TokenIssuer
 from lightship.apiserver.service_addresses import from_store
+from lightship.apiserver.streams.connect import connect
 from lightship.meta.admission import Admission
 from lightship.meta.resources import Resource
 from lightship.meta.rest import NodeConnection, Transport, User
@@ -72,6 +76,8 @@ class Server:
             *(self.authorizer, authenticator or StaticTokens({}), tokens),
         )
         self.registry = Registry(self._core)
+        self.gate = Gate(store)
+        """Seats for requests, shared by all fronts."""
         self._definitions = Definitions(self._core)
         self.resources.add(resources, stored_since=store.revision)
         self.resources.admit(admissions.builtin(self._core), complete=True)
@@ -100,6 +106,10 @@ class Server:
     def local(self, user: User, manager: str = "") -> Transport:
         """An in-process transport for `user`; `manager` names the manager of the fields that it writes, in place of a user agent."""
         return LocalTransport(self.registry, self.start, self.resources.find("", "v1", "pods"), self.authorizer, user, manager)
+
+    async def connect(self, request: Request, http: HttpRequest, query: Query) -> Switch:
+        """The conversation that a request for exec, attach or port-forward grows into. Raises `StatusError`."""
+        return await connect(self._core, request, http, query)
 
     def add_admission(self, admission: Admission) -> None:
         """Append one more rule set; it runs after those that are there."""

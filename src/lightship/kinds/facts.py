@@ -18,7 +18,7 @@ from lightship.meta.resources import Column, Default, Part, Prepare, Resource, R
 
 _DATA = Path(__file__).parent / "data"
 _SCHEMA_PREFIX = "#/components/schemas/"
-_NOT_YET = frozenset({"attach", "exec", "portforward", "proxy"})
+_NOT_YET = frozenset({"proxy"})
 """Subresources of the real server that ours does not serve."""
 _OWN_FIELDS = frozenset({"status", "scale"})
 """Subresources that `Resource` tells by fields of their own."""

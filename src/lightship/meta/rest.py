@@ -189,7 +189,7 @@ class NodeConnection(Protocol):
         """Raises `StatusError` (400 while the container has not started, as the kubelet says it)."""
         ...
 
-    async def run(self, namespace: str, pod: str, uid: str, options: CommandOptions, io: CommandIO) -> int:
+    async def run_command(self, namespace: str, pod: str, uid: str, options: CommandOptions, io: CommandIO) -> int:
         """Run a command in a container, or attach to it, to its end: the exit code. Cancelled when the client has gone.
 
         Raises `StatusError` when it cannot be started (400 for a container that does not run).

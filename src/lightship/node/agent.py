@@ -17,9 +17,9 @@ from lightship import kinds
 from lightship.aio.streams import closing
 from lightship.control import Manager
 from lightship.control.events import Recorder
-from lightship.meta import objects
+from lightship.meta import errors, objects
 from lightship.meta.objects import Key, Obj
-from lightship.meta.rest import LogOptions
+from lightship.meta.rest import CommandIO, CommandOptions, LogOptions
 
 from . import hostmode, nodestatus, sync
 from .devices import Devices
@@ -134,6 +134,26 @@ class Agent:
         async with closing(self._logs.logs(namespace, pod, uid, options)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    async def run_command(self, namespace: str, pod: str, uid: str, options: CommandOptions, io: CommandIO) -> int:
+        """See `meta.rest.NodeConnection`. Attaching shows what the container says from now on; its input stays where it is."""
+        worker = self._worker(namespace, pod, uid)
+        if worker is None:
+            raise errors.not_found("pods", pod)
+        if options.command:
+            return await worker.run_in(options, io)
+        wanted = LogOptions(container=options.container, follow=True, tail_lines=0)
+        async with closing(self._logs.logs(namespace, pod, uid, wanted)) as chunks:
+            async for chunk in chunks:
+                await io.write(chunk)
+        return 0
+
+    async def connect(self, namespace: str, pod: str, uid: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """See `meta.rest.NodeConnection`."""
+        worker = self._worker(namespace, pod, uid)
+        if worker is None:
+            raise errors.not_found("pods", pod)
+        return await worker.connect(port)
 
     # changes --------------------------------------------------------------------------------------------------------------------------
 

@@ -7,22 +7,26 @@ true mount paths, host names, own ports on 0.0.0.0, protection of host files. No
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from lightship.aio.clock import Clock
 
 from . import farm, layout, network
 from .logwriter import LogWriter
-from .runtime import ContainerError, ContainerSpec, Exit, RuntimeUnavailableError, SandboxSpec
+from .runtime import ContainerError, ContainerSpec, Exit, Files, RuntimeUnavailableError, SandboxSpec
 
 _GUARD = "import sys; sys.path.append(sys.argv[1]); from launch import guard; guard.main()"
 ROOT_VARIABLE = "LIGHTSHIP_POD_ROOT"
@@ -92,13 +96,23 @@ class ProcessRuntime:
         except OSError as error:
             raise ContainerError("CreateContainerError", f"container {spec.name}: {error}") from error
         try:
-            process = _spawn(spec, layout.hostname(sandbox), scratch, log)
+            process = _spawn(spec, layout.hostname(sandbox), scratch, (subprocess.DEVNULL, log.stdout, log.stderr))
         except BaseException:
             log.finish()
             raise
         log.started()
         self._watch(_Container(spec, log, process, asyncio.get_running_loop().create_future()))
         return process.pid
+
+    async def execute(self, container_id: str, argv: list[str], files: Files, *, tty: bool = False) -> Awaitable[int]:
+        container = self._containers.get(container_id)
+        if container is None:
+            raise ContainerError("SandboxGone", "the container does not run")
+        sandbox = self._sandboxes[container.spec.sandbox_id]
+        spec = msgspec.structs.replace(container.spec, argv=argv)
+        scratch = layout.places(sandbox).scratch(spec.name)
+        process = _spawn(spec, layout.hostname(sandbox), scratch, files, tty=tty)
+        return asyncio.get_running_loop().run_in_executor(None, _code_of, process)
 
     async def signal(self, container_id: str, signum: int) -> None:
         container = self._containers.get(container_id)
@@ -197,7 +211,7 @@ def _prepare(spec: ContainerSpec, where: layout.Places) -> Path:
     return scratch
 
 
-def _spawn(spec: ContainerSpec, name: str, scratch: Path, log: LogWriter) -> subprocess.Popen[bytes]:
+def _spawn(spec: ContainerSpec, name: str, scratch: Path, files: Files, *, tty: bool = False) -> subprocess.Popen[bytes]:
     root = scratch / "root"
 
     def led(text: str) -> str:
@@ -222,10 +236,11 @@ def _spawn(spec: ContainerSpec, name: str, scratch: Path, log: LogWriter) -> sub
             executable=program,
             env=env,
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=log.stdout,
-            stderr=log.stderr,
+            stdin=files[0],
+            stdout=files[1],
+            stderr=files[2],
             start_new_session=True,
+            preexec_fn=_own_terminal if tty else None,  # noqa: PLW1509 - one system call
             user=spec.uid if drops else None,
             group=spec.gid if drops else None,
             extra_groups=[] if drops else None,
@@ -234,6 +249,16 @@ def _spawn(spec: ContainerSpec, name: str, scratch: Path, log: LogWriter) -> sub
         missing = isinstance(error, FileNotFoundError)
         reason = "CreateContainerError" if error.filename == cwd else "StartError"
         raise ContainerError(reason, f'exec "{argv[0]}": {error}', 127 if missing else 126) from error
+
+
+def _own_terminal() -> None:
+    """In the new session: its terminal is the one on stdin."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _code_of(process: subprocess.Popen[bytes]) -> int:
+    code = process.wait()
+    return 128 - code if code < 0 else code
 
 
 def _find(program: str, path: str, cwd: str) -> str:

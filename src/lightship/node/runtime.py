@@ -6,10 +6,13 @@ Both runtimes pass the same contract suite (`tests/node/contract.py`).
 """
 
 import socket
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
+
+Files: TypeAlias = tuple[int, int, int]
+"""Descriptors of stdin, stdout and stderr."""
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +117,14 @@ class Runtime(Protocol):
 
     async def start_container(self, spec: ContainerSpec) -> int:
         """Start a process; returns its pid on the host once the program really runs. Raises `ContainerError`."""
+        ...
+
+    async def execute(self, container_id: str, argv: list[str], files: Files, *, tty: bool = False) -> Awaitable[int]:
+        """Start one more program beside a running container, as it sees the world; awaiting the result gives its exit code.
+
+        `files` are its stdin, stdout and stderr; the caller closes its own copies when this has returned. With `tty` stdin is a
+        terminal, which becomes the program's own. Raises `ContainerError`; of a container that does not run with `SandboxGone`.
+        """
         ...
 
     async def signal(self, container_id: str, signum: int) -> None:

@@ -13,17 +13,19 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from lightship.aio.clock import Clock
 
 from . import idmap, layout, network
 from .launch import wire
 from .logwriter import LogWriter
-from .runtime import ContainerError, ContainerSpec, Exit, RuntimeUnavailableError, SandboxSpec
+from .runtime import ContainerError, ContainerSpec, Exit, Files, RuntimeUnavailableError, SandboxSpec
 
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from launch import launcher; launcher.main(int(sys.argv[2]))"
 _INHERITED = ("LD_LIBRARY_PATH",)  # an interpreter may need it to find its own library
@@ -48,6 +50,8 @@ class _Sandbox:
     pidfd: int
     gone: asyncio.Future[None]
     containers: dict[str, _Container] = field(default_factory=dict)
+    programs: dict[str, asyncio.Future[int]] = field(default_factory=dict)
+    """What runs beside containers, by an id of its own: its exit code."""
 
 
 class SandboxRuntime:
@@ -60,6 +64,7 @@ class SandboxRuntime:
         self._host = layout.look_around()
         self._addresses = network.Addresses(network.POD_CIDR)
         self._interfaces = itertools.count(1)
+        self._programs = itertools.count(1)
         self._sandboxes: dict[str, _Sandbox] = {}
         self._owners: dict[str, _Sandbox] = {}  # by container id
         self._callbacks: list[Callable[[Exit], None]] = []
@@ -187,6 +192,22 @@ class SandboxRuntime:
             asyncio.get_running_loop().call_soon(self._report, sandbox, container.early)
         return pid
 
+    async def execute(self, container_id: str, argv: list[str], files: Files, *, tty: bool = False) -> Awaitable[int]:
+        sandbox = self._owners.get(container_id)
+        if sandbox is None:
+            raise ContainerError("SandboxGone", "the container does not run")
+        spec = msgspec.structs.replace(sandbox.containers[container_id].spec, id=f"{container_id}+{next(self._programs)}", argv=argv)
+        where = layout.places(sandbox.spec)
+        request = layout.container(spec, where, self._host, name=layout.hostname(sandbox.spec), ids=self._ids)
+        request["tty"] = tty
+        done = sandbox.programs[spec.id] = asyncio.get_running_loop().create_future()
+        try:
+            await _started(sandbox, {"op": "execute", "inside": container_id, "container": request}, files)
+        except BaseException:
+            sandbox.programs.pop(spec.id, None)
+            raise
+        return done
+
     async def signal(self, container_id: str, signum: int) -> None:
         sandbox = self._owners.get(container_id)
         if sandbox is not None:
@@ -250,7 +271,7 @@ class SandboxRuntime:
         loop = asyncio.get_running_loop()
         loop.remove_reader(sandbox.pidfd)
         self._sandbox_speaks(sandbox)  # exits that it had reported before
-        for container_id in list(sandbox.containers):
+        for container_id in [*sandbox.programs, *sandbox.containers]:
             self._ended(sandbox, container_id, 128 + signal.SIGKILL, signal.SIGKILL)
         loop.remove_reader(sandbox.control.fileno())
         sandbox.control.close()
@@ -258,6 +279,11 @@ class SandboxRuntime:
         sandbox.gone.set_result(None)
 
     def _ended(self, sandbox: _Sandbox, container_id: str, code: int, signum: int) -> None:
+        program = sandbox.programs.pop(container_id, None)
+        if program is not None:
+            if not program.done():
+                program.set_result(code)
+            return
         container = sandbox.containers.get(container_id)
         if container is None or container.early is not None:
             return  # one that never started: `_launch` has told, or will tell, by an error
@@ -305,16 +331,22 @@ def _spawn(far: socket.socket) -> subprocess.Popen[bytes]:
 
 async def _start(sandbox: _Sandbox, log: LogWriter, request: dict[str, Any]) -> int:
     """Ask the init for a container and wait until its program runs; its process id on the host."""
+    return await _started(sandbox, {"op": "start", "container": request}, (log.stdout, log.stderr), log.started)
+
+
+async def _started(sandbox: _Sandbox, request: dict[str, Any], files: Sequence[int], sent: Callable[[], None] | None = None) -> int:
+    """Ask the init for a program and wait until it runs; `sent` is called when the init has its own copies of `files`."""
     near, far = wire.pair()
     near.setblocking(False)
     pid = 0
     with near:
         try:
             with far:
-                wire.send(sandbox.control, {"op": "start", "container": request}, [log.stdout, log.stderr, far.fileno()])
+                wire.send(sandbox.control, request, [*files, far.fileno()])
         except OSError as error:
             raise ContainerError("SandboxGone", f"the sandbox has ended: {error.strerror}") from error
-        log.started()
+        if sent is not None:
+            sent()
         while (packet := await _packet(near)) is not None:
             if packet.message:
                 raise ContainerError(packet.message["reason"], packet.message["message"], packet.message["code"])

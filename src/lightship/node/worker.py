@@ -19,9 +19,9 @@ from lightship.client import Client
 from lightship.control.events import Recorder
 from lightship.meta import errors, objects
 from lightship.meta.objects import Obj
-from lightship.meta.rest import DeleteOptions
+from lightship.meta.rest import CommandIO, CommandOptions, DeleteOptions
 
-from . import containers, env, fetch, hostmode, messages, probes, sources, status, sync, volumes
+from . import console, containers, env, fetch, hostmode, messages, probes, sources, status, sync, volumes
 from .content import Inputs
 from .devices import Devices, DevicesExhaustedError
 from .env import Command, Surroundings
@@ -139,6 +139,31 @@ class PodWorker:
         yield from sources.of_volumes(self.pod)
         for container in self._specs():
             yield from sources.of_container(container)
+
+    async def run_in(self, options: CommandOptions, io: CommandIO) -> int:
+        """Run a command in one of the containers, to its end. Raises `StatusError`."""
+        state = self._running_state(options.container)
+        try:
+            return await console.run(self._node.runtime, state.id, options, io)
+        except ContainerError as error:
+            raise errors.internal(f"error executing command in container: {error.message}") from error
+
+    async def connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to a port of the pod. Raises `OSError`."""
+        real = self._node.ports.assign(self.pod).get(port, port) if self._node.runtime.kind == "process" else port
+        sock = await self._node.runtime.open_socket()
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, (self.state.ip, real))
+            return await asyncio.open_connection(sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+
+    def _running_state(self, name: str) -> ContainerState:
+        state = self.state.containers.get(name)
+        if state is None or not state.id or not state.running:
+            raise errors.internal(f'unable to upgrade connection: container not found ("{name}")')
+        return state
 
     def running(self, container_id: str) -> bool:
         return any(c.id == container_id and c.running for c in self.state.containers.values())

@@ -47,6 +47,10 @@ class Trail:
                 if meta.get(field) and not ref.get(field):
                     ref[field] = meta[field]
 
+    def impersonated(self, user: User) -> None:
+        """It is done in the name of another user."""
+        self._event["impersonatedUser"] = _user(user)
+
     def started(self, code: int) -> None:
         """The head of a stream has gone out."""
         self._write("ResponseStarted", code, None)

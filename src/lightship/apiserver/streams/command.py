@@ -63,7 +63,7 @@ async def converse(channels: Channels, node: NodeConnection, pod: Obj, options: 
     meta = pod["metadata"]
     console = Console(channels)
     pump = asyncio.create_task(console.pump())
-    running = asyncio.create_task(node.run(meta["namespace"], meta["name"], meta["uid"], options, console))
+    running = asyncio.create_task(node.run_command(meta["namespace"], meta["name"], meta["uid"], options, console))
     gone = asyncio.create_task(console.gone.wait())
     try:
         # Without input there may be nothing but the end of the client to listen to.

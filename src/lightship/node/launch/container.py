@@ -5,10 +5,12 @@ report of why not, on the status socket that closes by itself when the program r
 """
 
 import errno
+import fcntl
 import os
 import resource
 import signal
 import socket
+import termios
 from typing import Any, NoReturn
 
 from . import linux, rootfs, wire
@@ -25,6 +27,33 @@ def run(spec: dict[str, Any], stdout: int, stderr: int, status: socket.socket) -
         wire.send(status, _execute(spec["argv"], spec["env"]))
     except OSError as error:
         wire.send(status, {"reason": "CreateContainerError", "message": linux.explain(error), "code": _FAILED})
+    finally:
+        os._exit(_FAILED)
+
+
+def run_beside(spec: dict[str, Any], files: list[int], status: socket.socket, view: int, user: int) -> NoReturn:
+    """Become one more program of a container that runs: in its namespaces, which `view` (mounts) and `user` are, with these files."""
+    try:
+        _close_all_but({0, 1, 2, *files, status.fileno(), view, user})
+        wire.send(status, {})
+        os.setsid()
+        linux.setns(view, linux.NEW_NS)  # the root and the directory are that one's from here on
+        for number, source in enumerate(files):
+            os.dup2(source, number)
+        if spec["tty"]:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        os.umask(0o022)
+        _limits()
+        linux.bound_capabilities()
+        if spec["nested"]:
+            linux.setns(user, linux.NEW_USER)
+        _become(spec["uid"], spec["gid"], nested=False, joined=spec["nested"])
+        _change_directory(spec["cwd"])
+        linux.forbid_new_privileges()
+        _forget_handlers()
+        wire.send(status, _execute(spec["argv"], spec["env"]))
+    except OSError as error:
+        wire.send(status, {"reason": "StartError", "message": linux.explain(error), "code": _FAILED})
     finally:
         os._exit(_FAILED)
 
@@ -52,6 +81,10 @@ def _prepare(spec: dict[str, Any], stdout: int, stderr: int) -> None:
     _become(spec["uid"], spec["gid"], nested=spec["nested"])
     _change_directory(spec["cwd"])
     linux.forbid_new_privileges()
+    _forget_handlers()
+
+
+def _forget_handlers() -> None:
     for signum in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_DFL)
 
@@ -72,15 +105,16 @@ def _limits() -> None:
         resource.setrlimit(limit, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
-def _become(uid: int, gid: int, *, nested: bool) -> None:
-    """Take the asked-for identity. `nested`: only one id is mapped here, so a user namespace of our own gives it another number."""
+def _become(uid: int, gid: int, *, nested: bool, joined: bool = False) -> None:
+    """Take the asked-for identity. `nested`: only one id is mapped here, so a user namespace of our own gives it another number;
+    `joined`: we have just entered such a namespace, and are that number."""
     if nested:
         own_uid, own_gid = os.getuid(), os.getgid()
         linux.unshare(linux.NEW_USER)
         for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {own_uid} 1"), ("gid_map", f"{gid} {own_gid} 1")):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
-    elif uid or gid:
+    elif (uid or gid) and not joined:
         os.setgroups([])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)

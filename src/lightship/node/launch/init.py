@@ -2,7 +2,7 @@
 
 Forked by the launcher into a fresh process namespace; it talks to the node over one socket and dies when that closes, and with it, by
 the kernel's hand, every process of the pod. It keeps full rights over the pod's namespaces and so is never where user code runs.
-Requests: `start`, `signal`. Events: `ready` or `failed` once, then `exit`.
+Requests: `start`, `execute`, `signal`. Events: `ready` or `failed` once, then `exit`.
 """
 
 import os
@@ -50,7 +50,7 @@ class _Container(NamedTuple):
     id: str
     view: int
     """Descriptor of its mount namespace, by which its descendants are known after it has ended. Open, so that the kernel gives the
-    namespace's number to no other."""
+    namespace's number to no other. -1 for a program that runs in another one's."""
 
 
 class Init:
@@ -83,6 +83,8 @@ class Init:
         request = packet.message
         if request["op"] == "start":
             self._start(request["container"], packet.fds)
+        elif request["op"] == "execute":
+            self._execute(request["inside"], request["container"], packet.fds)
         elif request["op"] == "signal":
             self._signal(request["id"], request["signal"])
         return True
@@ -97,6 +99,32 @@ class Init:
                 wire.send(report, {"reason": "CreateContainerError", "message": f"fork: {error.strerror}", "code": 128})
         os.close(stdout)
         os.close(stderr)
+
+    def _execute(self, inside: str, spec: dict[str, Any], fds: list[int]) -> None:
+        """One more program, in the mount namespace (and the user namespace) of a container that runs."""
+        *files, status = fds
+        with socket.socket(fileno=status) as report:
+            target = next((pid for pid, found in self._containers.items() if found.id == inside), 0)
+            try:
+                if not target:
+                    raise ProcessLookupError(0, "the container does not run")
+                pid = self._fork_inside(target, spec, files, report)
+                self._containers[pid] = _Container(spec["id"], -1)
+            except OSError as error:
+                wire.send(report, {"reason": "SandboxGone", "message": str(error.strerror), "code": 128})
+        for fd in files:
+            os.close(fd)
+
+    def _fork_inside(self, target: int, spec: dict[str, Any], files: list[int], report: socket.socket) -> int:
+        user = os.open(f"/proc/{target}/ns/user", os.O_RDONLY)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                container.run_beside(spec, files, report, self._containers[target].view, user)
+            return pid
+        finally:
+            os.close(user)
 
     def _fork(self, spec: dict[str, Any], stdout: int, stderr: int, report: socket.socket) -> tuple[int, int]:
         """The child's process id and a descriptor of its mount namespace, which we enter ourselves for a moment to get hold of it."""
@@ -119,7 +147,7 @@ class Init:
         for pid, found in self._containers.items():
             if found.id == container_id:
                 os.kill(pid, signum)  # not reaped yet, so the number is still its own
-                if signum == signal.SIGKILL:
+                if signum == signal.SIGKILL and found.view >= 0:
                     _kill_view(found.view)
 
     def _reap(self) -> None:
@@ -132,8 +160,9 @@ class Init:
                 return
             ended = self._containers.pop(pid, None)
             if ended is not None:
-                _kill_view(ended.view)
-                os.close(ended.view)
+                if ended.view >= 0:
+                    _kill_view(ended.view)
+                    os.close(ended.view)
                 wire.send(self._control, {"event": "exit", "id": ended.id, "status": status})
 
 
