@@ -7,6 +7,9 @@ Each package has a `generated.proto` (field numbers and wire types) and Go struc
 it is empty). Taken are the kinds in `schemas.json`, which must be there first, and what they reach. The JSON names of every message are
 compared with its schema; a difference ends the run. Only the standard library is used.
 
+Into `schemas.json` goes `x-lightship-left-out` of every struct: the texts, numbers and truth values that its JSON leaves out when they are
+zero, which OpenAPI does not tell. Run this after tools/make_kinds_data.py, always.
+
 The file: `kinds` maps `apiVersion/kind` to a message, `messages` maps a message to field number → [JSON name, type, how]. `how` is left
 out for a single value that is always shown, else `omitempty` (not shown when zero), `repeated`, `map` (string to type) or `inline` (the
 fields of the message stand in its parent).
@@ -39,6 +42,7 @@ ALSO = {
 ENVELOPE = "runtime.Unknown"
 RAW = {("meta.v1.FieldsV1", "Raw"), ("runtime.RawExtension", "raw"), ("apiextensions.v1.JSON", "raw")}
 """Bytes that hold JSON, and are shown as what they hold."""
+MARK = "x-lightship-left-out"
 SCALARS = {"string", "bytes", "bool", "int32", "int64", "double"}
 
 
@@ -81,6 +85,7 @@ def main() -> None:
     messages = reach([ENVELOPE, *kinds.values()], parts, tags)
     compare(messages, schemas)
     write(kinds, messages)
+    mark(messages, schemas)
 
 
 def short(name: str) -> str:
@@ -197,6 +202,27 @@ def write(kinds: dict[str, str], messages: dict[str, dict[int, list[str]]]) -> N
     text = "\n".join(lines)
     (DATA / "protobuf.json").write_text(text)
     print(f"protobuf.json: {len(kinds)} kinds, {len(messages)} messages, {len(text)} bytes")
+
+
+def mark(messages: dict[str, dict[int, list[str]]], schemas: dict[str, Any]) -> None:
+    """Tell in `schemas.json` what is left out, one line for each schema."""
+
+    def left_out(message: str) -> set[str]:
+        fields = messages[message].values()
+        own = {name for name, type, *how in fields if how == ["omitempty"] and type in SCALARS}
+        return own.union(*(left_out(type) for _, type, *how in fields if how == ["inline"]))
+
+    marked = 0
+    for name, schema in schemas.items():
+        message = message_of(name)
+        zeros = left_out(message) & schema.get("properties", {}).keys() if message in messages else set()
+        schema.pop(MARK, None)
+        if zeros:
+            schema[MARK] = sorted(zeros)
+            marked += 1
+    lines = [f"{json.dumps(name)}:{json.dumps(schema, separators=(',', ':'))}" for name, schema in schemas.items()]
+    (DATA / "schemas.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    print(f"schemas.json: {marked} structs leave something out")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Called through `dra`; what a claim's status says is `resource_claim_checks`.
 Contract: kube 1.36 pkg/apis/resource/validation, pkg/registry/resource strategies.
 """
 
-from lightship.kinds import checking, device_checks
+from lightship.kinds import checking, device_checks, resource_checks
 from lightship.kinds.device_checks import MAX_CONFIGS, MAX_REQUESTS, by_name, each, label
 from lightship.meta import errors, names, objects
 from lightship.meta.errors import Cause
@@ -16,6 +16,7 @@ _MODES = ("All", "ExactCount")
 _REFERENCE = "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"
 _ONE_KIND = "exactly one of `exactly` or `firstAvailable` is required"
 _ONE_ATTRIBUTE = 'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set'
+_SHOWN = {"uid": "uID"}
 _TEMPLATE_META = frozenset({"labels", "annotations"})
 
 
@@ -55,7 +56,7 @@ def _check_template_meta(path: str, meta: Obj) -> list[Cause]:
         causes += checking.check_name(f"{path}.annotations", key, "qualified") if not names.follows(key.lower(), "qualified") else []
     causes += checking.labels(f"{path}.labels", meta.get("labels"))
     for field in sorted(f for f, value in meta.items() if value and f not in _TEMPLATE_META):
-        causes.append(errors.forbidden_field(f"{path}.{field}", "cannot be set"))
+        causes.append(errors.forbidden_field(f"{path}.{_SHOWN.get(field, field)}", "cannot be set"))
     return causes
 
 
@@ -118,11 +119,6 @@ def validate_class(device_class: Obj, old: Obj | None) -> list[Cause]:
 
     causes += each("spec.config", spec.get("config"), MAX_CONFIGS, config)
     name = spec.get("extendedResourceName")
-    if name is not None and not _is_extended(name):
+    if name is not None and not resource_checks.is_extended(name):
         causes.append(errors.invalid_value("spec.extendedResourceName", name, "must be a valid extended resource name"))
     return causes
-
-
-def _is_extended(name: str) -> bool:
-    native = "/" not in name or "kubernetes.io/" in name
-    return not native and not name.startswith("requests.") and names.follows(f"requests.{name}", "qualified")

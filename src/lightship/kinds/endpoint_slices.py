@@ -44,7 +44,6 @@ def default(slice: Obj) -> None:
             port["name"] = ""
         if port.get("protocol") is None:
             port["protocol"] = "TCP"
-        port.setdefault("port", None)
 
 
 def validate(slice: Obj, old: Obj | None) -> list[Cause]:

@@ -7,12 +7,14 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from lightship.kinds import checking
-from lightship.meta import errors, quantity
+from lightship.meta import errors, names, quantity
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 
 _STANDARD = frozenset({"cpu", "memory", "ephemeral-storage"})
 _HUGE_PAGES = "hugepages-"
+_COUNTED = frozenset({"configmaps", "persistentvolumeclaims", "pods", "replicationcontrollers", "resourcequotas", "secrets", "services"})
+_COUNTED |= {"services.loadbalancers", "services.nodeports"}
 
 
 def check_resources(path: str, resources: Obj, claims: Collection[str] = ()) -> list[Cause]:
@@ -25,8 +27,8 @@ def check_resources(path: str, resources: Obj, claims: Collection[str] = ()) -> 
         if not _is_common(name, amount, limits.get(name)):
             causes += _check_name(f"{path}.requests[{name}]", name) + _check_amount(f"{path}.requests[{name}]", name, amount)
             causes += _check_against_limit(path, name, amount, limits)
-    names = {*limits, *requests}
-    if not names <= _STANDARD and any(n.startswith(_HUGE_PAGES) for n in names) and not ({"cpu", "memory"} & names):
+    asked = {*limits, *requests}
+    if not asked <= _STANDARD and any(n.startswith(_HUGE_PAGES) for n in asked) and not ({"cpu", "memory"} & asked):
         causes.append(errors.forbidden_field(path, "HugePages require cpu or memory"))
     for i, claim in enumerate(resources.get("claims") or ()):
         name = claim.get("name") or ""
@@ -38,6 +40,12 @@ def check_resources(path: str, resources: Obj, claims: Collection[str] = ()) -> 
 
 def is_standard(name: str) -> bool:
     return name in _STANDARD or name.startswith(_HUGE_PAGES)
+
+
+def is_extended(name: str) -> bool:
+    """Is it a resource that somebody else than Kubernetes names, and counts in whole numbers?"""
+    native = "/" not in name or "kubernetes.io/" in name
+    return not native and not name.startswith("requests.") and names.follows(f"requests.{name}", "qualified")
 
 
 def _overcommits(name: str) -> bool:
@@ -64,7 +72,7 @@ def _check_amount(path: str, name: str, amount: quantity.Number) -> list[Cause]:
     value = quantity.parse(amount)
     if value < 0:
         return [errors.invalid_value(path, str(amount), "must be greater than or equal to 0")]
-    if not is_standard(name) and value != value.to_integral_value():
+    if value != value.to_integral_value() and (name in _COUNTED or is_extended(name)):
         return [errors.invalid_value(path, str(amount), "must be an integer")]
     return []
 

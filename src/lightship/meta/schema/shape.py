@@ -1,7 +1,7 @@
 """What a schema says about the shape of an object: fields it does not know, and values it fills in.
 
 Each node becomes two functions, compiled when the first object comes along that reaches them: `strays` collects unknown fields, `fill`
-sets defaults and drops what the real server would not store (nulls, and in built-in kinds zeros, empty maps and lists). Contract: structural
+sets defaults and drops what the real server would not store (nulls; in built-in kinds zeros, empty maps and lists). Contract: structural
 schema pruning, defaulting and null handling of CustomResourceDefinitions; Go's `omitempty` for built-in kinds.
 """
 
