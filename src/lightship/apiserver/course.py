@@ -17,13 +17,15 @@ from lightship.meta.rest import User
 class Course:
     """The seat and the trail of one request; either may be missing."""
 
-    __slots__ = ("_auditor", "_gate", "_seat", "trail")
+    __slots__ = ("_auditor", "_gate", "_seat", "notes", "trail")
 
     def __init__(self, gate: Gate, auditor: Auditor | None) -> None:
         self._gate = gate
         self._auditor = auditor
         self._seat: Pass | None = None
         self.trail: Trail | None = None
+        self.notes: dict[str, str] = {}
+        """What is noted of the request while it is worked on, for its trail."""
 
     def note(self, request: HttpRequest, wish: Attributes, version: str) -> None:
         """It is known who wants what: the trail begins, if there is to be one."""
@@ -49,6 +51,9 @@ class Course:
     def finish(self, reply: Reply | Stream | Switch) -> Reply | Stream | Switch:
         """The answer as it goes out: with the headers of its flow, and written down."""
         trail = self.trail
+        if trail is not None:
+            for key, value in self.notes.items():
+                trail.annotate(key, value)
         if isinstance(reply, Reply):
             if trail is not None:
                 trail.complete(reply.code, reply.body if reply.content_type.startswith("application/json") else b"")

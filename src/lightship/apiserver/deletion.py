@@ -108,6 +108,7 @@ class Deleter:
             user=request.user,
             dry_run=options.dry_run,
             options=options,
+            annotations=request.annotations,
         )
         await admit(functions, asked, request.warnings)
         return asked.also

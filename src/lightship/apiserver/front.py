@@ -100,6 +100,7 @@ class Front:
             return self._review(request, target, user) if self._documents.knows(target.group) else not_found()
         _check_place(resource, target, verb)
         asked = Request(user, resource, target.namespace, target.name, target.subresource, request.header(b"user-agent"))
+        course.notes = asked.annotations
         if resource.deprecation:
             asked.warnings.append(resource.deprecation)
         if target.watched and target.name:

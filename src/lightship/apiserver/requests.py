@@ -37,6 +37,8 @@ class Request:
     """Filled by the operation; HTTP sends each as a `Warning: 299 - "..."` header."""
     doubles: Doubles | None = None
     """Fields that came twice in the body."""
+    annotations: dict[str, str] = field(default_factory=dict)
+    """What is noted for the audit trail on the way; the first note of a key counts."""
 
 
 class Answer:

@@ -246,6 +246,7 @@ class Writer:
             dry_run=options.dry_run,
             options=options,
             also=also,
+            annotations=request.annotations,
         )
 
     async def _commit_new(

@@ -47,6 +47,7 @@ async def connect(core: Core, request: Request, http: HttpRequest, query: Query)
         obj=asked,
         old=None,
         user=request.user,
+        annotations=request.annotations,
     )
     await admit(served.mutating, mutating, request.warnings)
     await admit(served.validating, mutating, request.warnings)
