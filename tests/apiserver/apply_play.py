@@ -116,17 +116,14 @@ def on_theirs(steps: Sequence[Step], prepare: Prepare | None = None) -> list[Cam
 
 
 def defining(definition: Obj, resource: Resource) -> Prepare:
-    """Install a definition where it is missing, and wait until it is served."""
+    """Install a definition where it is missing, and ask until it is served."""
 
     async def prepare(api: Transport) -> None:
         with contextlib.suppress(StatusError):
             await api.create(kinds.CUSTOM_RESOURCE_DEFINITIONS, "", copy(definition))
-        for _ in range(400):
-            try:
+        for _ in range(5_000):
+            with contextlib.suppress(StatusError):
                 await api.list(resource, NAMESPACE, ListOptions())
-            except StatusError:
-                await asyncio.sleep(0.025)
-            else:
                 return
         raise AssertionError(f"{resource} is not served")
 

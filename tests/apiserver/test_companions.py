@@ -37,7 +37,7 @@ class Ledger:
         new["data"]["count"] = str(int(new["data"]["count"]) + 1)
         request.also.append(Put(KEY, encoder(new), head.revision, new))
         if self.slow:
-            await asyncio.sleep(1)
+            await self.site.clock.sleep(1)
 
     async def counted(self) -> int:
         assert self.site is not None

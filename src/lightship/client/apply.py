@@ -1,7 +1,8 @@
 """What to change so that a live object has every field that somebody wants, and nothing else. Pure; called by `Client.apply`.
 
 The result is a merge patch (RFC 7386) limited to the fields that are given: what others set or the server defaulted stays. It cannot
-take away a field that an earlier apply set and this one no longer mentions (server-side apply will); set such a field to None instead.
+take away a field that an earlier apply set and this one no longer mentions, as server-side apply does; set such a field to None instead.
+Why it is not that: controllers apply again and again what is there already, and a cache tells them so without asking any server.
 """
 
 from typing import Any

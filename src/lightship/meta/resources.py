@@ -18,7 +18,8 @@ Default: TypeAlias = Callable[[Obj], None]
 Validate: TypeAlias = Callable[[Obj, Obj | None], list[Cause]]
 """(new, old or None on create) → everything wrong with new; empty when it may be stored."""
 Prepare: TypeAlias = Callable[[Obj, Obj | None], None]
-"""Set, in place, what the server decides before defaults and validation (a fresh pod's phase, fields that clients may not touch)."""
+"""Set, in place, what the server decides (a fresh pod's phase, fields that clients may not touch): after defaults, before admission. It
+has no owner in managedFields; what `Default` sets has."""
 Warn: TypeAlias = Callable[[Obj, Obj | None], list[str]]
 """(new, old or None on create) → what the client should know of an object that may be stored."""
 Row: TypeAlias = Callable[[Obj, float], list[Any]]
