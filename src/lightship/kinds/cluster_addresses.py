@@ -52,7 +52,7 @@ def validate_range(ranges: Obj, old: Obj | None) -> list[Cause]:
     if (len(before), len(cidrs)) == (1, 2):
         moved = [] if cidrs[0] == before[0] else [errors.invalid_value("spec.cidrs[0]", cidrs[0], _IMMUTABLE)]
         return moved + _check_cidrs("spec.cidrs", cidrs)
-    return [errors.invalid_value("spec.cidrs", cidrs, _IMMUTABLE)]
+    return [errors.invalid_value("spec.cidrs", cidrs or None, _IMMUTABLE)]
 
 
 def _check_cidrs(path: str, cidrs: list[str]) -> list[Cause]:
