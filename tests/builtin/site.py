@@ -15,6 +15,7 @@ from lightship.builtin.controllers import controllers
 from lightship.client import Client
 from lightship.control import Manager
 from lightship.kinds import JOBS, NAMESPACES, PODS
+from lightship.main import identities
 from lightship.meta import conditions, objects, times
 from lightship.meta.objects import Key, Obj
 from lightship.meta.resources import Resource
@@ -109,28 +110,30 @@ class Site:
 
 
 @asynccontextmanager
-async def site(wrap: Wrap | None = None, *, only: tuple[str, ...] = ()) -> AsyncIterator[Site]:
-    """A running site. `wrap` comes between the controllers and the server; `only` names the controllers to run, all by default."""
+async def site(wrap: Wrap | None = None, *, only: tuple[str, ...] = (), **given: Any) -> AsyncIterator[Site]:
+    """A running site. `wrap` comes between the controllers and the server; `only` names the controllers to run, all by default; the rest
+    is given to the controllers."""
     clock, random = LoopClock(), Random(7)
     server = Server(memory(), RESOURCES, clock=clock, random=random)
     await server.start()
     client = Client(server.local(ADMIN))
-    transport = server.local(ADMIN)
+    await identities.bind(client)
+    transport = server.local(identities.CONTROLLERS)
     manager = Manager(Client(wrap(transport) if wrap else transport), clock=clock, random=random, component="test")
     if await client.get_or_none(NAMESPACES, "default") is None:
         await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
-    for controller in controllers(manager, resources=RESOURCES, ca_pem=CA):
+    for controller in controllers(manager, resources=RESOURCES, ca_pem=CA, **given):
         if not only or controller.name in only:
             manager.add(controller)
     async with manager.running():
         yield Site(server, manager, client)
 
 
-def run(work: Callable[[Site], Coroutine[Any, Any, T]], wrap: Wrap | None = None, *, only: tuple[str, ...] = ()) -> T:
+def run(work: Callable[[Site], Coroutine[Any, Any, T]], wrap: Wrap | None = None, *, only: tuple[str, ...] = (), **given: Any) -> T:
     """Run a test on a site of its own, in virtual time."""
 
     async def whole() -> T:
-        async with site(wrap, only=only) as here, asyncio.timeout(100_000):
+        async with site(wrap, only=only, **given) as here, asyncio.timeout(100_000):
             return await work(here)
 
     return virtual.run(whole())

@@ -16,6 +16,7 @@ from lightship.apiserver.server import Server
 from lightship.client import Client, Informer
 from lightship.control import Manager
 from lightship.control.manager import background
+from lightship.main import identities
 from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
 from lightship.meta.rest import LogOptions, NodeConnection, User
@@ -177,7 +178,7 @@ async def site(server: Server | None = None, data: Path | None = None) -> AsyncI
     runtime, builder = Pretend(clock), Builder()
     with tempfile.TemporaryDirectory() as directory:
         data = data or Path(directory)
-        manager = Manager(Client(server.local(ADMIN)), clock=clock, random=random)
+        manager = Manager(Client(server.local(ADMIN)), clock=clock, random=random).acting_as(Client(server.local(identities.node("n1"))))
         settings = Settings(name="n1", data=data, api_host="10.96.0.1", api_port=443, address="192.0.2.1")
         agent = agents["n1"] = Agent(manager, runtime, Catalogue(data / "images.json", builder), settings)
         here = Site(client, manager, agent, runtime, builder, data)

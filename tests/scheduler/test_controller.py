@@ -15,6 +15,7 @@ from lightship.apiserver.server import Server
 from lightship.client import Client
 from lightship.control import Manager
 from lightship.kinds import EVENTS, NODES, PODS
+from lightship.main import identities
 from lightship.meta import conditions, errors, objects
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
@@ -110,7 +111,7 @@ def run(
         server = Server(memory(), kinds.BUILTIN, clock=clock, random=random)
         await server.start()
         user = User("system:admin", ("system:masters",))
-        transport = server.local(user)
+        transport = server.local(identities.SCHEDULER)
         if wrap:
             transport = wrap(transport)
         client = Client(FaultyTransport(transport, faults) if faults else transport)

@@ -14,6 +14,7 @@ from lightship.builtin.api import JOB_SETS
 from lightship.client.client import Client
 from lightship.control.manager import Manager
 from lightship.kinds import EVENTS
+from lightship.main import identities
 from lightship.meta import objects
 from lightship.meta.admission import AdmissionRequest
 from lightship.meta.objects import Obj
@@ -32,12 +33,14 @@ PATIENCE_SECONDS = 30.0
 @dataclass
 class Site:
     client: Client
+    acting: Client
+    """As whom controllers write."""
     clock: LoopClock
 
     @asynccontextmanager
     async def controllers(self) -> AsyncIterator[Manager]:
         """The TrainJob controller, running while the block lasts; nobody carries out JobSets."""
-        manager = Manager(self.client, clock=self.clock, random=random.Random(1))
+        manager = Manager(self.acting, clock=self.clock, random=random.Random(1))
         for found in controller.controllers(manager):
             manager.add(found)
         async with manager.running():
@@ -94,10 +97,12 @@ async def _main(scenario: Scenario, admit: bool) -> None:
     opened = store.memory()
     server = Server(opened, (*kinds.BUILTIN, JOB_SETS, *RESOURCES), clock=clock, random=random.Random(0))
     client = Client(server.local(ADMIN))
+    await identities.bind(client)
+    acting = Client(server.local(identities.CONTROLLERS))
     if admit:
-        server.add_admission(admission.admission(client, clock))
+        server.add_admission(admission.admission(acting, clock))
     try:
-        await scenario(Site(client, clock))
+        await scenario(Site(client, acting, clock))
     finally:
         await opened.close()
 
