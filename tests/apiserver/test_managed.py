@@ -8,7 +8,7 @@ from lightship import kinds
 from lightship.apiserver.requests import Request
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj, copy
-from lightship.meta.rest import JSON_PATCH, User, WriteOptions
+from lightship.meta.rest import APPLY_PATCH, JSON_PATCH, User, WriteOptions
 
 from .site import ADMIN, CONFIG_MAPS, GADGETS, PODS, Site, config_map, pod, refused, run
 from .test_apply import owners
@@ -225,3 +225,27 @@ DEPLOYMENT: Obj = {
         "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
     },
 }
+
+
+def test_deep_objects_are_stored_or_refused_but_break_nothing() -> None:
+    async def test(site: Site) -> None:
+        for depth in (100, 900):
+            inside: Any = {"x": 1}
+            for _ in range(depth):
+                inside = {"a": inside}
+            gadget = {
+                "apiVersion": "example.com/v1",
+                "kind": "Gadget",
+                "metadata": {"name": f"g{depth}"},
+                "spec": {"size": 1, "free": inside},
+            }
+            made = await site.create(GADGETS, gadget)
+            assert bool(made["metadata"].get("managedFields")) == (depth == 100)
+            gadget["metadata"] = {"name": f"h{depth}"}
+            if depth == 100:
+                await site.patch(GADGETS, "h100", gadget, type=APPLY_PATCH, field_manager="m")
+            else:
+                with refused(400, "BadRequest", "nested too deeply"):
+                    await site.patch(GADGETS, "h900", gadget, type=APPLY_PATCH, field_manager="m")
+
+    run(test, extra=[GADGETS])

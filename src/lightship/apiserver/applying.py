@@ -35,7 +35,7 @@ async def apply(writer: Writer, served: Served, request: Request, document: Any,
     config = configuration(document, options)
 
     def build(old: Obj) -> Obj:
-        new = configure(writer.owned(served), request, old, config, options, writer.now())
+        new = configured(writer.owned(served), request, old, config, options, writer.now())
         check_identity(served, request, new)
         return new
 
@@ -49,7 +49,7 @@ async def _create(writer: Writer, served: Served, request: Request, config: Obj,
     if request.may is not None:
         request.may("create")
     nothing: Obj = {"apiVersion": served.resource.api_version, "kind": served.resource.kind}
-    new = configure(writer.owned(served), request, nothing, config, options, writer.now())
+    new = configured(writer.owned(served), request, nothing, config, options, writer.now())
     meta = new.get("metadata")
     if isinstance(meta, dict) and meta.get("uid"):
         raise served.conflict(
@@ -59,6 +59,14 @@ async def _create(writer: Writer, served: Served, request: Request, config: Obj,
     meta = new["metadata"]
     meta.pop("resourceVersion", None)
     return await writer.create(served, request, new, options, Applied(meta.pop("managedFields", None) or ()))
+
+
+def configured(owned: Owned, request: Request, live: Obj, config: Obj, options: WriteOptions, now: str) -> Obj:
+    """As `configure`; 400 too for what is nested more deeply than can be walked."""
+    try:
+        return configure(owned, request, live, config, options, now)
+    except RecursionError:
+        raise errors.bad_request("error decoding YAML: it is nested too deeply") from None
 
 
 def configure(owned: Owned, request: Request, live: Obj, config: Obj, options: WriteOptions, now: str) -> Obj:

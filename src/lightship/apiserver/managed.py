@@ -30,6 +30,8 @@ from lightship.meta.schema import Compiled
 MANAGER_LENGTH = 128
 """The longest name of a manager, in bytes."""
 SUBRESOURCE_LENGTH = 256
+_UNTOLD = (ValueError, RecursionError)
+"""Objects of which nobody can tell who owns what (their items cannot be told apart, or they are nested too deeply) have no entries."""
 INVALID_AFTER_ADMISSION = (
     ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating admission controller; "
     "please fix your requests: "
@@ -157,7 +159,7 @@ def created(owned: Owned, request: Request, obj: Obj, options: WriteOptions, now
             )
         else:
             entries = ownership.created(who, owned.extent(obj), now)
-    except ValueError:
+    except _UNTOLD:
         entries = ()
     _set(meta, entries)
 
@@ -175,7 +177,7 @@ def updated(owned: Owned, request: Request, new: Obj, old: Obj, options: WriteOp
         who = Manager(manager(request, options), UPDATE, owned.resource.api_version, request.subresource)
         try:
             entries = _updated(owned, who, entries, old, new, request.subresource, now)
-        except ValueError:
+        except _UNTOLD:
             entries = ()
     _set(meta, entries)
 

@@ -50,7 +50,7 @@ def applied(
     parents: Sequence[Obj] = old["metadata"].get("managedFields") or ()
     paths = _paths(owned)
     live = {**scale, "metadata": {**scale["metadata"], "managedFields": to_scale(parents, paths)}}
-    new = applying.configure(_scales(), request, live, config, options, now)
+    new = applying.configured(_scales(), request, live, config, options, now)
     return new, to_parent(parents, new["metadata"]["managedFields"], paths, owned.resource.api_version)
 
 

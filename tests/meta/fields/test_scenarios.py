@@ -58,9 +58,7 @@ class Play:
         assert checking.check(type, config) == []
         who = Manager(step["manager"], APPLY, version)
         try:
-            found = application.apply(
-                self.live, config, self.entries, who, self.versions, self.keep, time="", force=step["op"] == "force"
-            )
+            found = application.apply(self.live, config, self.entries, who, self.versions, self.keep, time="", force=step["op"] == "force")
         except Conflicts as conflicts:
             got = sorted((c.entry["manager"], str(sets.of(c.path))) for c in conflicts.found)
             assert got == sorted((manager, str(path)) for manager, path in step.get("conflicts") or ())

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from lightship.meta.fields import elements
 from lightship.meta.fields.sets import LEAF, SELF, FieldSet, ordered
-from lightship.meta.fields.types import ABSENT, ListType, MapType, Type
+from lightship.meta.fields.types import ABSENT, DEDUCED, ListType, MapType, Type
 
 Extent: TypeAlias = Callable[[Any], FieldSet]
 """value → the node of a set for it and all below it; called with what the type says it is."""
@@ -35,11 +35,24 @@ def _leaf(value: Any) -> FieldSet:
 def _make(type: Type) -> Extent | None:
     if type.is_leaf:
         return None
+    if type is DEDUCED:
+        return _open
     if type.scalar or (type.as_map is not None and type.as_list is not None):
         return _Any(type)
     if type.as_map is not None:
         return _Map(type.as_map)
     return _items(type.as_list, own=True) if type.as_list is not None else None
+
+
+def _open(value: Any) -> FieldSet:
+    """A value that no schema describes: maps by their fields, all else as a whole. One call for each level, since it may have many."""
+    if value.__class__ is not dict or not value:
+        return LEAF
+    out: FieldSet = {SELF: LEAF}
+    for key in sorted(value):
+        item = value[key]
+        out[elements.FIELD + key] = _open(item) if item.__class__ is dict else LEAF
+    return out
 
 
 class _Any:
