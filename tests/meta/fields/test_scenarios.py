@@ -46,6 +46,10 @@ class Play:
             ignored = sets.all_of(case["ignored"].values())
             self.keep = lambda fields: sets.recursive_difference(fields, ignored)
 
+    def all(self, steps: list[Any]) -> None:
+        for step in steps:
+            self.step(step)
+
     def step(self, step: Any) -> None:
         if step["op"] == "types":
             self.versions = Versions(step["types"])
@@ -93,11 +97,9 @@ def test_scenario(case: Any) -> None:
     play = Play(case)
     if case["fails"]:
         with pytest.raises((AssertionError, ValueError)):
-            for step in case["ops"]:
-                play.step(step)
+            play.all(case["ops"])
         return
-    for step in case["ops"]:
-        play.step(step)
+    play.all(case["ops"])
     if "object" in case:
         assert play.live == (case["object"] or {})
     if "managed" in case:

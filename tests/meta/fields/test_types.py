@@ -71,6 +71,7 @@ def custom(structural: Any) -> Type:
 
 
 def test_custom_kinds() -> None:
+    inside = {"in": {"type": "object", "properties": {"x": {}}}}
     listed = {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]}
     found = custom(
         {
@@ -79,11 +80,7 @@ def test_custom_kinds() -> None:
                 "keyed": {**listed, "items": {"type": "object", "properties": {"k": {"type": "string", "default": "d"}}}},
                 "plain": {"type": "array", "items": {"type": "string"}},
                 "whole": {"type": "object", "x-kubernetes-map-type": "atomic", "additionalProperties": {"type": "string"}},
-                "open": {
-                    "type": "object",
-                    "x-kubernetes-preserve-unknown-fields": True,
-                    "properties": {"in": {"type": "object", "properties": {"x": {}}}},
-                },
+                "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": inside},
                 "empty": {"type": "object"},
                 "closed": {"type": "object", "properties": {"x": {"type": "string"}}},
                 "either": {"x-kubernetes-int-or-string": True},
