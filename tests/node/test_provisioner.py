@@ -99,6 +99,7 @@ def test_what_one_pod_writes_another_reads_and_the_claim_takes_with_it(running: 
     volume = core.read_persistent_volume(bound.spec.volume_name)
     directory = Path(volume.spec.host_path.path)
     assert (directory / "file").read_text() == "kept\n"
+    core.delete_namespaced_pod("reader", "default", grace_period_seconds=0)  # a claim stays for as long as a pod on a node names it
     core.delete_namespaced_persistent_volume_claim("data", "default")
     for event in kubernetes.watch.Watch().stream(
         core.list_persistent_volume, resource_version=volume.metadata.resource_version, timeout_seconds=20

@@ -12,7 +12,7 @@ import pty
 import struct
 import termios
 from collections.abc import Awaitable, Coroutine
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from lightship.meta.rest import CommandIO, CommandOptions
 
@@ -89,33 +89,55 @@ def _open_pipes(stdin: bool) -> tuple[tuple[int, int, int], tuple[int, int, int]
 
 
 async def _output(fd: int, io: CommandIO, *, error: bool) -> None:
-    """Carry what the program says, until it has no more to say."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    file = cast(BinaryIO, os.fdopen(fd, "rb", buffering=0))
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+    """Carry what the program says, until it has no more to say. Closes `fd`."""
+    os.set_blocking(fd, False)
     try:
         with contextlib.suppress(OSError):  # a terminal that nobody holds any more ends with EIO
-            while data := await reader.read(_PIECE):
+            while data := await _read(fd):
                 await io.write(data, error=error)
     finally:
-        transport.close()
+        os.close(fd)
+
+
+async def _read(fd: int) -> bytes:
+    while True:
+        try:
+            return os.read(fd, _PIECE)
+        except BlockingIOError:
+            await _ready(fd, write=False)
 
 
 async def _input(fd: int, io: CommandIO, *, ends: bool = True) -> None:
-    """Carry input until its end, which closes the pipe; of a terminal it is told by the character for it."""
-    loop = asyncio.get_running_loop()
-    transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, cast(BinaryIO, os.fdopen(fd, "wb", buffering=0)))
-    writer = asyncio.StreamWriter(transport, protocol, None, loop)
+    """Carry input until its end, which closes the pipe; of a terminal it is told by the character for it. Closes `fd`."""
+    os.set_blocking(fd, False)
     try:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):  # nobody reads any more
             while data := await io.read():
-                writer.write(data)
-                await writer.drain()
+                await _write(fd, data)
             if not ends:
-                writer.write(b"\x04")
+                await _write(fd, b"\x04")
     finally:
-        transport.close()
+        os.close(fd)
+
+
+async def _write(fd: int, data: bytes) -> None:
+    while data:
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:
+            await _ready(fd, write=True)
+
+
+async def _ready(fd: int, *, write: bool) -> None:
+    """Until the descriptor can be read or written. Pipes and terminals alike, which event loops' own transports are not."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    add, remove = (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)
+    add(fd, lambda: None if ready.done() else ready.set_result(None))
+    try:
+        await ready
+    finally:
+        remove(fd)
 
 
 async def _resize(terminal: int, io: CommandIO) -> None:

@@ -95,6 +95,8 @@ class Provisioner:
             if abandoned(volume, key, claim):
                 name = objects.name(volume)
                 shutil.rmtree(self._directory / name, ignore_errors=True)
+                # As long as it counts as bound it is protected.
+                await self._client.patch_status(kinds.PERSISTENT_VOLUMES, volume, {**objects.status(volume), "phase": "Released"})
                 await self._client.delete(kinds.PERSISTENT_VOLUMES, name, options=DeleteOptions(uid=objects.uid(volume)))
 
 
