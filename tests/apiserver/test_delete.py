@@ -57,6 +57,22 @@ def test_deletion_is_a_revision_that_its_event_carries() -> None:
     run(test)
 
 
+@pytest.mark.parametrize("node", ["", "n"])
+def test_a_pod_without_grace_is_seen_to_end_before_it_is_gone(node: str) -> None:
+    async def test(site: Site) -> None:
+        old = await site.create(PODS, pod("p", **({"node": node} if node else {})))
+        async with site.watching(PODS, resource_version=old["metadata"]["resourceVersion"]) as watching:
+            answer = await site.delete(PODS, "p", grace_period_seconds=0)
+            assert await watching.take(2) == [("MODIFIED", "p"), ("DELETED", "p")]
+        marked, last = [event.object["metadata"] for event in watching.events]
+        assert marked["deletionGracePeriodSeconds"] == last["deletionGracePeriodSeconds"] == 0
+        assert (marked["generation"], last["generation"]) == (2, 2)
+        assert int(last["resourceVersion"]) == int(marked["resourceVersion"]) + 1 == site.store.revision
+        assert answer["metadata"]["resourceVersion"] == last["resourceVersion"]
+
+    run(test)
+
+
 def test_finalizers_hold_an_object() -> None:
     async def test(site: Site) -> None:
         await site.create(CONFIG_MAPS, config_map("a", finalizers=["x/y", "z/z"]))

@@ -65,13 +65,14 @@ class Core:
             if watch:
                 watch.close()
 
-    async def commit(self, bucket: str, op: Op, also: Sequence[Op] = (), *, deleted: bool = False) -> Record:
+    async def commit(self, bucket: str, op: Op, also: Sequence[Op] = (), *, deleted: bool = False, first: Sequence[Op] = ()) -> Record:
         """Write one op durably, together with what else must be written or not with it, and tell the buckets' observers.
 
+        `first` are earlier states of the same object, which only watchers see.
         Raises `RevisionMismatch` (whose `key` tells which op's precondition failed), and 500 when the medium fails.
         """
         try:
-            record, *others = await self.store.commit(op, *also)
+            record, *others = (await self.store.commit(*first, op, *also))[len(first) :]
         except StoreError as error:
             raise errors.internal(str(error)) from error
         observer = self.committed.get(bucket)

@@ -86,9 +86,12 @@ class Deleter:
 
     async def _perform(self, served: Served, head: Record, step: Step, also: list[Op]) -> Record | None:
         if step.gone:
-            last = {**(step.obj or head.obj)}
-            last["metadata"] = {**last["metadata"]}
-            return await self._core.commit(served.bucket, Delete(head.key, encoder(last), head.revision, last), also, deleted=True)
+            last = _copy(step.obj or head.obj)
+            if step.obj is None or not served.resource.graceful:
+                return await self._core.commit(served.bucket, Delete(head.key, encoder(last), head.revision, last), also, deleted=True)
+            # Who watches sees that it has to end before it has ended, however little time it was given.
+            marked = [Put(head.key, encoder(step.obj), head.revision, step.obj)]
+            return await self._core.commit(served.bucket, Delete(head.key, encoder(last), None, last), also, deleted=True, first=marked)
         if step.obj is None:
             return None
         return await self._core.commit(served.bucket, Put(head.key, encoder(step.obj), head.revision, step.obj), also)
@@ -112,6 +115,10 @@ class Deleter:
         )
         await admit(functions, asked, request.warnings)
         return asked.also
+
+
+def _copy(obj: Obj) -> Obj:
+    return {**obj, "metadata": {**obj["metadata"]}}
 
 
 def _spoken(served: Served, obj: Obj, options: DeleteOptions, warnings: list[str]) -> DeleteOptions:
