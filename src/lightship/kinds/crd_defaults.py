@@ -7,6 +7,7 @@ Contract: apiextensions-apiserver pkg/apiserver/schema/defaulting ValidateDefaul
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from lightship.cel.rules import Rules
 from lightship.meta import codec, errors, schema
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
@@ -54,7 +55,20 @@ def _plain(node: Obj, path: str) -> list[Cause]:
     if found is not None:
         return [*causes, found]
     judged = [c._replace(field=_join(path, c.field)) for e in inside for c in embedded.problems(e.obj, e.path)]
-    return causes + (judged or _values(compiled, default, path))
+    return causes + (judged or _values(compiled, default, path) or _by_rules(node, default, path))
+
+
+def _by_rules(node: Obj, default: Any, path: str) -> list[Cause]:
+    """What rules say to the default: as a new value, and as one that stays."""
+    found = Rules.of(node)
+    causes = [] if found is None else found.check(default, default) or found.check(default)
+    return [c._replace(field=path + _below(c.field)) for c in causes]
+
+
+def _below(field: str) -> str:
+    if field == "<nil>":
+        return ""
+    return field if field.startswith("[") else f".{field}"
 
 
 def _values(compiled: schema.Compiled, default: Any, path: str) -> list[Cause]:

@@ -134,9 +134,10 @@ def _schema(version: Obj, schema: Obj, path: str, before: Obj) -> list[Cause]:
     status = "status" in (version.get("subresources") or {})
     former = _version_before(before, version)
     had_status = "status" in (former.get("subresources") or {})
-    if (former.get("schema") or {}).get("openAPIV3Schema") == schema and had_status >= status:
+    unchanged = (former.get("schema") or {}).get("openAPIV3Schema") == schema
+    if unchanged and had_status >= status:
         return []
-    return crd_schemas.problems(schema, path, status=status) or rules.problems(schema, path)
+    return crd_schemas.problems(schema, path, status=status) or rules.problems(schema, path, unchanged=unchanged)
 
 
 def _deprecation(version: Obj, path: str) -> list[Cause]:
