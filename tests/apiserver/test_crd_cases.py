@@ -1,7 +1,7 @@
 """Definitions and their objects against what kube-apiserver 1.36.3 said to the same requests, recorded in `crd_cases/`.
 
 A story is a list of requests that are sent to one server of ours, one after the other, over HTTP; each has the answer that the real server
-gave (`tools/record_crd_cases.py` asks it again). What differs between any two runs was left out of the record, and is left out of ours here.
+gave (`tools/record_crd_cases.py` asks it again). What differs between any two runs was left out of the record, and is left out of ours.
 """
 
 import json
@@ -26,10 +26,11 @@ _RANDOM = re.compile(r"\b(x_)[bcdfghjklmnpqrstvwxz2456789]{5}\b")
 @pytest.mark.parametrize("path", sorted(_STORIES.glob("*.json")), ids=lambda path: path.stem)
 def test_as_the_real_server(path: Path) -> None:
     differences: list[str] = []
+    steps = json.loads(path.read_text())
 
     async def test(site: HttpSite) -> None:
         wire = await site.connect()
-        for i, step in enumerate(json.loads(path.read_text())):
+        for i, step in enumerate(steps):
             if "wait" not in step:
                 headers = {"content_type": step.get("type", "application/json"), "user_agent": "test"}
                 if "accept" in step:

@@ -39,7 +39,6 @@ class Hook:
         self.convert: Convert = moved
         self.change: Callable[[Obj], Any] = lambda review: review
         self.status = 200
-        self.pause = 0.0
 
     async def start(self, context: ssl.SSLContext) -> int:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context)
@@ -56,8 +55,6 @@ class Hook:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
                 length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
                 answer = self._answer(json.loads(await reader.readexactly(length)))
-                if self.pause:
-                    await asyncio.sleep(self.pause)
                 writer.write(f"HTTP/1.1 {self.status} X\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer)
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
