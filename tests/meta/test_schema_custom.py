@@ -41,7 +41,8 @@ _PROPERTIES: Obj = {
 }
 _SCHEMA: Obj = {"type": "object", "required": ["spec"], "properties": {"spec": {"type": "object", "properties": _PROPERTIES}}}
 _RULES = schema.compile(_SCHEMA, {})
-_NIL = '<nil>: Invalid value: "": Checked value must be of type '
+_NIL = '<nil>: Invalid value: "": '
+_CHECKED = _NIL + "Checked value must be of type "
 
 
 def _texts(spec: Any) -> list[str]:
@@ -59,12 +60,12 @@ def _type(path: str, wanted: str, found: str) -> str:
     ("spec", "want"),
     [
         ({"i": "x"}, [_type("spec.i", "integer", "string")]),
-        ({"i": 1.5}, [_type("spec.i", "integer", "number"), _NIL + "integer (default format) in spec.i"]),
-        ({"i32": 1.5}, [_type("spec.i32", "int32", "float64"), _NIL + "integer with format int32 in spec.i32"]),
+        ({"i": 1.5}, [_type("spec.i", "integer", "number"), _CHECKED + "integer (default format) in spec.i"]),
+        ({"i32": 1.5}, [_type("spec.i32", "int32", "float64"), _CHECKED + "integer with format int32 in spec.i32"]),
         ({"i": True}, [_type("spec.i", "integer", "boolean")]),
         ({"i": 0}, ["spec.i: Invalid value: 0: spec.i in body should be greater than or equal to 1"]),
         ({"i": 11}, ["spec.i: Invalid value: 11: spec.i in body should be less than or equal to 10"]),
-        ({"i32": 2**31}, [_NIL + "integer with format int32 in spec.i32"]),
+        ({"i32": 2**31}, [_CHECKED + "integer with format int32 in spec.i32"]),
         ({"f": 0}, ["spec.f: Invalid value: 0: spec.f in body should be greater than 0"]),
         ({"f": "x"}, [_type("spec.f", "number", "string")]),
         ({"s": "a"}, ['spec.s: Invalid value: "a": spec.s in body should be at least 2 chars long']),
