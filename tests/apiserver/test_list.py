@@ -175,7 +175,9 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         'Unsupported value: "Foo": supported values: "Exact", "NotOlderThan", ""',
     ),
     ("bad token", {"continue_": "abc"}, 400, "BadRequest", "invalid continue token: continue key is not valid"),
-    ("token of nothing", {"continue_": "e30"}, 400, "BadRequest", "continue key is not valid"),
+    ("token of nothing", {"continue_": "e30"}, 400, "BadRequest", "not valid: server does not recognize this encoded version "),
+    ("token of text", {"continue_": "aGVsbG8"}, 400, "BadRequest", "not valid: invalid character 'h' looking for beginning of value"),
+    ("no base64", {"continue_": "ab="}, 400, "BadRequest", "continue key is not valid: illegal base64 data at input byte 2"),
     ("label syntax", {"label_selector": "a b"}, 400, "BadRequest", "unable to parse requirement"),
     ("field syntax", {"field_selector": "foo"}, 400, "BadRequest", "invalid"),
     (

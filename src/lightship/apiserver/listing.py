@@ -5,7 +5,7 @@ Contract: Kubernetes API concepts "resource versions"; metav1.ListOptions; apise
 """
 
 import base64
-import binascii
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ EXACT = "Exact"
 NOT_OLDER_THAN = "NotOlderThan"
 _MATCHES = (EXACT, NOT_OLDER_THAN, "")
 _TOKEN_VERSION = "meta.k8s.io/v1"
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9_-]")
 _CHUNK = 500
 """How many records are looked at in one go while a selective list looks for its page."""
 _TOO_OLD = (
@@ -171,10 +172,30 @@ def _encode_token(position: Position) -> str:
 
 def _decode_token(token: str) -> Position:
     try:
-        body = codec.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        position = Position(int(body["rv"]), str(body["start"]))
-        if body["v"] != _TOKEN_VERSION or position.revision == 0 or not position.after:
-            raise ValueError("incorrect contents")
-    except (binascii.Error, ValueError, KeyError, TypeError) as error:
+        found = _read_token(token)
+    except ValueError as error:
         raise errors.bad_request(f"invalid continue token: continue key is not valid: {error}") from error
-    return position
+    if found.get("v") != _TOKEN_VERSION:
+        what = f"server does not recognize this encoded version {found.get('v', '')}"
+    elif not isinstance(found.get("rv"), int) or not found["rv"]:
+        what = f"incorrect encoded start resourceVersion (version {_TOKEN_VERSION})"
+    elif not isinstance(found.get("start"), str) or not found["start"]:
+        what = f"encoded start key empty (version {_TOKEN_VERSION})"
+    else:
+        return Position(found["rv"], found["start"])
+    raise errors.bad_request(f"invalid continue token: continue key is not valid: {what}")
+
+
+def _read_token(token: str) -> Obj:
+    """The JSON object that a token holds. Raises `ValueError`."""
+    wrong = _NOT_BASE64.search(token)
+    if wrong or len(token) % 4 == 1:
+        raise ValueError(f"illegal base64 data at input byte {wrong.start() if wrong else len(token) - 1}")
+    body = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    try:
+        found = codec.decode(body)
+    except ValueError as error:
+        raise ValueError(gojson.complaint(body)) from error
+    if not isinstance(found, dict):
+        raise ValueError(f"json: cannot unmarshal {gojson.kind_of(found)} into Go value of type storage.continueToken")
+    return found
