@@ -24,6 +24,7 @@ class State:
         self.history_bytes = 0
         self._last_given = FIRST_REVISION
         self._buckets: dict[str, Bucket] = {}
+        self._asked: dict[str, Bucket] = {}  # by the few prefixes that `changed` is asked about, several times in every write
         self._heads: dict[str, Event] = {}
 
     def get(self, key: str) -> Record | None:
@@ -32,8 +33,13 @@ class State:
 
     def changed(self, prefix: str) -> int:
         """The revision of the last visible change in the bucket of `prefix` since the store was opened; 0 when there was none."""
-        bucket = self._buckets.get(bucket_of(prefix))
-        return bucket.revision if bucket else 0
+        bucket = self._asked.get(prefix)
+        if bucket is None:
+            bucket = self._buckets.get(bucket_of(prefix))
+            if bucket is None:
+                return 0
+            self._asked[prefix] = bucket
+        return bucket.revision
 
     def head(self, key: str) -> Record | None:
         """The newest record of `key`, writes in flight included."""

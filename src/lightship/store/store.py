@@ -60,7 +60,10 @@ class Store:
         return self._state.head(key)
 
     def changed(self, prefix: str) -> int:
-        """The revision of the last visible change in the bucket of `prefix` since the store was opened: by it readers can remember."""
+        """The revision of the last visible change in the bucket of `prefix` since the store was opened: by it readers can remember.
+
+        For prefixes that are asked about again and again: each is remembered.
+        """
         return self._state.changed(prefix)
 
     def list(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
