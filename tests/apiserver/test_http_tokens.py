@@ -24,7 +24,7 @@ def test_a_token_lives_as_long_as_its_pod() -> None:
         clock = SystemClock()
         memory = store.memory()
         numbers = itertools.count()
-        tokens = Tokens(ec.generate_private_key(ec.SECP256R1()), clock, lambda: str(next(numbers)), life=life(memory, clock))
+        tokens = Tokens(ec.generate_private_key(ec.SECP256R1()), clock, lambda: str(next(numbers)), life=life(memory))
         server = Server(memory, kinds.BUILTIN, clock=clock, random=random.Random(1), tokens=tokens)
         listener = await serve(server, authenticator=FirstOf([StaticTokens(TOKENS), tokens]), keys=tokens)
         site = HttpSite(server, listener)

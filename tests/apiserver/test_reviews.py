@@ -170,6 +170,11 @@ def test_answers() -> None:
         assert found == {"allowed": True, "reason": why}
         node = {"user": "system:node:n", "groups": ["system:nodes"], "resourceAttributes": {**GET, "name": "p"}}
         assert (await status(SAR, node))["reason"] == "no relationship found between node 'n' and this object"
+        for value, want in (("n", True), ("m", False)):
+            requirement = {"key": "spec.nodeName", "operator": "In", "values": [value]}
+            for selector in ({"requirements": [requirement]}, {"rawSelector": f"spec.nodeName={value}"}):
+                listed = {"verb": "list", "resource": "pods", "fieldSelector": selector}
+                assert (await status(SAR, {**node, "resourceAttributes": listed}))["allowed"] is want
 
     run(test)
 
@@ -224,7 +229,7 @@ def test_rules_are_listed() -> None:
 def test_tokens_are_reviewed_for_an_audience() -> None:
     async def main() -> None:
         clock, memory, numbers = SystemClock(), store.memory(), itertools.count()
-        tokens = Tokens(ec.generate_private_key(ec.SECP256R1()), clock, lambda: str(next(numbers)), life=life(memory, clock))
+        tokens = Tokens(ec.generate_private_key(ec.SECP256R1()), clock, lambda: str(next(numbers)), life=life(memory))
         server = Server(memory, kinds.BUILTIN, clock=clock, random=random.Random(1), tokens=tokens)
         listener = await serve(server, authenticator=FirstOf([StaticTokens(TOKENS), tokens]))
         site = HttpSite(server, listener)

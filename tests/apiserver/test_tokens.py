@@ -83,10 +83,11 @@ def test_tokens_expire_even_when_remembered() -> None:
 
 
 def test_tokens_die_with_what_they_are_bound_to() -> None:
-    tokens = made()
+    tokens, gone = made(), set[str]()
+    tokens.life = lambda subject, held: lambda now: "gone" if subject.bound_uid in gone else ""
     token, _ = tokens.issue(SUBJECT, (), 600)
     assert tokens.authenticate(token)
-    tokens.life = lambda subject, held: "gone" if subject.bound_uid == "uid-2" else ""
+    gone.add("uid-2")
     assert tokens.authenticate(token) is None
 
 
@@ -224,7 +225,7 @@ def test_what_ends_a_token(objects: dict[str, Obj], subject: TokenSubject, want:
         clock.advance(1000)
         for key, obj in objects.items():
             await memory.commit(store.Put(f"core/{key}", lambda revision, obj=obj: codec.encode(obj), 0))  # type: ignore[misc]
-        assert life(memory, clock)(subject, "") == want
+        assert life(memory)(subject, "")(clock.now()) == want
 
     asyncio.run(main())
 
@@ -232,7 +233,7 @@ def test_what_ends_a_token(objects: dict[str, Obj], subject: TokenSubject, want:
 def test_tokens_of_secrets_live_in_their_secret() -> None:
     async def main() -> None:
         memory, clock = store.memory(), ManualClock()
-        tokens = Tokens(KEY, clock, lambda: "id", life=life(memory, clock))
+        tokens = Tokens(KEY, clock, lambda: "id", life=life(memory))
         token = tokens.issue_held(TokenSubject("team", "builder", "uid-1", "Secret", "s"))
 
         async def put(key: str, obj: Obj) -> None:

@@ -5,6 +5,7 @@ hands out is shared with the store and all other readers; what it is given is co
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from lightship.apiserver.authn import MASTERS, authenticated
@@ -154,7 +155,12 @@ class LocalTransport:
             where = name if resource.bucket == NAMESPACES else namespace
             wish = Attributes(self._user, verb, resource.group, resource.plural, subresource, where, name)
             require(self._authorizer, wish._replace(selector=selector) if selector else wish)
+            if verb in ("update", "patch"):
+                return Request(self._user, resource, namespace, name, subresource, self._manager, partial(self._also, wish))
         return Request(self._user, resource, namespace, name, subresource, self._manager)
+
+    def _also(self, wish: Attributes, verb: str) -> None:
+        require(self._authorizer, wish._replace(verb=verb))
 
 
 def _manager_of(user: User) -> str:

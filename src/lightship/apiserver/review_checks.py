@@ -95,6 +95,16 @@ def _values(requirement: Obj, path: str) -> list[Cause]:
     return []
 
 
+def field_selector(selector: Obj) -> str:
+    """A selector of a question as text, without the requirements that cannot be understood."""
+    requirements = selector.get("requirements")
+    if not requirements:
+        return selector.get("rawSelector") or ""
+    signs = {"In": "=", "NotIn": "!="}
+    usable = [r for r in requirements if r.get("operator") in signs and len(r.get("values") or ()) == 1]
+    return ",".join(f"{r.get('key') or ''}{signs[r['operator']]}{r['values'][0]}" for r in usable)
+
+
 def ignored_selectors(asked: Obj) -> str:
     """Which selectors of a question were left out of the answer because they cannot be understood."""
     found = []

@@ -93,8 +93,11 @@ def _access(spec: Obj, subject: User | None, authorizer: Authorizer) -> Obj:
     if of_resource is None:
         wish = Attributes(subject, of_path.get("verb") or "", path=of_path.get("path") or "")
     else:
-        fields = ("verb", "group", "resource", "subresource", "namespace", "name")
-        wish = Attributes(subject, *(of_resource.get(field) or "" for field in fields))
+        verb, group, resource, subresource, namespace, name = (
+            of_resource.get(field) or "" for field in ("verb", "group", "resource", "subresource", "namespace", "name")
+        )
+        selector = review_checks.field_selector(of_resource.get("fieldSelector") or {})
+        wish = Attributes(subject, verb, group, resource, subresource, namespace, name, selector=selector)
     decision = authorizer.explain(wish)
     status: Obj = {"allowed": decision.allowed}
     if decision.denied:

@@ -10,11 +10,10 @@ import hmac
 from collections.abc import Callable
 from typing import TypeAlias
 
-from lightship.aio.clock import Clock
 from lightship.apiserver.requests import TokenSubject
 from lightship.meta import errors, times
 from lightship.meta.objects import Obj
-from lightship.store import Store
+from lightship.store import Record, Store
 
 LEEWAY = 60.0
 """Seconds by which clocks may differ, and by which an object that waits for its deletion outlives it as far as tokens go."""
@@ -23,47 +22,65 @@ INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
 _BUCKETS = {"Pod": "core/pods", "Secret": "core/secrets", "Node": "core/nodes"}
 _GONE = "service account token has been invalidated"
 
-Life: TypeAlias = Callable[[TokenSubject, str], str]
-"""(whose token, the token itself when it is one that a Secret holds) → why it is void; empty when it is not."""
+Life: TypeAlias = Callable[[TokenSubject, str], Callable[[float], str]]
+"""(whose token, the token itself when it is one that a Secret holds) → a function that tells, at a time in seconds since the epoch, why
+the token is void; empty when it is not. The function is made once for each token and asked for every use."""
 
 
-def life(store: Store, clock: Clock) -> Life:
-    """A function that looks a token's subject up by name and uid."""
+def immortal(subject: TokenSubject, held: str) -> Callable[[float], str]:
+    """The life of tokens that nothing ends."""
+    return lambda now: ""
 
-    def complaint(subject: TokenSubject, held: str) -> str:
-        account = _read(store, f"core/serviceaccounts/{subject.namespace}/{subject.service_account}")
+
+def life(store: Store) -> Life:
+    """A life that depends on the objects in `store`, by name and uid."""
+
+    def of(subject: TokenSubject, held: str) -> Callable[[float], str]:
+        account = f"core/serviceaccounts/{subject.namespace}/{subject.service_account}"
         if held:
-            return _secret_complaint(store, subject, held) or _account_complaint(account, subject, "ServiceAccount", clock.now())
-        why = _account_complaint(account, subject, "service account", clock.now() - LEEWAY)
-        if why or not subject.bound_kind:
-            return why
+            return lambda now: (
+                _secret_complaint(store, subject, held) or _account_complaint(store.get(account), subject, "ServiceAccount", now)
+            )
+        if not subject.bound_kind:
+            return lambda now: _account_complaint(store.get(account), subject, "service account", now - LEEWAY)
         namespace = "" if subject.bound_kind == "Node" else subject.namespace
-        bound = _read(store, f"{_BUCKETS[subject.bound_kind]}/{namespace}/{subject.bound_name}")
-        if bound is None or _is_deleted(bound, clock.now() - LEEWAY):
-            return _GONE
-        uid, kind = bound["metadata"]["uid"], subject.bound_kind.lower()
-        if uid != subject.bound_uid:
-            return f"{kind} UID ({uid}) does not match service account {kind} ref claim ({subject.bound_uid})"
+        bound = f"{_BUCKETS[subject.bound_kind]}/{namespace}/{subject.bound_name}"
+
+        def complaint(now: float) -> str:
+            why = _account_complaint(store.get(account), subject, "service account", now - LEEWAY)
+            return why or _bound_complaint(store.get(bound), subject, now - LEEWAY)
+
+        return complaint
+
+    return of
+
+
+def _bound_complaint(record: Record | None, subject: TokenSubject, since: float) -> str:
+    if record is None or _is_deleted(record.obj, since):
+        return _GONE
+    uid = record.obj["metadata"]["uid"]
+    if uid == subject.bound_uid:
         return ""
+    kind = subject.bound_kind.lower()
+    return f"{kind} UID ({uid}) does not match service account {kind} ref claim ({subject.bound_uid})"
 
-    return complaint
 
-
-def _account_complaint(account: Obj | None, subject: TokenSubject, said: str, since: float) -> str:
-    if account is None:
+def _account_complaint(record: Record | None, subject: TokenSubject, said: str, since: float) -> str:
+    if record is None:
         return errors.not_found("serviceaccounts", subject.service_account).message
-    uid = account["metadata"]["uid"]
+    uid = record.obj["metadata"]["uid"]
     if uid != subject.service_account_uid:
         return f"{said} UID ({uid}) does not match claim ({subject.service_account_uid})"
-    if _is_deleted(account, since):
+    if _is_deleted(record.obj, since):
         return f"{said} {subject.namespace}/{subject.service_account} has been deleted"
     return ""
 
 
 def _secret_complaint(store: Store, subject: TokenSubject, token: str) -> str:
-    secret = _read(store, f"core/secrets/{subject.namespace}/{subject.bound_name}")
-    if secret is None or secret["metadata"].get("deletionTimestamp"):
+    record = store.get(f"core/secrets/{subject.namespace}/{subject.bound_name}")
+    if record is None or record.obj["metadata"].get("deletionTimestamp"):
         return "Token has been invalidated"
+    secret = record.obj
     if not hmac.compare_digest(_decoded((secret.get("data") or {}).get("token") or ""), token.encode("utf-8", "surrogateescape")):
         return "Token does not match server's copy"
     if (secret["metadata"].get("labels") or {}).get(INVALID_SINCE):
@@ -74,11 +91,6 @@ def _secret_complaint(store: Store, subject: TokenSubject, token: str) -> str:
             "to temporarily allow use of this token"
         )
     return ""
-
-
-def _read(store: Store, key: str) -> Obj | None:
-    record = store.get(key)
-    return None if record is None else record.obj
 
 
 def _is_deleted(obj: Obj, since: float) -> bool:

@@ -22,7 +22,7 @@ from lightship.aio.clock import Clock
 from lightship.apiserver.authn import API_AUDIENCE, AUTHENTICATED, Verified
 from lightship.apiserver.rbac.rules import listed
 from lightship.apiserver.requests import TokenSubject
-from lightship.apiserver.token_life import LEEWAY, LEGACY, Life
+from lightship.apiserver.token_life import LEEWAY, LEGACY, Life, immortal
 from lightship.meta import codec
 from lightship.meta.objects import Obj
 from lightship.meta.rest import User
@@ -51,19 +51,19 @@ class _Seen(NamedTuple):
     """A token whose signature is good; whether it is void by now is asked for every use."""
 
     user: User
-    subject: TokenSubject
     audiences: tuple[str, ...]
     begins: float
     ends: float
-    held: str
-    """The token itself when a Secret must hold it."""
+    void: Callable[[float], str]
+    """Why it is none any more, if so."""
     for_us: bool
 
 
 class Tokens:
     """Issues and checks tokens under one key. `issuer` is the default audience too.
 
-    `life` says why the ServiceAccount of a token, or the object that it is bound to, is none any more; asked for every use of a token.
+    `life` says why the ServiceAccount of a token, or the object that it is bound to, is none any more; what it gives for a token is asked
+    for every use of it. Set it before the first token comes.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Tokens:
         new_id: Callable[[], str],
         *,
         issuer: str = ISSUER,
-        life: Life = lambda subject, held: "",
+        life: Life = immortal,
     ) -> None:
         self.issuer = issuer
         self.life = life
@@ -164,7 +164,7 @@ class Tokens:
             return "service account token has expired"
         if now < seen.begins - LEEWAY:
             return "service account token is not valid yet"
-        return self.life(seen.subject, seen.held)
+        return seen.void(now)
 
     def _verify(self, token: str) -> _Seen | str:
         """What the token says, if it is ours; otherwise why not, or nothing when it is no such token at all."""
@@ -202,10 +202,11 @@ class Tokens:
     def _read(self, claims: Obj, token: str) -> _Seen:
         if claims["iss"] == LEGACY:
             subject = _held_subject(claims)
-            return _Seen(_user(subject, ""), subject, (self.issuer,), 0.0, _FOREVER, token, for_us=True)
+            return _Seen(_user(subject, ""), (self.issuer,), 0.0, _FOREVER, self.life(subject, token), for_us=True)
         subject, audiences = _subject(claims), tuple(claims["aud"])
         user = _user(subject, claims["jti"])
-        return _Seen(user, subject, audiences, float(claims["nbf"]), float(claims["exp"]), "", for_us=self.issuer in audiences)
+        void = self.life(subject, "")
+        return _Seen(user, audiences, float(claims["nbf"]), float(claims["exp"]), void, for_us=self.issuer in audiences)
 
 
 def _user_name(subject: TokenSubject) -> str:

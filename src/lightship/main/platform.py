@@ -112,7 +112,7 @@ class Platform:
         advertised = network.advertised(self._config.bind_address)
         security = open_security(instance, self._clock, ADMIN, [] if advertised == LOOPBACK else [advertised])
         objects = self._open_store()
-        security.tokens.life = token_life.life(objects, self._clock)
+        security.tokens.life = token_life.life(objects)
         self._authenticator = FirstOf([security.authenticator, BootstrapTokens(objects, self._clock)])
         server = Server(objects, RESOURCES, clock=self._clock, random=self._random, nodes=self._node_connection, tokens=security.tokens)
         self._stack.callback(server.close)
