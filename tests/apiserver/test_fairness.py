@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lightship.aio import virtual
+from lightship.aio.clock import LoopClock
 from lightship.apiserver.authz import Attributes
 from lightship.apiserver.fairness import Gate, flows
 from lightship.apiserver.fairness.gate import PATIENCE
@@ -119,14 +120,14 @@ def test_a_noisy_user_does_not_starve_another() -> None:
                 refusals.append((error.code, error.details))
                 served.append("refused")
                 return
-            await asyncio.sleep(1)
+            await LoopClock().sleep(1)
             served.append(user)
             seat.leave()
 
         async with asyncio.TaskGroup() as group:
             for _ in range(40):
                 group.create_task(ask("noisy"))
-            await asyncio.sleep(0.5)
+            await LoopClock().sleep(0.5)
             group.create_task(ask("quiet"))
         assert refusals == [(429, {"retryAfterSeconds": 1})] * (40 - 4 - 6)
         assert "quiet" in [user for user in served if user != "refused"][:8]
@@ -169,7 +170,7 @@ def test_waiting_has_an_end_and_leaves_nothing_behind() -> None:
             await gate.enter(wish())
         assert asyncio.get_running_loop().time() - begun == PATIENCE
         waiting = asyncio.create_task(gate.enter(wish()))
-        await asyncio.sleep(1)
+        await LoopClock().sleep(1)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         seat.leave()
