@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lightship import store
-from lightship.apiserver import authn, authz, pki, tls
-from lightship.apiserver.authz import Attributes
+from lightship.apiserver import authn, pki, tls
 from lightship.apiserver.bootstrap_tokens import BootstrapTokens
 from lightship.apiserver.requests import TokenSubject
 from lightship.apiserver.token_life import life
@@ -337,22 +336,6 @@ def test_authenticators_are_asked_in_order() -> None:
 )
 def test_bearer_headers(header: str, want: str) -> None:
     assert authn.bearer_token(header) == want
-
-
-@pytest.mark.parametrize(
-    ("wish", "want"),
-    [
-        (Attributes(User("a", ("system:masters",)), "delete", "", "pods", "", "x", "y"), True),
-        (Attributes(User("a"), "get", "", "pods", "", "x", "y"), False),
-        (Attributes(User("a"), "create", "authorization.k8s.io", "selfsubjectaccessreviews"), True),
-        (Attributes(User("a"), "create", "authorization.k8s.io", "subjectaccessreviews"), False),
-        (Attributes(User("a"), "get", path="/apis/batch/v1"), True),
-        (Attributes(User("a"), "get", path="/apisx"), False),
-        (Attributes(User("a"), "get", path="/"), False),
-    ],
-)
-def test_masters_only(wish: Attributes, want: bool) -> None:
-    assert authz.MastersOnly().allows(wish) is want
 
 
 # TLS material

@@ -1,14 +1,12 @@
-"""May they do that: one question, one Protocol, and the answer that holds until roles are served.
+"""May they do that: one question, one Protocol, and the words of a refusal.
 
-`front` asks before the registry sees a request. `MastersOnly` lets the administrators do everything and everybody else what a fresh cluster
-grants without any binding: discovery, versions, health, and questions about themselves.
-Contract: Kubernetes authorization attributes and the text of its refusals; the default roles system:discovery and system:basic-user.
+The fronts ask before the registry sees a request; rules that need to know what else a user may do ask `Core.authorizer`. Who answers is
+`rbac.authorizer`. Contract: Kubernetes authorization attributes and the text of its refusals.
 """
 
 from typing import NamedTuple, Protocol
 
-from lightship.apiserver.authn import MASTERS, UNAUTHENTICATED
-from lightship.apiserver.rbac.rules import EVERYTHING, Rule, quoted
+from lightship.apiserver.rbac.rules import Rule, quoted
 from lightship.meta import errors
 from lightship.meta.errors import StatusError
 from lightship.meta.rest import User
@@ -60,37 +58,8 @@ class Authorizer(Protocol):
         ...
 
 
-_SELF_REVIEWS = frozenset(
-    {
-        ("authentication.k8s.io", "selfsubjectreviews"),
-        ("authorization.k8s.io", "selfsubjectaccessreviews"),
-        ("authorization.k8s.io", "selfsubjectrulesreviews"),
-    }
-)
-_PUBLIC_PATHS = ("/healthz", "/livez", "/readyz", "/version")
-_OPEN_PATHS = (*_PUBLIC_PATHS, "/api", "/apis", "/openapi", "/openid", "/.well-known")
-
-
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 """Letters that must not look like a page to a browser that was sent here."""
-
-
-class MastersOnly:
-    """All or next to nothing."""
-
-    def allows(self, wish: Attributes) -> bool:
-        if MASTERS in wish.user.groups:
-            return True
-        if not wish.path:
-            return wish.verb == "create" and (wish.group, wish.resource) in _SELF_REVIEWS and UNAUTHENTICATED not in wish.user.groups
-        open_paths = _PUBLIC_PATHS if UNAUTHENTICATED in wish.user.groups else _OPEN_PATHS
-        return wish.verb in ("get", "head") and any(wish.path == path or wish.path.startswith(path + "/") for path in open_paths)
-
-    def explain(self, wish: Attributes) -> Decision:
-        return Decision(self.allows(wish))
-
-    def rules_for(self, user: User, namespace: str) -> Rules:
-        return Rules(EVERYTHING) if MASTERS in user.groups else Rules((), incomplete=True, error="rules are not listed by this authorizer")
 
 
 def require(authorizer: Authorizer, wish: Attributes) -> None:
