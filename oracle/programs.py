@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 BUILT = Path(__file__).resolve().parent.parent / ".oracle" / "bin"
@@ -54,6 +54,11 @@ class Process:
     def end_of_log(self, characters: int = 3000) -> str:
         return self.log.read_text(errors="replace")[-characters:]
 
+    def wait(self, seconds: float) -> None:
+        """Let that much time pass, less where it ends before."""
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(seconds)
+
     def stop(self) -> None:
         """Ask it to end, then make it."""
         self._child.send_signal(signal.SIGTERM)
@@ -78,6 +83,33 @@ def running(name: str, arguments: list[str], directory: Path, env: dict[str, str
         process = Process(name, arguments, directory, env)
         stack.callback(process.stop)
         yield process
+
+
+def etcd(directory: Path, client: str, peer: str) -> list[str]:
+    """Arguments of an etcd for a test: nothing is synced to disk."""
+    return [
+        *("--data-dir", str(directory / "etcd"), "--log-level", "error", "--unsafe-no-fsync"),
+        *("--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer),
+        *("--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"),
+    ]
+
+
+def apiserver(directory: Path, etcd: str, port: int) -> list[str]:
+    """Arguments of a kube-apiserver; the directory holds `tokens.csv`, `sa.key` and `sa.pub`."""
+    return [
+        *("--etcd-servers", etcd, "--secure-port", str(port), "--bind-address", "127.0.0.1", "--cert-dir", str(directory / "certs")),
+        *("--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", str(directory / "sa.pub")),
+        *("--service-account-signing-key-file", str(directory / "sa.key"), "--authorization-mode", "Node,RBAC"),
+        *("--token-auth-file", str(directory / "tokens.csv"), "--service-cluster-ip-range", "10.0.0.0/24"),
+    ]
+
+
+def kwok(kubeconfig: Path, stages: Path, *, port: int) -> list[str]:
+    """Arguments of a kwok that plays every node, by the stages in that file."""
+    return [
+        *("--kubeconfig", str(kubeconfig), "--config", str(stages), "--manage-all-nodes"),
+        *("--node-lease-duration-seconds", "40", "--server-address", f"127.0.0.1:{port}"),
+    ]
 
 
 def controller_manager(kubeconfig: Path, directory: Path, *, port: int, controllers: str = "*", flags: tuple[str, ...] = ()) -> list[str]:
