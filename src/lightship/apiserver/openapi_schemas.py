@@ -226,6 +226,8 @@ def _structural_aged(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     found = {key: value for key, value in schema.items() if key not in _JUNCTORS}
+    if "$ref" in found:  # kinds of our own refer to built-in schemas
+        found["$ref"] = found["$ref"].replace(PREFIX, _OLD_PREFIX)
     _loosen(found)
     _drop_required(found)
     if found.get("format", "int32") not in _OLD_FORMATS:
