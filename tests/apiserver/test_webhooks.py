@@ -79,7 +79,7 @@ def test_a_mutating_webhook_changes_what_is_stored(tmp_path: Path) -> None:
         request = made.asked[0]["request"]
         assert (request["operation"], request["namespace"], request["name"]) == ("CREATE", "default", "a")
         assert request["resource"] == {"group": "", "version": "v1", "resource": "configmaps"}
-        assert request["userInfo"] == {"username": "admin", "groups": ["system:masters"]}
+        assert request["userInfo"] == {"username": "admin", "groups": ["system:masters", "system:authenticated"]}
         assert request["object"]["data"] == {"a": "1"}
         assert request["oldObject"] is None
 
