@@ -54,8 +54,8 @@ class Oracle:
 
 
 @functools.cache
-def running() -> Oracle:
-    """The server, started on first use and stopped with the test run."""
+def running(*, accounts: bool = False) -> Oracle:
+    """The server, started on first use and stopped with the test run; with `accounts` another one, whose pods need ServiceAccounts."""
     folder = tempfile.TemporaryDirectory(prefix="oracle-")
     atexit.register(folder.cleanup)
     home = Path(folder.name)
@@ -74,7 +74,8 @@ def running() -> Oracle:
         *("--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", home / "sa.pub"),
         *("--service-account-signing-key-file", home / "sa.key", "--authorization-mode", "RBAC"),
         *("--token-auth-file", home / "tokens.csv", "--service-cluster-ip-range", "10.0.0.0/24"),
-        *("--disable-admission-plugins", "ServiceAccount", "--min-request-timeout", "300"),
+        *(() if accounts else ("--disable-admission-plugins", "ServiceAccount")),
+        *("--min-request-timeout", "300"),
         log=home / "kube-apiserver.log",
     )
     server = f"https://127.0.0.1:{port}"

@@ -1,0 +1,68 @@
+"""Every scenario on a real kube-apiserver and on ours: the same steps in a fresh namespace must get the same answers."""
+
+from typing import Any
+
+import pytest
+
+from lightship.meta import codec
+from tests import oracle
+
+from . import servers
+from .answers import Answer, Normaliser, differences
+from .known import KNOWN
+from .scenarios import ALL
+from .servers import Client
+from .steps import Scenario, Step, filled, located, post, written
+
+pytestmark = oracle.marks
+
+
+class Play:
+    """One server, one scenario: what it kept, and how its answers are shown."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._kept: dict[str, Any] = {}
+        self._normaliser = Normaliser()
+        for step in (post("namespaces", {"metadata": {"name": "$ns"}}), post("serviceaccounts", {"metadata": {"name": "default"}})):
+            assert self.ask(step).code == 201
+
+    def ask(self, step: Step) -> Answer:
+        path = filled(located(step.path, self._namespace), self._kept)
+        body = written(step.body, self._namespace, self._kept)
+        if step.until:
+            answer = self._client.wait(step.until, step.method, path, body, step.headers)
+        else:
+            answer = self._client.ask(step.method, path, body, step.headers, step.lines)
+        if step.keep:
+            self._kept[step.keep] = codec.decode(answer.body)
+        return answer
+
+    def shown(self, step: Step) -> Any:
+        return self._normaliser.shown(self.ask(step))
+
+    def close(self) -> None:
+        self._client.close()
+
+
+@pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
+def test_same_answers(scenario: Scenario) -> None:
+    real, ours = Play(servers.real(), scenario.name), Play(servers.ours(), scenario.name)
+    known = [line for line in KNOWN if line.scenario == scenario.name]
+    used = set()
+    told = []
+    for i, step in enumerate(scenario.steps):
+        found = list(differences(real.shown(step), ours.shown(step)))
+        for difference in tuple(found):
+            covering = [line for line in known if line.covers(step, difference)]
+            used.update(covering)
+            if covering:
+                found.remove(difference)
+        if found:
+            told.append("\n".join([f"  step {i}: {step} {str(step.body)[:200]}", *map(str, found)]))
+    real.close()
+    ours.close()
+    told += [f"  no longer differs, strike it out: {line}" for line in known if line not in used]
+    if told:
+        pytest.fail("\n".join([f"{scenario.name}:", *told]), pytrace=False)
