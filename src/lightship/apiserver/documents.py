@@ -55,7 +55,7 @@ class Documents:
         """Is this a group of built-in kinds? What is not there in all others is told as Go's mux tells it."""
         return not group or any(resource.group == group and not resource.custom for resource in (*self._server.resources, *REVIEWS))
 
-    def answer(self, request: HttpRequest) -> Reply:
+    async def answer(self, request: HttpRequest) -> Reply:
         """The reply for a path. Raises 404, 405 and 406."""
         path, query = request.path, queries.parse(request.query)
         first = path[1:].partition("/")[0]
@@ -64,7 +64,7 @@ class Documents:
         if path == "/metrics":
             return Reply(200, self.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
         if first == "openapi":
-            return self._openapi_reply(request, path, query)
+            return await self._openapi_reply(request, path, query)
         return self._document(request, path.rstrip("/"), query)
 
     def _health(self, endpoint: str, only: str, slash: bool, query: Query) -> Reply:
@@ -133,14 +133,14 @@ class Documents:
     def _resources(self, group: str, version: str) -> Obj:
         return discovery.resources(self._server.resources, group, version, self._server.resources.storage_versions())
 
-    def _openapi_reply(self, request: HttpRequest, path: str, query: Query) -> Reply:
+    async def _openapi_reply(self, request: HttpRequest, path: str, query: Query) -> Reply:
         if path == "/openapi/v2":
-            return _unless_known(request, self._openapi.v2(request.header(b"accept"), self._date))
+            return _unless_known(request, await self._openapi.v2(request.header(b"accept"), self._date))
         if path == "/openapi/v3":
             return Reply(200, self._openapi.index(), _TEXT, (("Last-Modified", self._date()),))
         if not path.startswith("/openapi/v3/"):
             return not_found()
-        reply = self._openapi.v3(path.removeprefix("/openapi/v3/"), request.header(b"accept"), query.get("hash", ""), self._date)
+        reply = await self._openapi.v3(path.removeprefix("/openapi/v3/"), request.header(b"accept"), query.get("hash", ""), self._date)
         return _unless_known(request, reply)
 
     def _date(self, later: float = 0) -> str:

@@ -88,7 +88,7 @@ class Front:
         target = paths.parse(request.path)
         if target is None:
             await self._admit(request, Attributes(user, request.method.lower(), path=request.path), course)
-            return await compressed(request, self._documents.answer(request))
+            return await compressed(request, await self._documents.answer(request))
         query = queries.parse(request.query)
         verb = _verb(request.method, target, query)
         scope = "resource" if target.name else "namespace" if target.namespace else "cluster"

@@ -1,12 +1,14 @@
 """OpenAPI version 3 for each group version and version 2 for all: what kubectl validates, explains and merges by.
 
-`documents` keeps one `Documents` and asks it when a client asks. Everything is made then, once for each set of served resources, and kept
-as the bytes that are sent. Addresses and ETags change with what is served, so that clients may keep what they have.
+`documents` keeps one `Documents` and asks it when a client asks. Everything is made then, once for each set of served resources, in a thread
+(a document takes a tenth of a second), and kept as the bytes that are sent. Addresses and ETags change with what is served, so that clients
+may keep what they have.
 Contract: kube-openapi pkg/handler3 and pkg/handler: headers, media types, hashes in addresses.
 """
 
+import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from lightship import __version__
@@ -40,7 +42,7 @@ class Documents:
         self._places: dict[str, list[Resource]] = {}
         self._beginnings: list[str] = []
         self._tags: dict[str, str] = {}
-        self._made: dict[str, bytes] = {}
+        self._made: dict[str, asyncio.Future[bytes]] = {}
         self._modified = ""
 
     def index(self) -> bytes:
@@ -50,7 +52,7 @@ class Documents:
         paths = {place: {"serverRelativeURL": f"/openapi/v3/{place}?hash={self._tag(place)}"} for place in places}
         return codec.encode({"paths": dict(sorted(paths.items()))})
 
-    def v3(self, place: str, accept: str, hash: str, date: Date) -> Reply:
+    async def v3(self, place: str, accept: str, hash: str, date: Date) -> Reply:
         """`/openapi/v3/api/v1`, `/openapi/v3/apis/<group>/<version>`; 301 for a hash that is no more."""
         self._refresh(date)
         if place not in self._places and place not in self._beginnings:
@@ -63,9 +65,10 @@ class Documents:
             return Reply(301, b"", "", (("Location", f"/openapi/v3/{place}?hash={tag}"),))
         if hash:
             headers = (*headers, ("Cache-Control", "public, immutable"), ("Expires", date(_YEAR)))
-        return Reply(200, self._kept(place, lambda: codec.encode(self._v3(place))), JSON, headers)
+        resources = self._places.get(place)
+        return Reply(200, await self._kept(place, lambda: codec.encode(_v3(place, resources))), JSON, headers)
 
-    def v2(self, accept: str, date: Date) -> Reply:
+    async def v2(self, accept: str, date: Date) -> Reply:
         """`/openapi/v2`, in JSON or in the protobuf that old clients insist on."""
         self._refresh(date)
         media = _wanted(accept, _V2_MEDIA)
@@ -73,28 +76,23 @@ class Documents:
         if media is None:
             return Reply(406, b"", "", headers)
         every = [resource for place in self._places.values() for resource in place]
-        body = self._kept("v2", lambda: codec.encode(v2_document(every)))
-        headers = (("ETag", f'"{self._tag("v2")}"'), ("Last-Modified", self._modified), *headers)
+        tag = self._tag("v2")
+        headers = (("ETag", f'"{tag}"'), ("Last-Modified", self._modified), *headers)
+        body = await self._kept("v2", lambda: codec.encode(v2_document(every)))
         if media == JSON:
             return Reply(200, body, JSON, headers)
-        return Reply(200, self._kept("v2 protobuf", lambda: encode_v2(codec.decode(body))), V2_PROTOBUF, headers)
+        return Reply(200, await self._kept(f"v2 protobuf {tag}", lambda: encode_v2(codec.decode(body))), V2_PROTOBUF, headers)
 
     def _refresh(self, date: Date | None = None) -> None:
         if self._generation != self._resources.generation:
             self._generation = self._resources.generation
-            self._made.clear()
+            self._made = {}
             self._tags.clear()
             self._modified = ""
             self._places = _by_place(self._resources)
             self._beginnings = beginnings(resource for each in self._places.values() for resource in each)
         if date is not None and not self._modified:
             self._modified = date()
-
-    def _v3(self, place: str) -> object:
-        resources = self._places.get(place)
-        if resources is None:
-            return v3_root_document(place)
-        return v3_document(resources[0].group, resources[0].version, resources)
 
     def _tag(self, place: str) -> str:
         """A hash of all that a document depends on; the document itself need not be made for it."""
@@ -104,10 +102,20 @@ class Documents:
             self._tags[place] = hashlib.sha512(codec.encode(facts)).hexdigest().upper()
         return self._tags[place]
 
-    def _kept(self, key: str, make: Callable[[], bytes]) -> bytes:
-        if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
+    async def _kept(self, key: str, make: Callable[[], bytes]) -> bytes:
+        """What `make` gives, made once however many ask at the same time."""
+        made = self._made
+        if key not in made:
+            made[key] = asyncio.ensure_future(asyncio.to_thread(make))
+        try:
+            return await asyncio.shield(made[key])
+        except Exception:
+            made.pop(key, None)
+            raise
+
+
+def _v3(place: str, resources: Sequence[Resource] | None) -> object:
+    return v3_document(resources[0].group, resources[0].version, resources) if resources else v3_root_document(place)
 
 
 def _by_place(served: Catalogue) -> dict[str, list[Resource]]:

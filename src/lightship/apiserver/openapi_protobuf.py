@@ -14,7 +14,7 @@ from lightship.meta.protobuf import Tables
 from lightship.meta.protobuf_encoder import Encoder
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
-_TABLES: Tables = {
+TABLES: Tables = {
     "Document": {
         "1": ["swagger", "string"],
         "2": ["info", "Info"],
@@ -135,7 +135,7 @@ def _schema(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 _ENCODER = Encoder(
-    _TABLES,
+    TABLES,
     {
         "Paths": lambda value: {"path": _named(value)},
         "Operation": _extended,
