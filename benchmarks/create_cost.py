@@ -138,7 +138,7 @@ async def _create(core: Core, laps: Laps, body: bytes) -> None:
     wish = AdmissionRequest(
         operation="CREATE", resource=resource, subresource="", namespace="default", name=meta["name"], obj=obj, old=None, user=_ADMIN
     )
-    await writing.admit(served.mutating, wish, [])
+    await writing.admit(served.rules.running(core.store, "CREATE", "").mutating, wish, [])
     laps.lap("admission: namespace, account, priority")
     objectmeta.check_new(meta, served.name_rule, builtin=True)
     laps.lap("validation of metadata")

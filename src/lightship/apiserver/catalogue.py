@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from lightship.apiserver.conversion import Family, Versions
 from lightship.apiserver.custom_objects import Metadata
-from lightship.apiserver.served import Rule, Served
+from lightship.apiserver.rules import Rule
+from lightship.apiserver.served import Served
 from lightship.meta.admission import Admission
 from lightship.meta.objects import GVK, Obj
 from lightship.meta.resources import Resource

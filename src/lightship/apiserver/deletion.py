@@ -97,8 +97,8 @@ class Deleter:
         return await self._core.commit(served.bucket, Put(head.key, encoder(step.obj), head.revision, step.obj), also)
 
     async def _admit(self, served: Served, request: Request, old: Obj, options: DeleteOptions) -> list[Op]:
-        functions = [*served.mutating, *served.validating]
-        if not functions:
+        rules = served.rules.running(self._core.store, "DELETE", request.subresource)
+        if not (rules.mutating or rules.validating):
             return []
         asked = AdmissionRequest(
             operation="DELETE",
@@ -111,9 +111,10 @@ class Deleter:
             user=request.user,
             dry_run=options.dry_run,
             options=options,
+            warnings=request.warnings,
             annotations=request.annotations,
         )
-        await admit(functions, asked, request.warnings)
+        await admit((*rules.mutating, *rules.validating), asked, request.warnings)
         return asked.also
 
 

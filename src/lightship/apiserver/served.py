@@ -5,14 +5,14 @@ first object is written.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from lightship.apiserver import custom_objects, traits
 from lightship.apiserver.conversion import Unconverted, Versions, convert
 from lightship.apiserver.custom_objects import OBJECT_META
-from lightship.cel.rules import Rules
+from lightship.apiserver.rules import Rule, Rules
+from lightship.cel import rules as expressions
 from lightship.meta import codec, errors, gojson, schema
-from lightship.meta.admission import Admission, Admit
 from lightship.meta.errors import Cause
 from lightship.meta.gojson import Doubles
 from lightship.meta.objects import Obj
@@ -36,26 +36,16 @@ class CannotDecode(errors.StatusError):
         self.why = why
 
 
-class Rule(NamedTuple):
-    """An admission rule set, and whether what it adds needs no defaults."""
-
-    admission: Admission
-    complete: bool
-
-
 class Served:
-    """`mutating` and `validating` are the admission functions that want to see this resource, in order."""
+    """`rules` are the admission rules that want to see this resource."""
 
     def __init__(self, resource: Resource, definitions: Callable[[], Mapping[str, Obj]]) -> None:
         self.resource = resource
         self.bucket = resource.bucket
         self.prefix = resource.bucket + "/"
-        self.mutating: list[Admit] = []
-        self.validating: list[Admit] = []
+        self.rules = Rules()
         self.shared = resource.storage is not None
         """Is the bucket served under several groups or versions?"""
-        self.default_again = False
-        """May admission have added what needs defaults?"""
         self.owned: Any = None
         """How its fields are owned (`managed.Owned`); made at the first write."""
         self.terminating = False
@@ -67,7 +57,7 @@ class Served:
         self.name_rule = traits.name_rule(resource)
         self._definitions = definitions
         self._compiled: schema.Compiled | None = None
-        self._rules: Rules | Literal[False] | None = False
+        self._rules: expressions.Rules | Literal[False] | None = False
         self.versions: Versions | None = None
         """All versions of a custom kind; None: there is this one only, and all objects are of it."""
         self.uniform_since = 0
@@ -88,13 +78,9 @@ class Served:
         """The prefix of all objects in a namespace, or everywhere."""
         return f"{self.prefix}{namespace}/" if namespace else self.prefix
 
-    def admit(self, rules: Iterable["Rule"]) -> None:
-        """Choose the admission functions of this resource."""
-        mine = [r for r in rules if not r.admission.resources or self.resource in r.admission.resources]
-        mine.sort(key=lambda r: r.admission.last)
-        self.mutating = [r.admission.mutate for r in mine if r.admission.mutate]
-        self.validating = [r.admission.validate for r in mine if r.admission.validate]
-        self.default_again = any(r.admission.mutate and not r.complete for r in mine)
+    def admit(self, rules: Iterable[Rule]) -> None:
+        """Choose the admission rules of this resource."""
+        self.rules = Rules(r for r in rules if not r.admission.resources or self.resource in r.admission.resources)
 
     def read(self, record: Record) -> Record:
         """The record as this resource serves it; the very same one nearly always. Raises `conversion.Unconverted`."""
@@ -246,7 +232,7 @@ class Served:
         """
         if self._rules is False:
             resource = self.resource
-            self._rules = Rules.of(resource.schema) if resource.schema and resource.custom and not resource.validate else None
+            self._rules = expressions.Rules.of(resource.schema) if resource.schema and resource.custom and not resource.validate else None
         if self._rules is None:
             return []
         return [_NOT_CHECKED] if any(cause.reason in _BLOCKING for cause in found) else self._rules.check(obj, old, warnings)

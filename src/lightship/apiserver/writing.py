@@ -5,7 +5,7 @@ types, defaults, managed fields, `prepare`, mutating admission, validation, vali
 newest head, in flight or not, and tries again when another one was faster and the client asked for no particular version.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from lightship.apiserver import managed, objectmeta
@@ -178,19 +178,21 @@ class Writer:
         if rules and rules.sign:
             rules.sign(obj, old, request.user, now)
         also: list[Op] = []
-        if served.mutating:
+        chosen = served.rules.running(self._core.store, "UPDATE" if old else "CREATE", request.subresource)
+        wish = self._admission(served, request, obj, old, options, also) if chosen.mutating or chosen.validating else None
+        if wish and chosen.mutating:
             metadata = obj["metadata"]
             entries = metadata.get("managedFields")
-            await admit(served.mutating, self._admission(served, request, obj, old, options, also), request.warnings)
+            await admit(chosen.mutating, wish, request.warnings)
             managed.check_after_admission(obj["metadata"], entries, request.warnings)
             if resource.custom and obj["metadata"] is not metadata:
                 # A webhook has put another object in its place.
                 causes = served.accept(obj, "Ignore", [])
-            if main and resource.default and served.default_again:
+            if main and resource.default and chosen.default_again:
                 resource.default(obj)
         self._validate(served, request, obj, old, causes, sent)
-        if served.validating:
-            await admit(served.validating, self._admission(served, request, obj, old, options, also), request.warnings)
+        if wish and chosen.validating:
+            await admit(chosen.validating, wish, request.warnings)
         if rules and rules.warn:
             request.warnings.extend(w for w in rules.warn(obj, old) if w not in request.warnings)
         return also
@@ -246,6 +248,7 @@ class Writer:
             dry_run=options.dry_run,
             options=options,
             also=also,
+            warnings=request.warnings,
             annotations=request.annotations,
         )
 
@@ -326,7 +329,7 @@ def encoder(obj: Obj) -> Callable[[int], bytes]:
     return encode
 
 
-async def admit(functions: list[Admit], request: AdmissionRequest, warnings: list[str]) -> None:
+async def admit(functions: Sequence[Admit], request: AdmissionRequest, warnings: list[str]) -> None:
     """Run admission functions in order; the first that refuses ends the request."""
     for function in functions:
         warned = await function(request)

@@ -32,6 +32,8 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     also: list[Any] = []
     """Store operations that an admission function appends: they are written in the same commit as the object, or neither is (a quota's
     charge). When one of them meets a newer revision, admission is asked again, from an empty list. A dry run writes none of them."""
+    warnings: list[str] = []
+    """What the client is to be told even when the request is refused in the end."""
     annotations: dict[str, str] = {}
     """What admission functions note for the audit trail of the request; the first note of a key counts."""
 
@@ -50,3 +52,10 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     validate: Admit | None = None
     last: bool = False
     """Runs after all that are not: a quota charges only what nobody else refuses."""
+    operations: tuple[str, ...] = ()
+    """The operations that it has anything to say to; empty: all."""
+    whole: bool = False
+    """Has nothing to say to subresources."""
+    buckets: tuple[str, ...] = ()
+    """Kinds of objects that it goes by (`core/resourcequotas`): while there is none of them, it has nothing to say. Empty: it always has.
+    All three only spare calls: a function that is called nevertheless lets such requests pass."""

@@ -16,12 +16,14 @@ FIRST_REVISION = 1
 
 
 class State:
-    """`revision` is the last visible one, `oldest` the first from which a watch can start."""
+    """`revision` is the last visible one, `oldest` the first from which a watch can start; `shape` changes whenever a bucket has got
+    its first object or lost its last."""
 
     def __init__(self) -> None:
         self.revision = FIRST_REVISION
         self.oldest = FIRST_REVISION
         self.history_bytes = 0
+        self.shape = 0
         self._last_given = FIRST_REVISION
         self._buckets: dict[str, Bucket] = {}
         self._asked: dict[str, Bucket] = {}  # by the few prefixes that `changed` is asked about, several times in every write
@@ -35,11 +37,13 @@ class State:
         """The revision of the last visible change in the bucket of `prefix` since the store was opened; 0 when there was none."""
         bucket = self._asked.get(prefix)
         if bucket is None:
-            bucket = self._buckets.get(bucket_of(prefix))
-            if bucket is None:
-                return 0
-            self._asked[prefix] = bucket
+            bucket = self._asked[prefix] = self._bucket(prefix)
         return bucket.revision
+
+    def is_empty(self, bucket: str) -> bool:
+        """Is there no visible object in a bucket? The answer holds as long as `shape` stays the same."""
+        found = self._buckets.get(bucket)
+        return found is None or not found.records
 
     def head(self, key: str) -> Record | None:
         """The newest record of `key`, writes in flight included."""
@@ -85,7 +89,11 @@ class State:
     def settle(self, events: Iterable[Event]) -> None:
         """Make proposed events visible. They must come in the order in which they were proposed."""
         for event in events:
-            self._bucket(event.record.key).apply(event)
+            bucket = self._bucket(event.record.key)
+            was_empty = not bucket.records
+            bucket.apply(event)
+            if was_empty or not bucket.records:
+                self.shape += 1
             self.history_bytes += len(event.record.value)
             self.revision = event.revision
             if self._heads.get(event.record.key) is event:
@@ -129,6 +137,7 @@ class State:
                 garbage.extend(bucket.load_past(row))
         for bucket in self._buckets.values():
             bucket.keys = sorted(bucket.records)
+        self.shape += 1
         return garbage
 
     def _event(self, op: Op, revision: int, staged: dict[str, Event]) -> Event:

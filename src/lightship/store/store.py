@@ -66,6 +66,15 @@ class Store:
         """
         return self._state.changed(prefix)
 
+    @property
+    def shape(self) -> int:
+        """Another number whenever a bucket has got its first visible object or lost its last."""
+        return self._state.shape
+
+    def is_empty(self, bucket: str) -> bool:
+        """Is there no visible object in `bucket`? The answer holds as long as `shape` stays the same."""
+        return self._state.is_empty(bucket)
+
     def list(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
         """Records under `prefix` in key order, as of `revision` (0: now). Raises `Compacted` or `Future`.
 

@@ -114,7 +114,7 @@ class Subject:
         user = self.request.user
         if question.account is not None:
             namespace, name = question.account
-            groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+            groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
             user = User(f"system:serviceaccount:{namespace}:{name}", groups)
         wish = Attributes(
             *(user, question.verb, question.group, question.resource, question.subresource, question.namespace, question.name),

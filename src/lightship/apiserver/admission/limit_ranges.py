@@ -25,7 +25,11 @@ def admission(core: Core) -> list[Admission]:
     if core.catalogue.find("", "v1", "limitranges") is None or not served:
         return []
     ranger = _Ranger(core)
-    return [Admission(name="LimitRanger", resources=served, mutate=ranger.mutate, validate=ranger.validate)]
+    return [
+        Admission(
+            name="LimitRanger", resources=served, mutate=ranger.mutate, validate=ranger.validate, buckets=(_PREFIX.removesuffix("/"),)
+        )
+    ]
 
 
 class _Ranger:

@@ -24,7 +24,7 @@ def admission(core: Core) -> Admission:
             _check(core, request)
         return None
 
-    return Admission(name="NamespaceLifecycle", resources=(), mutate=judge)
+    return Admission(name="NamespaceLifecycle", resources=(), mutate=judge, operations=("CREATE", "DELETE"))
 
 
 def _check(core: Core, request: AdmissionRequest) -> None:

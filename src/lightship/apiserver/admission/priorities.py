@@ -29,7 +29,7 @@ def admission(core: Core) -> list[Admission]:
             _resolve(core, default, request.name, pod["spec"])
         return None
 
-    return [Admission(name="Priority", resources=(pods,), mutate=resolve)]
+    return [Admission(name="Priority", resources=(pods,), mutate=resolve, operations=("CREATE",), whole=True)]
 
 
 def _resolve(core: Core, default: "_DefaultClass", pod: str, spec: Obj) -> None:

@@ -27,7 +27,7 @@ def admission(core: Core) -> list[Admission]:
     """The rule, for servers that serve quotas."""
     if core.catalogue.find("", "v1", "resourcequotas") is None:
         return []
-    return [Admission(name="ResourceQuota", resources=(), validate=_Charger(core).charge, last=True)]
+    return [Admission(name="ResourceQuota", resources=(), validate=_Charger(core).charge, last=True, buckets=(BUCKET,))]
 
 
 class _Charger:

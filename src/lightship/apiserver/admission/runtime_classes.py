@@ -32,7 +32,7 @@ def admission(core: Core) -> list[Admission]:
                 raise forbidden(request, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")
         return None
 
-    return [Admission(name="RuntimeClass", resources=(pods,), mutate=fill, validate=judge)]
+    return [Admission(name="RuntimeClass", resources=(pods,), mutate=fill, validate=judge, operations=("CREATE",), whole=True)]
 
 
 def _class_of(core: Core, request: AdmissionRequest, spec: Obj) -> Obj | None:

@@ -40,7 +40,7 @@ def admission(core: Core) -> list[Admission]:
             _mount(spec, f"kube-api-access-{core.suffix(5)}")
         return None
 
-    return [Admission(name="ServiceAccount", resources=(pods,), mutate=complete)]
+    return [Admission(name="ServiceAccount", resources=(pods,), mutate=complete, operations=("CREATE",), whole=True)]
 
 
 async def _account(core: Core, request: AdmissionRequest, name: str) -> Obj:

@@ -14,7 +14,7 @@ _TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 def admission(core: Core) -> list[Admission]:
     """The rule, for servers that serve pods."""
     pods = core.catalogue.find("", "v1", "pods")
-    return [] if pods is None else [Admission(name="DefaultTolerationSeconds", resources=(pods,), mutate=_tolerate)]
+    return [] if pods is None else [Admission(name="DefaultTolerationSeconds", resources=(pods,), mutate=_tolerate, whole=True)]
 
 
 async def _tolerate(request: AdmissionRequest) -> list[str] | None:

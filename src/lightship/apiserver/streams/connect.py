@@ -47,10 +47,11 @@ async def connect(core: Core, request: Request, http: HttpRequest, query: Query)
         obj=asked,
         old=None,
         user=request.user,
+        warnings=request.warnings,
         annotations=request.annotations,
     )
-    await admit(served.mutating, mutating, request.warnings)
-    await admit(served.validating, mutating, request.warnings)
+    rules = served.rules.running(core.store, "CONNECT", request.subresource)
+    await admit((*rules.mutating, *rules.validating), mutating, request.warnings)
     node = _node(core, pod)
     if request.subresource == "portforward":
         return _forward(http, node, pod, _ports(query))

@@ -19,7 +19,7 @@ def mutating(core: Core) -> list[Admission]:
         return []
     policies = Policies(core, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings")
     gate = Gate(policies, f"{_ROOM}.mutating", ("CREATE", "UPDATE", "CONNECT"))
-    return [Admission(name="MutatingAdmissionPolicy", resources=(), mutate=gate.admit)]
+    return [Admission(name="MutatingAdmissionPolicy", resources=(), mutate=gate.admit, buckets=(policies.bindings,))]
 
 
 def validating(core: Core) -> list[Admission]:
@@ -28,4 +28,4 @@ def validating(core: Core) -> list[Admission]:
         return []
     policies = Policies(core, "validatingadmissionpolicies", "validatingadmissionpolicybindings")
     gate = Gate(policies, f"{_ROOM}.validating", ("CREATE", "UPDATE", "DELETE", "CONNECT"))
-    return [Admission(name="ValidatingAdmissionPolicy", resources=(), validate=gate.admit)]
+    return [Admission(name="ValidatingAdmissionPolicy", resources=(), validate=gate.admit, buckets=(policies.bindings,))]

@@ -46,12 +46,13 @@ class Policy:
 
 
 class Policies:
-    """All policies of one kind that have bindings."""
+    """All policies of one kind that have bindings; `bindings` is the bucket of those."""
 
     def __init__(self, core: Core, policies: str, bindings: str) -> None:
         self.core = core
         self._policies_at = f"admissionregistration.k8s.io/{policies}/"
-        self._bindings_at = f"admissionregistration.k8s.io/{bindings}/"
+        self.bindings = f"admissionregistration.k8s.io/{bindings}"
+        self._bindings_at = f"{self.bindings}/"
         self._seen = (-1, -1, -1)
         self._active: list[Policy] = []
         self._concerned: dict[tuple[str, tuple[str, str, str], str], Sequence[Policy]] = {}
@@ -104,11 +105,11 @@ class Gate:
         self._judge: Any = None
 
     async def admit(self, request: AdmissionRequest) -> list[str] | None:
-        """Returns warnings. Raises the refusal of a policy."""
+        """Raises the refusal of a policy."""
         concerned = self._policies.concerning(request)
         if not concerned or request.operation not in self._operations:
             return None
         if self._judge is None:
             self._judge = import_module(self._module).Judge(self._policies.core)
-        warnings: list[str] | None = await self._judge.admit(request, concerned)
-        return warnings
+        await self._judge.admit(request, concerned)
+        return None

@@ -22,13 +22,14 @@ from lightship.meta.admission import AdmissionRequest
 from lightship.meta.errors import StatusError
 from lightship.meta.fields.types import DEDUCED, Type
 from lightship.meta.objects import Obj, copy
+from lightship.meta.resources import Resource
 
 
 class Judge:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def admit(self, request: AdmissionRequest, policies: Sequence[Policy]) -> list[str]:
+    async def admit(self, request: AdmissionRequest, policies: Sequence[Policy]) -> None:
         """Change `request.obj` in place. Raises the refusal of policies that failed and may not."""
         found = [one async for one in select(self._core, request, policies)]
         run = _Run(self._core, request, [one for one in found if isinstance(one, Trouble)])
@@ -36,7 +37,6 @@ class Judge:
         failed = [trouble for trouble in run.troubles if not trouble[0].policy.fails_open]
         if failed:
             raise _refusal(request, failed)
-        return []
 
 
 class _Run:
@@ -88,7 +88,15 @@ class _Run:
         served = self._core.catalogue.served(shown) if live.get("kind") == shown.kind else None
         patched = patches.json_patched(live, value) if is_patch else patches.configured(_type(self._core, served), live, value)
         if patched is not live:
+            self._check_version(shown)
             self._take(served, copy(patched), strict=is_patch)
+
+    def _check_version(self, shown: Resource) -> None:
+        """The real server cannot turn built-in kinds that a policy has changed in another version back into the client's."""
+        own = self._request.resource
+        if shown.api_version != own.api_version and not own.custom:
+            why = f"converting ({shown.version}.{shown.kind}) to ({own.version}.{own.kind}): unknown conversion"
+            raise patches.Unpatched(why)
 
     def _take(self, served: Served | None, patched: Obj, *, strict: bool) -> None:
         """Put the new content in the place of the old, made complete as any object that comes in."""

@@ -26,7 +26,7 @@ def configured(type: Type, live: Obj, value: Any) -> Obj:
     except Mismatch as error:
         raise Unpatched(f"type mismatch: {error}") from error
     config = {**config, "apiVersion": live["apiVersion"], "kind": live["kind"]}
-    problems = checking.check(type, config)
+    problems = _nulls(config, "") or checking.check(type, config)
     if problems:
         why = f"failed to convert patch object to typed object: {checking.worded(problems)}"
         raise Unpatched(f"error applying patch: {why}")
@@ -41,6 +41,15 @@ def configured(type: Type, live: Obj, value: Any) -> Obj:
         raise Unpatched(f"error applying patch: {why}")
     merged: Obj = merging.merge(type, live, config)
     return merged
+
+
+def _nulls(value: Any, path: str) -> list[str]:
+    """CEL's null is nothing that an object may hold."""
+    if value is None:
+        return [f"{path}: expected map, got &{{NULL_VALUE}}"]
+    if isinstance(value, dict):
+        return [problem for key, item in value.items() for problem in _nulls(item, f"{path}.{key}")]
+    return [problem for item in value for problem in _nulls(item, path)] if isinstance(value, list) else []
 
 
 def _find_wholes(type: Type, value: Any, path: str, found: list[str]) -> None:

@@ -52,8 +52,8 @@ class Judge:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def admit(self, request: AdmissionRequest, policies: Sequence[Policy]) -> list[str]:
-        """Returns warnings. Raises the first refusal."""
+    async def admit(self, request: AdmissionRequest, policies: Sequence[Policy]) -> None:
+        """Raises the first refusal; what is to be told goes to `request.warnings`."""
         subject = Subject(self._core, request)
         outcome = _Outcome(request)
         async for found in select(self._core, request, policies):
@@ -65,7 +65,6 @@ class Judge:
         outcome.publish()
         if outcome.denials:
             raise refusal(request, outcome.denials[0])
-        return outcome.warnings
 
 
 class _Outcome:
@@ -75,7 +74,6 @@ class _Outcome:
         self._request = request
         self._annotations: dict[str, list[str]] = {}
         self.denials: list[Denial] = []
-        self.warnings: list[str] = []
 
     def take(self, invocation: Invocation, said: Verdict) -> None:
         policy, binding = invocation.policy, invocation.binding
@@ -93,7 +91,9 @@ class _Outcome:
             self.denials.append(Denial(policy, binding, decision.message, decision.reason))
         elif action == "Warn":
             who = f"ValidatingAdmissionPolicy '{policy.name}' with binding '{binding.name}'"
-            self.warnings.append(f"Validation failed for {who}: {decision.message}")
+            told = f"Validation failed for {who}: {decision.message}"
+            if told not in self._request.warnings:
+                self._request.warnings.append(told)
         elif action == "Audit":
             failure = {
                 "message": decision.message,

@@ -9,16 +9,21 @@ from lightship.apiserver.admission.webhooks.calls import Mutating, Validating
 from lightship.apiserver.core import Core
 from lightship.meta.admission import Admission
 
+_GROUP = "admissionregistration.k8s.io"
+_MUTATING, _VALIDATING = "mutatingwebhookconfigurations", "validatingwebhookconfigurations"
+
 
 def mutating(core: Core) -> list[Admission]:
     """The rule that asks mutating webhooks, for servers that serve their configurations."""
-    if core.catalogue.find("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations") is None:
+    if core.catalogue.find(_GROUP, "v1", _MUTATING) is None:
         return []
-    return [Admission(name="MutatingAdmissionWebhook", resources=(), mutate=Mutating(core).admit)]
+    return [Admission(name="MutatingAdmissionWebhook", resources=(), mutate=Mutating(core).admit, buckets=(f"{_GROUP}/{_MUTATING}",))]
 
 
 def validating(core: Core) -> list[Admission]:
     """The rule that asks validating webhooks, for servers that serve their configurations."""
-    if core.catalogue.find("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations") is None:
+    if core.catalogue.find(_GROUP, "v1", _VALIDATING) is None:
         return []
-    return [Admission(name="ValidatingAdmissionWebhook", resources=(), validate=Validating(core).admit)]
+    return [
+        Admission(name="ValidatingAdmissionWebhook", resources=(), validate=Validating(core).admit, buckets=(f"{_GROUP}/{_VALIDATING}",))
+    ]
