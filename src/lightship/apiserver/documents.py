@@ -44,6 +44,7 @@ class PublicKeys(Protocol):
 class Documents:
     def __init__(self, server: Server, checks: Mapping[str, Check], keys: PublicKeys | None, metrics: Metrics | None = None) -> None:
         self._server = server
+        self._served = server.aggregation
         self._keys = keys
         self.metrics = metrics or Metrics()
         self._checks = health.complete(checks)
@@ -53,7 +54,7 @@ class Documents:
 
     def knows(self, group: str) -> bool:
         """Is this a group of built-in kinds? What is not there in all others is told as Go's mux tells it."""
-        return not group or any(resource.group == group and not resource.custom for resource in (*self._server.resources, *REVIEWS))
+        return not group or any(resource.group == group and not resource.custom for resource in (*self._served, *REVIEWS))
 
     async def answer(self, request: HttpRequest) -> Reply:
         """The reply for a path. Raises 404, 405 and 406."""
@@ -79,7 +80,7 @@ class Documents:
             return self._raw(request, path)
         if parts[0] not in ("api", "apis") or len(parts) > 3:
             return not_found()
-        if parts[0] == "apis" and len(parts) > 1 and discovery.group(self._server.resources, parts[1]) is None:
+        if parts[0] == "apis" and len(parts) > 1 and discovery.group(self._served, parts[1]) is None:
             return not_found()
         if request.method != "GET" and path != "/apis":
             raise errors.method_not_allowed()
@@ -101,20 +102,20 @@ class Documents:
             kind = "application/jwk-set+json" if path == _JWKS else JSON
             return Reply(200, codec.encode(document), kind, (("Cache-Control", "public, max-age=3600"),))
         others = [*_OTHERS, *health.paths(self._checks), *((_CONFIGURATION, _JWKS) if self._keys is not None else ())]
-        return Reply(200, encoded(discovery.root_paths(self._server.resources, others), JSON, pretty=True))
+        return Reply(200, encoded(discovery.root_paths(self._served, others), JSON, pretty=True))
 
     def _kept(self, key: tuple[str, Accepted, bool], parts: list[str], host: str) -> Reply:
         if key[0] == "/api" and not key[1].form:
             return _reply(discovery.legacy_versions(host), key[1], pretty=key[2])
-        if self._generation != self._server.resources.generation:
-            self._generation = self._server.resources.generation
+        if self._generation != self._served.generation:
+            self._generation = self._served.generation
             self._made.clear()
         if key not in self._made:
             self._made[key] = self._make(key[1], parts, pretty=key[2])
         return self._made[key]
 
     def _make(self, accepted: Accepted, parts: list[str], *, pretty: bool) -> Reply:
-        resources = self._server.resources
+        resources = self._served
         if accepted.form:
             document = discovery.aggregated(resources, accepted.version, legacy=parts[0] == "api")
             body = encoded(document, YAML if accepted.media == YAML else JSON, pretty=pretty)
@@ -131,7 +132,7 @@ class Documents:
         return _reply(made, accepted, pretty=pretty)
 
     def _resources(self, group: str, version: str) -> Obj:
-        return discovery.resources(self._server.resources, group, version, self._server.resources.storage_versions())
+        return discovery.resources(self._served, group, version, self._served.storage_versions())
 
     async def _openapi_reply(self, request: HttpRequest, path: str, query: Query) -> Reply:
         if path == "/openapi/v2":

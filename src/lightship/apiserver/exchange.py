@@ -72,6 +72,8 @@ class Stream(NamedTuple):
     items: AsyncIterator[bytes]
     content_type: str = JSON_TYPE
     patience: float = 0.0
+    code: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Switch(NamedTuple):

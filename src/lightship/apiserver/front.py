@@ -20,6 +20,7 @@ from lightship.apiserver.metrics import Labels
 from lightship.apiserver.negotiation import METADATA_FORMS, Endpoint
 from lightship.apiserver.operations import GZIP_FROM, Operations, compressed, view_of
 from lightship.apiserver.paths import Target
+from lightship.apiserver.proxying.places import SUBRESOURCE as PROXY
 from lightship.apiserver.queries import Query
 from lightship.apiserver.rendering import answer_reply, error_reply, warning_headers
 from lightship.apiserver.requests import Request
@@ -32,6 +33,7 @@ from lightship.meta.rest import User
 
 log = logging.getLogger(__name__)
 
+_CONNECTED = frozenset((*CONVERSATIONS, PROXY))
 _REVIEW = Endpoint(METADATA_FORMS)
 """What reviews can be had as: there are no tables of questions."""
 _ITEM_VERBS = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "POST": "create"}
@@ -87,39 +89,56 @@ class Front:
         user = self._identity.of(request)
         target = paths.parse(request.path)
         if target is None:
-            await self._admit(request, Attributes(user, request.method.lower(), path=request.path), course)
+            wish = await self._admit(request, Attributes(user, request.method.lower(), path=request.path), course)
+            other = self._server.aggregation.behind(request.path)
+            if other is not None:
+                return await self._server.aggregation.carry(other, request, wish.user)
             return await compressed(request, await self._documents.answer(request))
         query = queries.parse(request.query)
         verb = _verb(request.method, target, query)
         scope = "resource" if target.name else "namespace" if target.namespace else "cluster"
         request.labels = (_LABELS[verb], target.group, target.version, target.resource, target.subresource, scope)
         wish = await self._admit(request, _wish(user, verb, target, query), course, target.version)
-        user = wish.user
+        other = self._server.aggregation.behind(request.path)
+        if other is not None:
+            return await self._server.aggregation.carry(other, request, wish.user)
         resource = self._server.resources.find(target.group, target.version, target.resource)
         if resource is None:
-            return self._review(request, target, user) if self._documents.knows(target.group) else not_found()
+            return self._review(request, target, wish.user) if self._documents.knows(target.group) else not_found()
+        asked = Request(wish.user, resource, target.namespace, target.name, target.subresource, request.header(b"user-agent"))
+        if target.subresource in _CONNECTED and not resource.group:
+            return await self._connect(asked, wish, request, query, target)
         _check_place(resource, target, verb)
-        asked = Request(user, resource, target.namespace, target.name, target.subresource, request.header(b"user-agent"))
-        course.notes = asked.annotations
-        if resource.deprecation:
-            asked.warnings.append(resource.deprecation)
+        if course.trail is not None and request.body:
+            course.trail.note_request(self._operations.glimpse(asked, request))
+        return await self._operate(asked, wish, request, query, target)
+
+    async def _operate(self, asked: Request, wish: Attributes, request: HttpRequest, query: Query, target: Target) -> Reply | Stream:
+        verb = wish.verb
+        if asked.resource.deprecation:
+            asked.warnings.append(asked.resource.deprecation)
         if target.watched and target.name:
             query = {**query, "fieldSelector": f"metadata.name={target.name}"}
         if verb in ("update", "patch"):
             asked.may = lambda other: require(self._authorizer, wish._replace(verb=other))
-        if target.subresource in CONVERSATIONS and target.resource == "pods":
-            require(self._authorizer, wish._replace(verb="create"))
-            return await self._server.connect(asked, request, query)
-        if course.trail is not None and request.body:
-            course.trail.note_request(self._operations.glimpse(asked, request))
         try:
             reply = await self._operations.run(verb, asked, request, query)
         except StatusError as error:
             if not asked.warnings:
                 raise
-            reply = error_reply(error, request.header(b"accept"), pretty=_wants_pretty(request))
-            return reply._replace(headers=(*reply.headers, *warning_headers(asked.warnings)))
+            refused = error_reply(error, request.header(b"accept"), pretty=_wants_pretty(request))
+            return refused._replace(headers=(*refused.headers, *warning_headers(asked.warnings)))
         return reply if isinstance(reply, Stream) or len(reply.body) <= GZIP_FROM else await compressed(request, reply)
+
+    async def _connect(
+        self, asked: Request, wish: Attributes, request: HttpRequest, query: Query, target: Target
+    ) -> Reply | Stream | Switch:
+        """A conversation with a pod, or what it (or a service) answers behind `/proxy`."""
+        if target.subresource == PROXY and asked.resource.plural in ("pods", "services"):
+            return await self._server.proxy(asked, request, target.rest)
+        _check_place(asked.resource, target, wish.verb)
+        require(self._authorizer, wish._replace(verb="create"))
+        return await self._server.connect(asked, request, query)
 
     async def _admit(self, request: HttpRequest, wish: Attributes, course: Course, version: str = "") -> Attributes:
         """The wish as it is allowed, once it is its turn: its user's own, or whom he impersonates. Raises 403 and 429."""

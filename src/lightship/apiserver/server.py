@@ -7,6 +7,7 @@ socket. Knows no transport and no capability.
 import asyncio
 import random as randomness
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from lightship import kinds
 from lightship.aio.clock import Clock
@@ -17,12 +18,14 @@ from lightship.apiserver.bootstrap import bootstrap
 from lightship.apiserver.catalogue import Catalogue
 from lightship.apiserver.core import Core
 from lightship.apiserver.definitions import Definitions
-from lightship.apiserver.exchange import HttpRequest, Switch
+from lightship.apiserver.exchange import HttpRequest, Reply, Stream, Switch
 from lightship.apiserver.fairness import Gate
 from lightship.apiserver.local import LocalTransport
 from lightship.apiserver.node_access.authorizer import NodeAuthorizer
 from lightship.apiserver.node_access.graph import Graph
 from lightship.apiserver.outbound import Dial, Outbound, Resolve
+from lightship.apiserver.proxying.aggregation import Aggregation
+from lightship.apiserver.proxying.places import proxy
 from lightship.apiserver.queries import Query
 from lightship.apiserver.rbac import escalation
 from lightship.apiserver.rbac.authorizer import RoleAuthorizer
@@ -60,6 +63,7 @@ class Server:
         random: randomness.Random,
         nodes: Callable[[str], NodeConnection | None] = _no_node,
         tokens: TokenIssuer | None = None,
+        proxy_certificate: tuple[Path, Path] | None = None,
         resolve: Resolve | None = None,
         dial: Dial | None = None,
         authorizer: Authorizer | None = None,
@@ -84,6 +88,8 @@ class Server:
         self.resources.admit(self._definitions.admission(), complete=True)
         self.resources.admit(escalation.admission(roles, self.authorizer, self.resources), complete=True)
         self.resources.admit(admission)
+        self.aggregation = Aggregation(self._core, resolve or from_store(store), *(proxy_certificate or ()))
+        """API groups of other servers; whoever runs this server runs `aggregation.run` beside it."""
         self._starting = asyncio.Lock()
         self._started = False
 
@@ -110,6 +116,10 @@ class Server:
     async def connect(self, request: Request, http: HttpRequest, query: Query) -> Switch:
         """The conversation that a request for exec, attach or port-forward grows into. Raises `StatusError`."""
         return await connect(self._core, request, http, query)
+
+    async def proxy(self, request: Request, http: HttpRequest, rest: str) -> Reply | Stream | Switch:
+        """The answer of a pod or service behind `/proxy`. Raises `StatusError`."""
+        return await proxy(self._core, request, http, rest)
 
     def add_admission(self, admission: Admission) -> None:
         """Append one more rule set; it runs after those that are there."""

@@ -53,5 +53,6 @@ class Outflow:
         if not self._begun:
             self._begun = True
             framing = "Transfer-Encoding: chunked\r\n" if self._chunked else ""
+            stream = self._stream
             stamps = {"audit_id": self._request.audit_id, "date": self._stamps.date()}
-            self._transport.write(head(200, self._stream.content_type, framing, (), keep_alive=self._chunked, **stamps))
+            self._transport.write(head(stream.code, stream.content_type, framing, stream.headers, keep_alive=self._chunked, **stamps))

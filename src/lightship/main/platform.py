@@ -114,7 +114,15 @@ class Platform:
         objects = self._open_store()
         security.tokens.life = token_life.life(objects)
         self._authenticator = FirstOf([security.authenticator, BootstrapTokens(objects, self._clock)])
-        server = Server(objects, RESOURCES, clock=self._clock, random=self._random, nodes=self._node_connection, tokens=security.tokens)
+        server = Server(
+            objects,
+            RESOURCES,
+            clock=self._clock,
+            random=self._random,
+            nodes=self._node_connection,
+            tokens=security.tokens,
+            proxy_certificate=(security.directory / tls.PROXY_CERTIFICATE, security.directory / tls.PROXY_KEY),
+        )
         self._stack.callback(server.close)
         controllers = Client(server.local(CONTROLLERS))
         server.add_admission(train_admission.admission(controllers, self._clock))
@@ -129,6 +137,7 @@ class Platform:
         if opening is not None:
             await self._add_node(await opening, server, security, listener.port)
         await kubernetes_service.announce(self.client.transport, *self._door)
+        await self._run(server.aggregation.run())
         await self._stack.enter_async_context(self.manager.running())
         if self._agent is not None:
             await self._run(self._agent.run())
