@@ -251,6 +251,19 @@ class StoreContract:
 
         self.run(test)
 
+    def test_a_listener_is_told_before_the_writer(self) -> None:
+        async def test(s: Store) -> None:
+            heard: list[Event] = []
+            await s.commit(put("core/pods/default/before"))
+            s.listen("core/pods", heard.append)
+            assert heard == []
+            await s.commit(put("core/pods/default/a"), put("core/nodes//n"))
+            assert brief(heard) == [("ADDED", "a", 3)]
+            await s.commit(delete("core/pods/default/a"))
+            assert brief(heard)[1:] == [("DELETED", "a", 5)]
+
+        self.run(test)
+
     def test_a_deletion_carries_its_own_revision_and_the_last_state(self) -> None:
         async def test(s: Store) -> None:
             watch = s.watch("core/pods/", 1)
