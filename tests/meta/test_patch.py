@@ -57,6 +57,10 @@ def test_merge_patch(doc: Any, change: Any, want: Any) -> None:
         ({"a": {"b": [1, {"c": 2}]}}, [{"op": "test", "path": "/a/b/1", "value": {"c": 2}}], {"a": {"b": [1, {"c": 2}]}}),
         ({"a": 1}, [{"op": "test", "path": "/missing", "value": None}], {"a": 1}),
         ({"a": 1}, [], {"a": 1}),
+        ({"a": 1}, [{"op": "replace", "path": "/b", "value": 2}], {"a": 1, "b": 2}),
+        ({"a": 1}, [{"op": "add", "path": "/b"}], {"a": 1, "b": None}),
+        ({"a": [1, 2]}, [{"op": "add", "path": "/a/01", "value": 3}, {"op": "remove", "path": "/a/-1"}], {"a": [1, 3]}),
+        ({"a": [1, 2]}, [{"op": "replace", "path": "/a/-2", "value": 3}], {"a": [3, 2]}),
     ],
 )
 def test_json_patch(doc: Any, ops: Any, want: Any) -> None:
@@ -66,40 +70,66 @@ def test_json_patch(doc: Any, ops: Any, want: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "op",
+    ("op", "why"),
     [
-        {"op": "remove", "path": "/missing"},
-        {"op": "remove", "path": "/list/5"},
-        {"op": "remove", "path": "/list/-"},
-        {"op": "add", "path": "/list/5", "value": 1},
-        {"op": "add", "path": "/list/01", "value": 1},
-        {"op": "add", "path": "/missing/deep", "value": 1},
-        {"op": "add", "path": "/scalar/deep", "value": 1},
-        {"op": "replace", "path": "/missing", "value": 1},
-        {"op": "test", "path": "/scalar", "value": 2},
-        {"op": "test", "path": "/scalar", "value": True},
-        {"op": "test", "path": "/missing", "value": 2},
-        {"op": "move", "from": "/missing", "path": "/a"},
-        {"op": "move", "from": "/obj", "path": "/obj/inside"},
+        (
+            {"op": "remove", "path": "/missing"},
+            "error in remove for path: '/missing': Unable to remove nonexistent key: missing: missing value",
+        ),
+        ({"op": "remove", "path": "/no/way"}, 'remove operation does not apply: doc is missing path: "/no/way": missing value'),
+        (
+            {"op": "remove", "path": "/list/5"},
+            "error in remove for path: '/list/5': Unable to access invalid index: 5: invalid index referenced",
+        ),
+        ({"op": "remove", "path": "/list/-"}, "error in remove for path: '/list/-': strconv.Atoi: parsing \"-\": invalid syntax"),
+        (
+            {"op": "add", "path": "/list/5", "value": 1},
+            "error in add for path: '/list/5': Unable to access invalid index: 5: invalid index referenced",
+        ),
+        (
+            {"op": "add", "path": "/list/x", "value": 1},
+            "error in add for path: '/list/x': value was not a proper array index: 'x': strconv.Atoi: parsing \"x\": invalid syntax",
+        ),
+        (
+            {"op": "add", "path": "/missing/deep", "value": 1},
+            'add operation does not apply: doc is missing path: "/missing/deep": missing value',
+        ),
+        (
+            {"op": "add", "path": "/scalar/deep", "value": 1},
+            'add operation does not apply: doc is missing path: "/scalar/deep": missing value',
+        ),
+        ({"op": "add", "path": "a", "value": 1}, 'add operation does not apply: doc is missing path: "a": missing value'),
+        ({"op": "replace", "path": "/a/b", "value": 1}, "replace operation does not apply: doc is missing path: /a/b: missing value"),
+        ({"op": "replace", "path": "/list/7", "value": 1}, "replace operation does not apply: doc is missing key: /list/7: missing value"),
+        ({"op": "test", "path": "/scalar", "value": 2}, "testing value /scalar failed: test failed"),
+        ({"op": "test", "path": "/scalar", "value": True}, "testing value /scalar failed: test failed"),
+        ({"op": "test", "path": "/missing", "value": 2}, "testing value /missing failed: test failed"),
+        ({"op": "test", "path": "/a/b", "value": 2}, "test operation does not apply: is missing path: /a/b: missing value"),
+        (
+            {"op": "move", "from": "/missing", "path": "/a"},
+            "error in move for path: 'missing': Unable to remove nonexistent key: missing: missing value",
+        ),
+        (
+            {"op": "move", "from": "/obj", "path": "/obj/inside"},
+            "move operation does not apply: doc is missing destination path: /obj/inside: missing value",
+        ),
+        ({"op": "copy", "from": "/x/y", "path": "/z"}, "copy operation does not apply: doc is missing from path: /x/y: missing value"),
     ],
 )
-def test_patches_that_do_not_fit(op: Any) -> None:
-    with pytest.raises(PatchFailed):
+def test_patches_that_do_not_fit(op: Any, why: str) -> None:
+    with pytest.raises(PatchFailed) as error:
         patch.json_patch({"list": [1], "scalar": 1, "obj": {}}, [op])
+    assert str(error.value) == why
+    assert isinstance(error.value, patch.TestFailed) == ("failed: test failed" in why)
 
 
-@pytest.mark.parametrize(
-    "ops",
-    [
-        {},
-        None,
-        ["x"],
-        [{"op": "bogus", "path": "/a"}],
-        [{"op": "add", "path": "a", "value": 1}],
-        [{"op": "add", "path": "/a"}],
-        [{"op": "remove"}],
-    ],
-)
+def test_copies_cannot_make_a_document_grow_without_end() -> None:
+    double = {"op": "copy", "from": "/a", "path": "/a/b"}
+    with pytest.raises(PatchFailed, match="exceeding the limit 3145728"):
+        patch.json_patch({"a": {"x": "y" * 1000}}, [double] * 100)
+
+
+@pytest.mark.parametrize("ops", [{}, None, ["x"], [{"op": "bogus", "path": "/a"}], [{"op": "remove"}], [{"path": "/a"}]])
 def test_malformed_patches(ops: Any) -> None:
     with pytest.raises(ValueError) as error:
         patch.json_patch({"a": 1}, ops)

@@ -29,6 +29,9 @@ Headers = tuple[tuple[str, str], ...]
 
 SLICE = 200
 """Objects of a list that are transformed in one go: a few milliseconds."""
+_MOST_WARNINGS = 4 * 1024
+"""Characters of warnings that are sent as they are; of more, each is cut to `_LONG_WARNING`."""
+_LONG_WARNING = 256
 _STATUS = ("v1", "Status")
 
 
@@ -65,7 +68,7 @@ def answer_reply(request: Request, answer: Answer, view: View, clock: Clock) -> 
 async def page_reply(request: Request, page: Page, view: View, clock: Clock) -> Reply:
     """A list. Raises 406 when it is asked for as a single object."""
     resource, accepted = request.resource, view.accepted
-    metadata = _list_metadata(page)
+    metadata = _list_metadata(page, custom=resource.custom)
     headers = warning_headers(request.warnings) if request.warnings else ()
     if accepted.form == "PartialObjectMetadata":
         raise errors.not_acceptable(
@@ -142,8 +145,28 @@ def error_reply(error: StatusError, header: str = "", *, pretty: bool = False) -
 
 
 def warning_headers(warnings: Iterable[str]) -> Headers:
-    """`Warning: 299` headers, each text once. Contract: RFC 7234 section 5.5 as Kubernetes uses it."""
-    return tuple([("Warning", f'299 - "{_quoted(text)}"') for text in dict.fromkeys(warnings)])
+    """`Warning: 299` headers, each text once, cut short when all together are long.
+
+    Contract: RFC 7234 section 5.5 as Kubernetes uses it; k8s.io/apiserver pkg/endpoints/filters/warning.go.
+    """
+    texts = list(dict.fromkeys(warnings))
+    if sum(map(len, texts)) > _MOST_WARNINGS:
+        texts = _shortened(texts)
+    return tuple([("Warning", f'299 - "{_quoted(text)}"') for text in texts])
+
+
+def _shortened(texts: list[str]) -> list[str]:
+    """All that came until there was too much, and what fits of the rest."""
+    found: list[str] = []
+    written, length, full = 0, 0, False
+    for text in texts:
+        if full and written >= _MOST_WARNINGS:
+            break
+        found.append(text[:_LONG_WARNING])
+        written += len(found[-1])
+        length += len(text)
+        full = full or length > _MOST_WARNINGS
+    return found
 
 
 def encoded(obj: Obj, media: str, *, pretty: bool = False) -> bytes:
@@ -212,10 +235,11 @@ def _list(api_version: str, kind: str, metadata: Obj, items: list[Obj]) -> Obj:
     return {"kind": f"{kind}List", "apiVersion": api_version, "metadata": metadata, "items": items or None}
 
 
-def _list_metadata(page: Page) -> Obj:
+def _list_metadata(page: Page, *, custom: bool) -> Obj:
+    """Lists of custom objects say that they do not go on, too."""
     metadata: Obj = {"resourceVersion": str(page.revision)}
-    if page.continue_:
-        metadata["continue"] = page.continue_
+    if page.continue_ or custom:
+        metadata["continue"] = page.continue_ or ""
     if page.remaining:
         metadata["remainingItemCount"] = page.remaining
     return metadata

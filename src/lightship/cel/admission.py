@@ -12,7 +12,7 @@ from typing import Any
 from lightship import cel
 from lightship.cel import library
 from lightship.cel.library.authz import AUTHORIZER, RESOURCE_CHECK
-from lightship.cel.types import BOOL, DYN, INT, NULL, STRING, TIMESTAMP, Field, Kind, ListType, MapType, ObjectType, Type
+from lightship.cel.types import BOOL, DYN, INT, NULL, STRING, TIMESTAMP, Field, Kind, ListType, MapType, ObjectType, Opaque, Type
 from lightship.cel.values import MapValue
 
 PER_EXPRESSION = 1_000_000
@@ -126,9 +126,19 @@ class _Literals(dict[str, ObjectType]):
         return ObjectType(key, _AnyField(), make=lambda fields: Made(key, fields))
 
 
+class _OperationFields(_AnyField):
+    """The real server takes any field for declared, but not with any value."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key]
+
+    def __missing__(self, key: str) -> Field:
+        return Field(Opaque(""))
+
+
 OPERATION = ObjectType(
     "JSONPatch",
-    {"op": Field(STRING), "path": Field(STRING), "from": Field(STRING), "value": Field(DYN)},
+    _OperationFields({"op": Field(STRING), "path": Field(STRING), "from": Field(STRING), "value": Field(DYN)}),
     make=lambda fields: Operation("JSONPatch", fields),
 )
 OBJECT = ObjectType("Object", _AnyField())

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from lightship.meta import codec, errors
 from lightship.meta.admission import AdmissionRequest
 from lightship.meta.errors import StatusError
-from lightship.meta.objects import Obj
+from lightship.meta.objects import Obj, split_api_version
 from lightship.meta.resources import Resource
 from lightship.meta.rest import DeleteOptions, User, WriteOptions
 
@@ -48,10 +48,10 @@ def question(request: AdmissionRequest, shown: Resource, obj: Obj | None, old: O
         "apiVersion": f"admission.k8s.io/{version}",
         "request": {
             "uid": uid,
-            "kind": _kind(shown),
+            "kind": _kind_of(request, shown),
             "resource": _resource(shown),
             **({"subResource": request.subresource} if request.subresource else {}),
-            "requestKind": _kind(resource),
+            "requestKind": _kind_of(request, resource),
             "requestResource": _resource(resource),
             **({"requestSubResource": request.subresource} if request.subresource else {}),
             **({"name": request.name} if request.name else {}),
@@ -177,6 +177,15 @@ def refusal(name: str, status: Obj) -> StatusError:
 
 def unsupported_dry_run(name: str) -> StatusError:
     return errors.bad_request(f'admission webhook "{name}" does not support dry run')
+
+
+def _kind_of(request: AdmissionRequest, resource: Resource) -> Obj:
+    """The kind of what is written, which some subresources have one of their own for (PodExecOptions)."""
+    obj = request.obj or request.old or {}
+    if obj.get("kind", resource.kind) == request.resource.kind:
+        return _kind(resource)
+    group, version = split_api_version(obj["apiVersion"])
+    return {"group": group, "version": version, "kind": obj["kind"]}
 
 
 def _kind(resource: Resource) -> Obj:
