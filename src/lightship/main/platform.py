@@ -12,14 +12,17 @@ import re
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import uvloop
+import yaml
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
 from lightship.apiserver import kubernetes_service, tls, token_life
+from lightship.apiserver.audit import Auditor, LogFile, parse_policy
 from lightship.apiserver.authn import FirstOf
 from lightship.apiserver.bootstrap_tokens import BootstrapTokens
 from lightship.apiserver.http import Listener, serve
@@ -59,6 +62,7 @@ new_event_loop = uvloop.new_event_loop
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """What can be chosen about a platform. `port` 0 takes last time's or any free one; `durable=False` keeps objects in memory;
+    `audit_policy` names a file with an audit.k8s.io/v1 Policy, `audit_log` the file that is written by it (empty: in the data directory);
     `controllers` is a list for `selection.words`, so that upstream's own can run in their place.
 
     `allow_host_path` lets pods mount any folder of the machine that this user can read.
@@ -72,6 +76,8 @@ class Config:
     controllers: str = selection.ALL
     scheduler: bool = True
     durable: bool = True
+    audit_policy: str = ""
+    audit_log: str = ""
     allow_host_path: bool = False
 
 
@@ -128,6 +134,7 @@ class Platform:
         server.add_admission(train_admission.admission(controllers, self._clock))
         await server.start()
         self.client = Client(server.local(ADMIN))
+        self._auditor = self._open_audit()
         listener = await self._listen(server, security)
         self._door = (advertised, listener.port)
         url = f"https://{advertised}:{listener.port}"
@@ -155,6 +162,20 @@ class Platform:
         self._stack.push_async_callback(opened.close)
         return opened
 
+    def _open_audit(self) -> Auditor | None:
+        """Who writes down what is asked, if somebody is to. Raises `CliError` for a policy that is none."""
+        if not self._config.audit_policy:
+            return None
+        path = Path(self._config.audit_log or self._config.instance.data_dir / "audit.log")
+        try:
+            policy = parse_policy(yaml.safe_load(Path(self._config.audit_policy).read_text()))
+            log = LogFile(path, self._clock)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise CliError(f"the audit policy {self._config.audit_policy} cannot be used: {error}") from error
+        auditor = Auditor(policy, [log], self._clock)
+        self._stack.push_async_callback(auditor.close)
+        return auditor
+
     async def _listen(self, server: Server, security: Security) -> Listener:
         instance = self._config.instance
         port = choose_port(self._config.port, instance.last_port())
@@ -167,6 +188,7 @@ class Platform:
                 authenticator=self._authenticator,
                 certificates=security.certificates,
                 keys=security.tokens,
+                auditor=self._auditor,
                 clock=self._clock,
             )
         except OSError as error:
@@ -232,6 +254,7 @@ class Platform:
                 authenticator=self._authenticator,
                 certificates=security.certificates,
                 keys=security.tokens,
+                auditor=self._auditor,
                 clock=self._clock,
             )
             self._stack.push_async_callback(door.close)

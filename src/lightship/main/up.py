@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--foreground", action="store_true", help="stay in this terminal; end with Ctrl-C")
     parser.add_argument("--no-node", action="store_true", help="API server and controllers only: pods stay Pending")
     parser.add_argument("--allow-host-path", action="store_true", help="pods may mount folders of this machine (default: refused)")
+    parser.add_argument("--audit-policy-file", default="", metavar="FILE", help="write an audit log, as this audit.k8s.io/v1 Policy says")
+    parser.add_argument("--audit-log-path", default="", metavar="FILE", help="where to (default: audit.log in the data directory)")
     parser.add_argument("--no-scheduler", action="store_true", help="pods wait for another scheduler")
     parser.add_argument(
         "--controllers",
@@ -79,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
         "node": not args.no_node,
         "runtime": args.runtime,
         "controllers": args.controllers,
+        "audit_policy": os.path.abspath(args.audit_policy_file) if args.audit_policy_file else "",
+        "audit_log": os.path.abspath(args.audit_log_path) if args.audit_log_path else "",
         "scheduler": not args.no_scheduler,
         "allow_host_path": args.allow_host_path,
     }
