@@ -78,8 +78,10 @@ class Documents:
         parts = path.split("/")[1:]
         if path in ("", "/version", _CONFIGURATION, _JWKS):
             return self._raw(request, path)
-        if parts[0] not in ("api", "apis") or len(parts) > 3:
+        if parts[0] not in ("api", "apis") or (parts[0] == "apis" and len(parts) > 3 and not self.knows(parts[1])):
             return not_found()
+        if len(parts) > 3:
+            raise errors.no_such_path()
         if parts[0] == "apis" and len(parts) > 1 and discovery.group(self._served, parts[1]) is None:
             return not_found()
         if request.method != "GET" and path != "/apis":

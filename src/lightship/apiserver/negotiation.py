@@ -64,6 +64,8 @@ class Endpoint(NamedTuple):
     routed: bool = True
     """Does go-restful look at the header first, as it does for everything but custom kinds?"""
     streaming: bool = False
+    listing: bool = False
+    """Could the same place be watched? Then refusals name the media types of watches too."""
 
 
 class _Clause:
@@ -99,7 +101,7 @@ def accept(header: str, endpoint: Endpoint) -> Accepted:
 
 def _negotiated(header: str, endpoint: Endpoint) -> Accepted:
     if endpoint.routed and not _is_produced(header):
-        raise not_produced()
+        raise not_produced(endpoint.listing)
     first: Accepted | None = None
     for clause in clauses(header):
         for media in ALL:
@@ -133,9 +135,10 @@ def of_error(header: str) -> Accepted:
 _REFUSAL = Endpoint(routed=False)
 
 
-def not_produced() -> StatusError:
+def not_produced(listing: bool = False) -> StatusError:
     """406 in the words of go-restful, which looks at the header before Kubernetes does."""
-    return StatusError(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {', '.join(ALL)}", {})
+    offered = (*ALL, *(media + _STREAM for media in (JSON, PROTOBUF))) if listing else ALL
+    return StatusError(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {', '.join(offered)}", {})
 
 
 def not_consumed() -> StatusError:

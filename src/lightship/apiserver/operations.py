@@ -144,14 +144,14 @@ class Operations:
 def endpoint(asked: Request, verb: str) -> Endpoint:
     """What representations can be had of an operation's answers."""
     tables = bool(asked.resource.verbs) and "get" in asked.resource.verbs and asked.subresource in ("", "status")
-    return _endpoint(asked.resource.custom, verb == "watch", tables)
+    return _endpoint(asked.resource.custom, verb == "watch", tables, verb in ("list", "watch"))
 
 
-@lru_cache(maxsize=8)
-def _endpoint(custom: bool, streaming: bool, tables: bool) -> Endpoint:
+@lru_cache(maxsize=16)
+def _endpoint(custom: bool, streaming: bool, tables: bool, listing: bool) -> Endpoint:
     forms = negotiation.OBJECT_FORMS if tables else negotiation.METADATA_FORMS
     media = (negotiation.JSON, negotiation.YAML) if custom else negotiation.ALL
-    return Endpoint(forms, media, routed=not custom, streaming=streaming)
+    return Endpoint(forms, media, routed=not custom, streaming=streaming, listing=listing)
 
 
 def view_of(request: HttpRequest, query: Query, endpoint: Endpoint) -> View:

@@ -68,7 +68,7 @@ def answer_reply(request: Request, answer: Answer, view: View, clock: Clock) -> 
 async def page_reply(request: Request, page: Page, view: View, clock: Clock) -> Reply:
     """A list. Raises 406 when it is asked for as a single object."""
     resource, accepted = request.resource, view.accepted
-    metadata = _list_metadata(page, custom=resource.custom)
+    metadata = _list_metadata(page, unstructured=resource.custom and not accepted.form)
     headers = warning_headers(request.warnings) if request.warnings else ()
     if accepted.form == "PartialObjectMetadata":
         raise errors.not_acceptable(
@@ -235,10 +235,10 @@ def _list(api_version: str, kind: str, metadata: Obj, items: list[Obj]) -> Obj:
     return {"kind": f"{kind}List", "apiVersion": api_version, "metadata": metadata, "items": items or None}
 
 
-def _list_metadata(page: Page, *, custom: bool) -> Obj:
+def _list_metadata(page: Page, *, unstructured: bool) -> Obj:
     """Lists of custom objects say that they do not go on, too."""
     metadata: Obj = {"resourceVersion": str(page.revision)}
-    if page.continue_ or custom:
+    if page.continue_ or unstructured:
         metadata["continue"] = page.continue_ or ""
     if page.remaining:
         metadata["remainingItemCount"] = page.remaining
