@@ -257,4 +257,4 @@ class _Any:
 def creation(type: Type, skip: dict[str, Any]) -> Any:
     """A function from a new object of a kind to what it adds to nothing at all; `skip` as in `extents.Presence`."""
     mine = type.as_map
-    return Presence(mine, skip) if mine is not None else None
+    return Presence(mine, skip, remembered=("spec",)) if mine is not None else None

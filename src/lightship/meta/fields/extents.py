@@ -5,15 +5,18 @@ values have fields of their own; so what was found for some keys is kept for the
 Called by `comparing` and `managers`. Contract: structured-merge-diff v6, comparison with what is absent.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, TypeAlias
 
+from lightship.meta import codec
 from lightship.meta.fields import elements
 from lightship.meta.fields.sets import LEAF, SELF, FieldSet, ordered
 from lightship.meta.fields.types import ABSENT, DEDUCED, ListType, MapType, Type
 
 Extent: TypeAlias = Callable[[Any], FieldSet]
 """value → the node of a set for it and all below it; called with what the type says it is."""
+LONGEST = 4096
+"""Bytes of a value that is worth remembering."""
 MAX_PLANS = 256
 """Sets of keys that are remembered for one type; then it begins anew."""
 _SCALARS = frozenset({str, int, float, bool})
@@ -121,10 +124,12 @@ class _Map:
 class Presence(_Map):
     """A struct that Go has even where nothing was said: what a value brings on top of its zero value, which may be nothing."""
 
-    __slots__ = ()
+    __slots__ = ("remembered",)
 
-    def __init__(self, type: MapType, skip: Mapping[str, Any] = _NOTHING) -> None:
+    def __init__(self, type: MapType, skip: Mapping[str, Any] = _NOTHING, remembered: Container[str] = ()) -> None:
         super().__init__(type, own=False, skip=skip)
+        self.remembered = remembered
+        """Fields whose values come again and again."""
 
     def __call__(self, value: Any) -> FieldSet:
         keys = tuple(value)
@@ -147,6 +152,8 @@ class Presence(_Map):
             return super()._below(key)
         zero = found.zero
         mine, items = found.type.as_map, found.type.as_list
+        if key in self.remembered and mine is not None and not mine.atomic:
+            return remembered(_void_if(zero, Presence(mine, skip)))
         if zero is None and items is not None and items.associative:
             return _void_if(None, _items(items, own=False))
         if mine is not None and not mine.atomic:
@@ -163,6 +170,24 @@ def _void_if(zero: Any, below: Extent) -> Extent:
         if value == zero or (zero == {} and value is None):
             return _VOID
         return below(value) or (LEAF if not value or below is _leaf else _VOID)
+
+    return walk
+
+
+def remembered(below: Extent) -> Extent:
+    """The same, remembering by content: controllers make objects by the thousand that have one spec."""
+    known: dict[bytes, FieldSet] = {}
+
+    def walk(value: Any) -> FieldSet:
+        content = codec.encode(value)
+        found = known.get(content)
+        if found is None:
+            found = below(value)
+            if len(known) >= MAX_PLANS:
+                known.clear()
+            if len(content) <= LONGEST:
+                known[content] = found
+        return found
 
     return walk
 
