@@ -4,7 +4,7 @@ The table of one API group: facts from the data, and which rules belong to which
 Contract: kube 1.36 apps/v1.
 """
 
-from lightship.kinds import facts, status_checks, workload_checks, workloads
+from lightship.kinds import facts, status_checks, workload_checks, workload_warnings, workloads
 from lightship.meta.resources import Part, Resource
 
 CONTROLLER_REVISIONS = facts.resource("apps/v1/controllerrevisions", validate=workload_checks.validate_revision, row=workloads.revision_row)
@@ -13,6 +13,7 @@ DAEMON_SETS = facts.resource(
     prepare=workloads.prepare_daemon_set,
     default=workloads.default_daemon_set,
     validate=workload_checks.validate_daemon_set,
+    warn=workload_warnings.daemon_set,
     parts={"status": Part(validate=status_checks.daemon_set)},
     row=workloads.daemon_set_row,
 )
@@ -21,7 +22,7 @@ DEPLOYMENTS = facts.resource(
     prepare=workloads.prepare,
     default=workloads.default_deployment,
     validate=workload_checks.validate_deployment,
-    warn=workloads.warn_of_name,
+    warn=workload_warnings.named,
     parts={"status": Part(validate=status_checks.deployment)},
     row=workloads.deployment_row,
 )
@@ -31,7 +32,7 @@ REPLICA_SETS = facts.resource(
     prepare=workloads.prepare_counted,
     default=workloads.default_replica_set,
     validate=workload_checks.validate_replica_set,
-    warn=workloads.warn_of_name,
+    warn=workload_warnings.named,
     parts={"status": Part(validate=status_checks.replica_set)},
     row=workloads.replica_set_row,
 )
@@ -40,6 +41,7 @@ STATEFUL_SETS = facts.resource(
     prepare=workloads.prepare_stateful_set,
     default=workloads.default_stateful_set,
     validate=workload_checks.validate_stateful_set,
+    warn=workload_warnings.stateful_set,
     parts={"status": Part(validate=status_checks.stateful_set)},
     row=workloads.stateful_set_row,
 )

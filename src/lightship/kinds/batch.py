@@ -4,21 +4,15 @@ The table of one API group: facts from the data, and which rules belong to which
 Contract: kube 1.36 batch/v1.
 """
 
-from lightship.kinds import cron_rules, facts, job_checks, job_rules, job_status_checks, workloads
-from lightship.meta.objects import Obj
+from lightship.kinds import cron_rules, facts, job_checks, job_rules, job_status_checks, workload_warnings, workloads
 from lightship.meta.resources import Part, Resource
-
-
-def _warn_of_cron_job(cron: Obj, old: Obj | None) -> list[str]:
-    return workloads.warn_of_name(cron, old) + cron_rules.warn(cron, old)
-
 
 CRON_JOBS = facts.resource(
     "batch/v1/cronjobs",
     prepare=workloads.prepare,
     default=cron_rules.default,
     validate=cron_rules.validate,
-    warn=_warn_of_cron_job,
+    warn=workload_warnings.cron_job,
     row=cron_rules.row,
 )
 JOBS = facts.resource(
@@ -27,7 +21,7 @@ JOBS = facts.resource(
     prepare=job_rules.prepare,
     default=job_rules.default,
     validate=job_checks.validate,
-    warn=job_rules.warn,
+    warn=workload_warnings.job,
     parts={"status": Part(validate=job_status_checks.validate)},
     row=job_rules.row,
     keeps_dependents=job_rules.KEEPS_PODS,

@@ -24,6 +24,7 @@ from lightship.kinds import (
     status_checks,
     volume_rules,
     workload_checks,
+    workload_warnings,
     workloads,
 )
 from lightship.meta.resources import Part, Resource
@@ -102,6 +103,7 @@ PODS = facts.resource(
     prepare=pod_rules.prepare,
     default=pod_rules.default,
     validate=pod_rules.validate,
+    warn=pod_rules.warn,
     parts={
         "status": Part(prepare=pod_parts.prepare_status, validate=pod_parts.validate_status),
         "ephemeralcontainers": Part(merge=pod_parts.merge_debuggers, prepare=pod_parts.default, validate=pod_parts.validate_debuggers),
@@ -134,6 +136,7 @@ POD_TEMPLATES = facts.resource(
     "v1/podtemplates",
     default=workloads.default_pod_template,
     validate=workload_checks.validate_pod_template,
+    warn=workload_warnings.pod_template,
     row=workloads.pod_template_row,
 )
 REPLICATION_CONTROLLERS = facts.resource(
@@ -142,7 +145,7 @@ REPLICATION_CONTROLLERS = facts.resource(
     prepare=workloads.prepare_counted,
     default=workloads.default_replication_controller,
     validate=workload_checks.validate_replication_controller,
-    warn=workloads.warn_of_name,
+    warn=workload_warnings.replication_controller,
     parts={"status": Part(validate=status_checks.replica_set)},
     row=workloads.replica_set_row,
 )

@@ -102,13 +102,6 @@ def known_zone(zone: str) -> bool:
     return True
 
 
-def warn(cron: Obj, old: Obj | None) -> list[str]:
-    if old is not None and "TZ" in (objects.spec(cron).get("schedule") or ""):
-        where = "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/"
-        return [f"cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see {where} for more details"]
-    return []
-
-
 def row(cron: Obj, now: float) -> list[Any]:
     spec, status = objects.spec(cron), objects.status(cron)
     job = (spec.get("jobTemplate") or {}).get("spec") or {}

@@ -9,7 +9,6 @@ from typing import Any
 from lightship.kinds import cells
 from lightship.kinds.checking import INT32_MAX
 from lightship.kinds.pod_defaults import default_pod_spec
-from lightship.kinds.workloads import warn_of_name
 from lightship.meta import conditions, objects, times
 from lightship.meta.objects import Obj
 
@@ -17,12 +16,6 @@ CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
 JOB_NAME = "batch.kubernetes.io/job-name"
 _OLD_CONTROLLER_UID = "controller-uid"
 _OLD_JOB_NAME = "job-name"
-_MANY_COMPLETIONS = 100_000
-_MUCH_PARALLELISM = 10_000
-_UNTRACKED = (
-    "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to "
-    "track completedIndexes when a big number of indexes fail"
-)
 KEEPS_PODS = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
     "propagationPolicy=Orphan to suppress this warning"
@@ -50,9 +43,13 @@ def prepare(job: Obj, old: Obj | None) -> None:
 def _generate_selector(job: Obj, spec: Obj) -> None:
     template = spec["template"] = spec.get("template") or {}
     meta = template["metadata"] = template.get("metadata") or {}
+    own = job.get("metadata") or {}
+    inherits = bool(meta.get("labels")) and own.get("labels") is meta["labels"]
     labels = meta["labels"] = meta.get("labels") or {}
     for key, value in generated_labels(job).items():
         labels.setdefault(key, value)
+    if inherits:
+        own["labels"] = dict(labels)
     selector = spec["selector"] = spec.get("selector") or {}
     selector["matchLabels"] = {**(selector.get("matchLabels") or {}), CONTROLLER_UID: objects.uid(job)}
 
@@ -79,15 +76,7 @@ def default(job: Obj) -> None:
     labels = (template.setdefault("metadata", {})).get("labels")
     meta = job.setdefault("metadata", {})
     if labels and not meta.get("labels"):
-        meta["labels"] = dict(labels)
-
-
-def warn(job: Obj, old: Obj | None) -> list[str]:
-    spec = objects.spec(job)
-    many = (spec.get("completions") or 0) > _MANY_COMPLETIONS and (spec.get("parallelism") or 0) > _MUCH_PARALLELISM
-    if spec.get("completionMode") != "Indexed" or not many:
-        return warn_of_name(job, old)
-    return [*warn_of_name(job, old), f"spec: {_UNTRACKED}"]
+        meta["labels"] = labels  # the very same: whoever adds to the template's labels adds to these
 
 
 def row(job: Obj, now: float) -> list[Any]:

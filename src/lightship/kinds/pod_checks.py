@@ -7,12 +7,12 @@ after defaults. Contract: kube 1.36 ValidatePodSpec, ValidatePodUpdate; texts co
 import re
 from collections.abc import Iterable, Iterator
 
-from lightship.kinds import checking, gated_pods
+from lightship.kinds import checking, gated_pods, pod_annotations
 from lightship.kinds.container_checks import Surroundings, check_container, check_security_context
 from lightship.kinds.placement_checks import check_placement
 from lightship.kinds.resource_checks import check_resources
 from lightship.kinds.volume_checks import check_volumes
-from lightship.meta import codec, errors, names
+from lightship.meta import codec, errors, names, objects
 from lightship.meta.errors import Cause
 from lightship.meta.names import Rule
 from lightship.meta.objects import Obj, copy
@@ -41,9 +41,9 @@ _MUTABLE = (
 )
 
 
-def check_pod_spec(spec: Obj, path: str = "spec") -> list[Cause]:
-    """Everything wrong with the spec of a pod or template, which is at `path`."""
-    causes = check_volumes(f"{path}.volumes", spec)
+def check_pod_spec(spec: Obj, path: str = "spec", pod: str | None = None) -> list[Cause]:
+    """Everything wrong with the spec of a pod or template, which is at `path`; `pod` is the name of the pod, if it is one."""
+    causes = check_volumes(f"{path}.volumes", spec, pod)
     causes += _check_containers(path, spec)
     causes += _check_names(path, spec)
     causes += check_placement(path, spec)
@@ -84,8 +84,10 @@ def _check_sysctls(path: str, sysctls: Iterable[Obj]) -> Iterator[Cause]:
 
 
 def check_new_pod(pod: Obj) -> list[Cause]:
-    spec = pod.get("spec") or {}
-    causes = check_pod_spec(spec)
+    spec, metadata = pod.get("spec") or {}, pod["metadata"]
+    causes = pod_annotations.check("metadata.annotations", metadata.get("annotations"), spec)
+    causes += check_pod_spec(spec, pod=metadata.get("name") or "")
+    causes += pod_annotations.check_profiles("spec", metadata.get("annotations"), spec)
     if spec.get("ephemeralContainers"):
         causes.append(errors.forbidden_field("spec.ephemeralContainers", "cannot be set on create"))
     return causes
@@ -93,11 +95,13 @@ def check_new_pod(pod: Obj) -> list[Cause]:
 
 def check_changed_pod(new: Obj, old: Obj) -> list[Cause]:
     """Containers' images, a shorter deadline, further tolerations and fewer gates; nothing else of a pod's spec ever changes."""
-    causes: list[Cause] = []
     spec, before = new.get("spec") or {}, old.get("spec") or {}
+    annotations = objects.annotations(new)
+    causes = pod_annotations.check("metadata.annotations", annotations, spec)
+    causes += pod_annotations.check_change(annotations, objects.annotations(old), spec)  # which complains again, as the real server does
     if spec == before:
         return causes  # types were judged, so no `True` passes for a 1
-    causes += check_pod_spec(spec)
+    causes += check_pod_spec(spec, pod=objects.name(new))
     for field in ("containers", "initContainers"):
         if len(spec.get(field) or ()) != len(before.get(field) or ()):
             message = "pod updates may not add or remove containers"

@@ -5,7 +5,7 @@ templates do not have. Runs on objects of the right types, of which anything may
 Contract: kube 1.36 pkg/apis/core/v1/defaults.go; compared with what kube-apiserver returns for the same pods.
 """
 
-from lightship.kinds import amounts
+from lightship.kinds import amounts, volume_rules
 from lightship.meta import quantity
 from lightship.meta.objects import Obj
 
@@ -20,8 +20,10 @@ _SPEC = {
     "schedulerName": "default-scheduler",
 }
 _CONTAINER = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
-_FILES = frozenset({"secret", "configMap", "downwardAPI", "projected", "hostPath", "ephemeral"})
+_FILES = frozenset({"secret", "configMap", "downwardAPI", "projected", "ephemeral", "image", *volume_rules.DEFAULTED})
 """Volumes that have defaults inside."""
+_NOT_ENABLED = ("clusterTrustBundle", "podCertificate")
+"""Projections that the real server forgets unless it is told to enable them."""
 _FILE_MODE = 0o644
 _TOKEN_SECONDS = 3600
 _TOLERATION_SECONDS = 300
@@ -118,7 +120,7 @@ def pull_policy(image: str) -> str:
     """`Always` for `latest` or no tag at all, otherwise `IfNotPresent`."""
     name, digest, _ = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
-    return "Always" if tag == "latest" or (not tag and not digest) else "IfNotPresent"
+    return "Always" if tag == "latest" or (name and not tag and not digest) else "IfNotPresent"
 
 
 def _default_probe(probe: Obj) -> None:
@@ -159,14 +161,17 @@ def _default_volume(volume: Obj) -> None:
                 _default_field_ref(item)
     for source in (volume.get("projected") or {}).get("sources") or ():
         _default_projection(source)
-    if volume.get("hostPath") is not None:
-        volume["hostPath"].setdefault("type", "")
+    if volume.get("image") is not None and not volume["image"].get("pullPolicy"):
+        volume["image"]["pullPolicy"] = pull_policy(volume["image"].get("reference") or "")
+    volume_rules.default_spec(volume)
     claim = ((volume.get("ephemeral") or {}).get("volumeClaimTemplate") or {}).get("spec")
     if claim is not None:
         claim.setdefault("volumeMode", "Filesystem")
 
 
 def _default_projection(source: Obj) -> None:
+    for field in _NOT_ENABLED:
+        source.pop(field, None)
     token = source.get("serviceAccountToken")
     if token is not None:
         token.setdefault("expirationSeconds", _TOKEN_SECONDS)

@@ -5,7 +5,7 @@ Contract: kube-apiserver 1.36 pkg/registry/core/pod strategy, ValidatePodEphemer
 ValidatePodStatusUpdate; texts as kube-apiserver's.
 """
 
-from lightship.kinds import ip_checks, pods
+from lightship.kinds import ip_checks, pod_annotations, pods
 from lightship.kinds.checking import check_name, immutable
 from lightship.kinds.pod_checks import check_pod_spec
 from lightship.kinds.pod_defaults import default_pod
@@ -68,7 +68,7 @@ def validate_debuggers(new: Obj, old: Obj | None) -> list[Cause]:
     assert old is not None
     if _MIRROR in objects.annotations(old):
         return [errors.forbidden_field("", "static pods do not support ephemeral containers")]
-    causes = check_pod_spec(objects.spec(new))
+    causes = check_pod_spec(objects.spec(new), pod=objects.name(new))
     sent = {c.get("name"): c for c in objects.spec(new).get("ephemeralContainers") or ()}
     for container in objects.spec(old).get("ephemeralContainers") or ():
         name = container.get("name")
@@ -89,7 +89,7 @@ def validate_resize(new: Obj, old: Obj | None) -> list[Cause]:
         return [errors.forbidden_field("", "static pods cannot be resized")]
     if (before.get("os") or {}).get("name") == "windows":
         return [errors.forbidden_field("", "windows pods cannot be resized")]
-    causes = check_pod_spec(spec)
+    causes = check_pod_spec(spec, pod=objects.name(new))
     status = objects.status(old)
     if (status.get("qosClass") or pods.qos_class(old)) != pods.qos_class(new):
         why = "Pod QOS Class may not change as a result of resizing"
@@ -178,7 +178,7 @@ def prepare_status(pod: Obj, old: Obj | None) -> None:
 def validate_status(pod: Obj, old: Obj | None) -> list[Cause]:
     assert old is not None
     status, before, spec = objects.status(pod), objects.status(old), objects.spec(old)
-    causes: list[Cause] = []
+    causes = pod_annotations.check_change(objects.annotations(pod), objects.annotations(old), spec)
     for i, condition in enumerate(status.get("conditions") or ()):
         if condition.get("type") not in _KNOWN_CONDITIONS:
             causes += check_name(f"status.conditions[{i}].Type", condition.get("type") or "", "qualified")

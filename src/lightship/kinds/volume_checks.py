@@ -1,64 +1,77 @@
 """What can be wrong with a pod's volumes.
 
-Called by `pod_checks`. Sources that a process node never mounts (cloud disks and their like) are judged by the schema alone.
+Called by `pod_checks`. Sources that PersistentVolumes have too are judged in `volume_source_checks`; what one volume makes of several
+sources, in `projection_checks`.
 Contract: kube 1.36 validateVolumeSource; texts compared with kube-apiserver.
 """
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 
-from lightship.kinds import checking
-from lightship.kinds.downward_checks import field_ref, resource_field_ref
-from lightship.meta import codec, errors, names, quantity
+from lightship.kinds import checking, projection_checks, volume_source_checks
+from lightship.kinds.claim_checks import check_claim_spec
+from lightship.kinds.volume_files import check_downward_file, check_file, check_mode
+from lightship.meta import errors, names, quantity
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 
-_MODE = "must be a number between 0 and 0777 (octal), both inclusive"
-_VOLUME_FIELDS = ("metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid")
-_MIN_TOKEN_SECONDS, _MAX_TOKEN_SECONDS = 600, 2**32
+_MORE = "may not specify more than 1 volume type"
+_PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+_TEMPLATE_FIELDS = frozenset({"labels", "annotations", "creationTimestamp"})
+_NAME_LIMIT = 64
+_ISCSI_KINDS = ("iqn", "eui", "naa")
 
 
-def check_volumes(path: str, spec: Obj) -> list[Cause]:
+def check_volumes(path: str, spec: Obj, pod: str | None = None) -> list[Cause]:
+    """`pod`: its name, where the spec is a pod's own and no template's; "" while it has none."""
     volumes = spec.get("volumes") or []
     has_account = bool(spec.get("serviceAccountName"))
     causes = checking.duplicates(path, volumes)
     for i, volume in enumerate(volumes):
         name = volume.get("name")
-        if name and not names.follows(name, "label"):
+        if not name:
+            causes.append(errors.required(f"{path}[{i}].name"))
+        elif not names.follows(name, "label"):
             causes += checking.check_name(f"{path}[{i}].name", name, "label")
-        if not _is_common(volume, has_account=has_account):
+        if not projection_checks.is_common(volume, has_account=has_account):
             causes += _check_source(f"{path}[{i}]", volume, has_account=has_account)
+            if pod is not None:
+                causes += _check_of_pod(f"{path}[{i}]", volume, pod, volumes)
     return causes
-
-
-def _is_common(volume: Obj, *, has_account: bool) -> bool:
-    """An empty directory, or the projection that every pod has to find its account's token: nothing to look for."""
-    if len(volume) != 2 or "name" not in volume:
-        return False
-    projected = volume.get("projected")
-    if projected:
-        return _is_right(codec.encode(projected), has_account=has_account)
-    return volume.get("emptyDir") == {}
-
-
-@lru_cache(maxsize=256)
-def _is_right(projected: bytes, *, has_account: bool) -> bool:
-    """Remembers what was judged: the pods of a cluster differ in the names of these volumes, hardly ever in what is in them."""
-    return not _check_projected("", codec.decode(projected), has_account=has_account)
 
 
 def _check_source(path: str, volume: Obj, *, has_account: bool) -> list[Cause]:
     given = [kind for kind, value in volume.items() if kind != "name" and value is not None]
     if not given:
         return [errors.required(path, "must specify a volume type")]
-    if len(given) > 1:
-        ordered = sorted(given, key=lambda k: _ORDER.index(k) if k in _ORDER else len(_ORDER))
-        return [errors.forbidden_field(f"{path}.{kind}", "may not specify more than 1 volume type") for kind in ordered[1:]]
-    kind, at = given[0], f"{path}.{given[0]}"
+    kind, *others = sorted(given, key=lambda k: _ORDER.index(k) if k in _ORDER else len(_ORDER)) if len(given) > 1 else given
+    causes = [errors.forbidden_field(f"{path}.{_SHOWN.get(other, other)}", _MORE) for other in others]
     if kind == "projected":
-        return _check_projected(at, volume[kind], has_account=has_account)
-    check = _CHECKS.get(kind)
-    return check(at, volume[kind]) if check else []
+        return causes + projection_checks.check(f"{path}.projected", volume[kind], has_account=has_account)
+    if kind in _CHECKS:
+        return causes + _CHECKS[kind](f"{path}.{kind}", volume[kind])
+    if kind == "iscsi":
+        return causes + _check_iscsi(path, volume[kind], volume.get("name") or "")
+    if kind in volume_source_checks.SOURCES:
+        shown, check = volume_source_checks.SOURCES[kind]
+        return causes + check(f"{path}.{shown}", volume[kind], volume.get("name") or "")
+    return causes
+
+
+def _check_of_pod(path: str, volume: Obj, pod: str, volumes: Iterable[Obj]) -> list[Cause]:
+    """Claims that are made for a pod are named after it; and an image must be known by the time there is a pod."""
+    name, claim, image = volume.get("name") or "", volume.get("persistentVolumeClaim"), volume.get("image")
+    if image is not None and not image.get("reference"):
+        return [errors.required(f"{path}.image.reference")]
+    if volume.get("ephemeral") is not None and pod and name:
+        wrong = names.problems(f"{pod}-{name}", "subdomain")
+        return [errors.invalid_value(f"{path}.name", name, f'PVC name "{pod}-{name}": {why}') for why in wrong]
+    if claim is None or not pod:
+        return []
+    made = {f"{pod}-{v.get('name') or ''}" for v in volumes if v.get("ephemeral") is not None}
+    if claim.get("claimName") in made:
+        why = "must not reference a PVC that gets created for an ephemeral volume"
+        return [errors.invalid_value(f"{path}.persistentVolumeClaim.claimName", claim["claimName"], why)]
+    return []
 
 
 def _check_empty_dir(path: str, source: Obj) -> list[Cause]:
@@ -66,6 +79,11 @@ def _check_empty_dir(path: str, source: Obj) -> list[Cause]:
     if limit is not None and quantity.parse(limit) < 0:
         return [errors.forbidden_field(f"{path}.sizeLimit", "SizeLimit field must be a valid resource quantity")]
     return []
+
+
+def _check_git(path: str, source: Obj) -> list[Cause]:
+    causes = [] if source.get("repository") else [errors.required(f"{path}.repository")]
+    return causes + (checking.relative_path(f"{path}.directory", source["directory"]) if source.get("directory") else [])
 
 
 def _check_secret(path: str, source: Obj) -> list[Cause]:
@@ -79,107 +97,125 @@ def _check_config_map(path: str, source: Obj) -> list[Cause]:
 
 
 def _check_files(path: str, source: Obj) -> list[Cause]:
-    causes = _check_mode(path, "defaultMode", source)
-    for i, item in enumerate(source.get("items") or ()):
-        at = f"{path}.items[{i}]"
-        causes += _check_path(at, item)
-        causes += _check_mode(at, "mode", item)
-    return causes
-
-
-def _check_mode(path: str, field: str, source: Obj) -> list[Cause]:
-    mode = source.get(field)
-    return [errors.invalid_value(f"{path}.{field}", mode, _MODE)] if mode is not None and not 0 <= mode <= 0o777 else []
-
-
-def _check_path(path: str, item: Obj) -> list[Cause]:
-    """Where in its volume a file is to be."""
-    found = item.get("path") or ""
-    return checking.relative_path(f"{path}.path", found) if found.startswith("/") or ".." in found else []
-
-
-def _check_host_path(path: str, source: Obj) -> list[Cause]:
-    return checking.no_backsteps(f"{path}.path", source["path"]) if source.get("path") else []
+    causes = check_mode(path, "defaultMode", source)
+    return causes + [c for i, item in enumerate(source.get("items") or ()) for c in check_file(f"{path}.items[{i}]", item)]
 
 
 def _check_downward(path: str, source: Obj) -> list[Cause]:
-    causes = _check_mode(path, "defaultMode", source)
-    for item in source.get("items") or ():
-        causes += _check_downward_file(path, item)
+    causes = check_mode(path, "defaultMode", source)
+    return causes + [c for item in source.get("items") or () for c in check_downward_file(path, item)]
+
+
+def _check_claim(path: str, source: Obj) -> list[Cause]:
+    return [] if source.get("claimName") else [errors.required(f"{path}.claimName")]
+
+
+def _check_iscsi(path: str, source: Obj, name: str) -> list[Cause]:
+    """As a PersistentVolume's, but for what is said of names of no known kind, and of which field is too long."""
+    at, portal = f"{path}.iscsi", source.get("targetPortal") or ""
+    causes = volume_source_checks.iscsi(at, source, "")
+    for field, shown in (("iqn", "iqn"), ("initiatorName", "initiatorname")):
+        value = source.get(field)
+        if value and value[:3] not in _ISCSI_KINDS:
+            causes = [c for c in causes if c.field != f"{at}.{shown}"]
+            causes.append(errors.invalid_value(f"{at}.{shown}", value, "must be valid format starting with iqn, eui, or naa"))
+    if source.get("initiatorName") is not None and len(f"{name}:{portal}") > _NAME_LIMIT:
+        why = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."
+        causes = [c for c in causes if c.field != f"{at}.targetportal"]
+        causes.append(errors.invalid_value(f"{path}.name", name, why))
     return causes
 
 
-def _check_downward_file(path: str, item: Obj) -> list[Cause]:
-    causes = _check_path(path, item)
-    field, resource = item.get("fieldRef"), item.get("resourceFieldRef")
-    if field is not None:
-        causes += field_ref(f"{path}.fieldRef", field, _VOLUME_FIELDS)
-        if resource is not None:
-            causes.append(errors.invalid_value(path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously"))
-    elif resource is not None:
-        if not resource.get("containerName"):
-            causes.append(errors.required(f"{path}.resourceFieldRef.containerName"))
-        causes += resource_field_ref(f"{path}.resourceFieldRef", resource)
-    else:
-        causes.append(errors.required(path, "one of fieldRef and resourceFieldRef is required"))
-    return causes + _check_mode(path, "mode", item)
+def _check_cinder(path: str, source: Obj) -> list[Cause]:
+    causes = [] if source.get("volumeID") else [errors.required(f"{path}.volumeID")]
+    return causes + _check_reference(path, source)
 
 
-def _check_projected(path: str, source: Obj, *, has_account: bool) -> list[Cause]:
-    causes = _check_mode(path, "defaultMode", source)
-    for i, projection in enumerate(source.get("sources") or ()):
-        at = f"{path}.sources[{i}]"
-        given = [kind for kind, value in projection.items() if value is not None]
-        for kind in given[1:]:
-            causes.append(errors.forbidden_field(f"{at}.{kind}", "may not specify more than 1 volume type"))
-        if given and given[0] == "serviceAccountToken":
-            causes += _check_token(f"{at}.serviceAccountToken", projection["serviceAccountToken"], has_account=has_account)
-        elif given and given[0] in _PROJECTIONS:
-            causes += _PROJECTIONS[given[0]](f"{at}.{given[0]}", projection[given[0]])
+def _check_storage_os(path: str, source: Obj) -> list[Cause]:
+    causes = checking.required_name(f"{path}.volumeName", source.get("volumeName"), "label")
+    if source.get("volumeNamespace"):
+        causes += checking.check_name(f"{path}.volumeNamespace", source["volumeNamespace"], "label")
+    return causes + _check_reference(path, source)
+
+
+def _check_reference(path: str, source: Obj) -> list[Cause]:
+    secret = source.get("secretRef")
+    return [errors.required(f"{path}.secretRef.name")] if secret is not None and not secret.get("name") else []
+
+
+def _check_csi(path: str, source: Obj) -> list[Cause]:
+    causes = volume_source_checks.csi_driver(f"{path}.driver", source.get("driver") or "")
+    secret = source.get("nodePublishSecretRef")
+    if secret is not None and not secret.get("name"):
+        causes.append(errors.required(f"{path}.nodePublishSecretRef.name"))
+    elif secret is not None:
+        causes += checking.check_name(f"{path}.name", secret["name"], "subdomain")
     return causes
 
 
-def _check_token(path: str, token: Obj, *, has_account: bool) -> list[Cause]:
-    causes: list[Cause] = []
-    seconds = token.get("expirationSeconds")
-    if seconds is not None and seconds < _MIN_TOKEN_SECONDS:
-        causes.append(errors.invalid_value(f"{path}.expirationSeconds", seconds, "may not specify a duration less than 10 minutes"))
-    if seconds is not None and seconds > _MAX_TOKEN_SECONDS:
-        causes.append(errors.invalid_value(f"{path}.expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds"))
-    causes += _check_path(path, token)
-    if not has_account:
-        causes.append(errors.forbidden_field(path, "must not be specified when serviceAccountName is not set"))
-    return causes
+def _check_ephemeral(path: str, source: Obj) -> list[Cause]:
+    at, template = f"{path}.volumeClaimTemplate", source.get("volumeClaimTemplate")
+    if template is None:
+        return [errors.required(at)]
+    metadata = template.get("metadata") or {}
+    causes = checking.labels(f"{at}.metadata.labels", metadata.get("labels"))
+    for key in metadata.get("annotations") or ():
+        causes += checking.check_name(f"{at}.metadata.annotations", key.lower(), "qualified")
+    set_too = [field for field, value in metadata.items() if value and field not in _TEMPLATE_FIELDS]
+    causes += [errors.forbidden_field(f"{at}.metadata.{field}", "cannot be set") for field in set_too]
+    return causes + check_claim_spec(f"{at}.spec", template.get("spec") or {})
 
 
-def _check_projected_source(path: str, source: Obj) -> list[Cause]:
-    causes = [] if source.get("name") else [errors.required(f"{path}.name")]
-    return causes + _check_files(path, source)
+def _check_image(path: str, source: Obj) -> list[Cause]:
+    return checking.one_of(f"{path}.pullPolicy", source.get("pullPolicy"), _PULL_POLICIES)
 
 
 _ORDER = (
     "emptyDir",
     "hostPath",
     "gitRepo",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
     "secret",
     "nfs",
+    "iscsi",
+    "glusterfs",
+    "flocker",
     "persistentVolumeClaim",
-    "configMap",
+    "rbd",
+    "cinder",
+    "cephfs",
+    "quobyte",
     "downwardAPI",
+    "fc",
+    "flexVolume",
+    "configMap",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "storageos",
     "projected",
+    "scaleIO",
     "csi",
     "ephemeral",
     "image",
 )
+"""In which sources are looked for: the first counts."""
+_SHOWN = {"cephfs": "cephFS", "downwardAPI": "downwarAPI"}
+"""How the real server writes some of those that do not count."""
 _CHECKS: dict[str, Callable[[str, Obj], list[Cause]]] = {
     "emptyDir": _check_empty_dir,
+    "gitRepo": _check_git,
     "secret": _check_secret,
+    "persistentVolumeClaim": _check_claim,
+    "cinder": _check_cinder,
+    "downwardAPI": _check_downward,
     "configMap": _check_config_map,
-    "hostPath": _check_host_path,
-    "downwardAPI": _check_downward,
+    "storageos": _check_storage_os,
+    "csi": _check_csi,
+    "ephemeral": _check_ephemeral,
+    "image": _check_image,
 }
-_PROJECTIONS: dict[str, Callable[[str, Obj], list[Cause]]] = {
-    "secret": _check_projected_source,
-    "configMap": _check_projected_source,
-    "downwardAPI": _check_downward,
-}
+"""Sources that only pods have, or have otherwise."""

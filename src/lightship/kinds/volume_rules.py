@@ -18,6 +18,8 @@ _SOURCE_DEFAULTS: dict[str, Obj] = {
     "azureDisk": {"cachingMode": "ReadWrite", "fsType": "ext4", "readOnly": False, "kind": "Shared"},
     "scaleIO": {"storageMode": "ThinProvisioned", "fsType": "xfs"},
 }
+DEFAULTED = ("hostPath", *_SOURCE_DEFAULTS)
+"""Sources of which something may be left out."""
 _POINTERS = ("azureDisk",)
 """Sources in which an empty string is an answer."""
 

@@ -7,7 +7,7 @@ Contract: kube 1.36 pkg/apis/apps/validation, core ValidateReplicationController
 
 from typing import Any
 
-from lightship.kinds import checking, rollout_checks
+from lightship.kinds import checking, pod_annotations, rollout_checks
 from lightship.kinds.claim_checks import check_claim_spec
 from lightship.kinds.pod_checks import check_pod_spec
 from lightship.meta import errors, names, objects, selectors
@@ -158,6 +158,7 @@ def check_template_spec(path: str, template: Obj) -> list[Cause]:
     return (
         check_template_metadata(path, template)
         + check_pod_spec(template.get("spec") or {}, f"{path}.spec")
+        + pod_annotations.check_profiles(f"{path}.spec", (template.get("metadata") or {}).get("annotations"), template.get("spec") or {})
         + _check_no_debuggers(path, template)
     )
 
@@ -168,7 +169,7 @@ def check_template_metadata(path: str, template: Obj) -> list[Cause]:
     for key in meta.get("annotations") or ():
         if not names.follows(key.lower(), "qualified"):
             causes += [errors.invalid_value(f"{path}.annotations", key, why) for why in names.problems(key.lower(), "qualified")]
-    return causes
+    return causes + pod_annotations.check(f"{path}.annotations", meta.get("annotations"), template.get("spec") or {})
 
 
 def _check_no_debuggers(path: str, template: Obj) -> list[Cause]:

@@ -9,7 +9,7 @@ from typing import Any
 from lightship.kinds import cells
 from lightship.kinds.claim_rules import default_spec as default_claim_spec
 from lightship.kinds.pod_defaults import default_pod_spec
-from lightship.meta import names, objects, selectors
+from lightship.meta import objects, selectors
 from lightship.meta.objects import Obj
 from lightship.meta.patch import same
 
@@ -144,13 +144,6 @@ def _default_spec(workload: Obj, *, replicas: bool) -> Obj:
     if replicas:
         spec.setdefault("replicas", 1)
     return spec
-
-
-def warn_of_name(workload: Obj, old: Obj | None) -> list[str]:
-    """Names that no hostname can have make pods of unexpected hostnames."""
-    wrong = [] if old is not None else names.problems(objects.name(workload), "label")
-    why = "this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended"
-    return [f"metadata.name: {why}: [{' '.join(wrong)}]"] if wrong else []
 
 
 def containers_of(template: Obj | None) -> tuple[str, str]:

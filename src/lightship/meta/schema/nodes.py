@@ -86,7 +86,10 @@ class Node:
 
     @property
     def by_hand(self) -> bool:
-        """Are enum and required judged elsewhere, in words of their own? At a built-in kind's root: those of everything in it."""
+        """Are enum and required judged elsewhere, in words of their own?
+
+        At a built-in kind's root, and of a list in it: those of everything inside.
+        """
         return bool(self.raw.get("x-lightship-by-hand"))
 
     @cached_property
@@ -139,7 +142,7 @@ class Node:
     @cached_property
     def items(self) -> "Node | None":
         found = self.raw.get("items")
-        return _resolve(found, self, lenient=self.lenient) if isinstance(found, dict) else None
+        return _resolve(found, self, lenient=self.lenient or (self.by_hand and self.context.builtin)) if isinstance(found, dict) else None
 
     def junctors(self, name: str) -> list["Node"]:
         """Sub-schemas of `allOf`, `anyOf`, `oneOf`."""
