@@ -193,8 +193,8 @@ class Writer:
         self._validate(served, request, obj, old, causes, sent)
         if wish and chosen.validating:
             await admit(chosen.validating, wish, request.warnings)
-        if rules and rules.warn:
-            request.warnings.extend(w for w in rules.warn(obj, old) if w not in request.warnings)
+        if rules and rules.warn and (told := rules.warn(obj, old)):
+            request.warnings[:] = dict.fromkeys([*request.warnings, *told])
         return also
 
     async def _own(self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, now: str, sent: Any) -> None:
