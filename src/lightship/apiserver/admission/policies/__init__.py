@@ -18,7 +18,7 @@ def mutating(core: Core) -> list[Admission]:
     if core.catalogue.find(_GROUP, "v1", "mutatingadmissionpolicies") is None:
         return []
     policies = Policies(core, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings")
-    gate = Gate(policies, f"{_ROOM}.mutating", ("CREATE", "UPDATE", "CONNECT"))
+    gate = Gate(policies, f"{_ROOM}.changing", ("CREATE", "UPDATE", "CONNECT"))
     return [Admission(name="MutatingAdmissionPolicy", resources=(), mutate=gate.admit, buckets=(policies.bindings,))]
 
 
@@ -27,5 +27,5 @@ def validating(core: Core) -> list[Admission]:
     if core.catalogue.find(_GROUP, "v1", "validatingadmissionpolicies") is None:
         return []
     policies = Policies(core, "validatingadmissionpolicies", "validatingadmissionpolicybindings")
-    gate = Gate(policies, f"{_ROOM}.validating", ("CREATE", "UPDATE", "DELETE", "CONNECT"))
+    gate = Gate(policies, f"{_ROOM}.judging", ("CREATE", "UPDATE", "DELETE", "CONNECT"))
     return [Admission(name="ValidatingAdmissionPolicy", resources=(), validate=gate.admit, buckets=(policies.bindings,))]

@@ -1,6 +1,6 @@
 """What a mutation makes of an object: an applied configuration merged into it, or a JSON patch. Pure.
 
-Called by `mutating` with the values that expressions gave. A configuration may not touch lists, maps and structs that are owned as a whole:
+Called by `changing` with the values that expressions gave. A configuration may not touch lists, maps and structs that are owned as a whole:
 whoever sets one field of those would take away all others.
 Contract: k8s.io/apiserver pkg/admission/plugin/policy/mutating/patch, its texts included.
 """
