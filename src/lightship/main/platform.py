@@ -25,6 +25,7 @@ from lightship.apiserver import kubernetes_service, tls, token_life
 from lightship.apiserver.audit import Auditor, LogFile, parse_policy
 from lightship.apiserver.authn import FirstOf
 from lightship.apiserver.bootstrap_tokens import BootstrapTokens
+from lightship.apiserver.event_life import EventLife
 from lightship.apiserver.http import Listener, serve
 from lightship.apiserver.server import Server
 from lightship.builtin import api as builtin_api
@@ -145,6 +146,7 @@ class Platform:
             await self._add_node(await opening, server, security, listener.port)
         await kubernetes_service.announce(self.client.transport, *self._door)
         await self._run(server.aggregation.run())
+        await self._run(EventLife(objects, self._clock).run())
         await self._stack.enter_async_context(self.manager.running())
         if self._agent is not None:
             await self._run(self._agent.run())
