@@ -42,7 +42,8 @@ class Client:
         context = ssl.create_default_context(cadata=ca)
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         parts = urlsplit(url)
-        assert parts.hostname and parts.port
+        assert parts.hostname
+        assert parts.port
         self._connection = http.client.HTTPSConnection(parts.hostname, parts.port, context=context, timeout=_SECONDS)
 
     def ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], lines: int = 0) -> Answer:

@@ -1,6 +1,6 @@
 """What is refused, and in which words."""
 
-from ..steps import (
+from tests.parity.steps import (
     APPLY,
     JSON,
     JSON_PATCH,
@@ -19,6 +19,7 @@ from ..steps import (
     put,
     strategic,
 )
+
 from .samples import JOB_SPEC, POD_SPEC, config, named, pod
 
 C = "configmaps"

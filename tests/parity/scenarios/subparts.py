@@ -1,3 +1,95 @@
-"""Later."""
+"""Subresources: status, scale, binding, eviction, log, token, approval, resize, ephemeral containers."""
 
-SCENARIOS = ()
+from tests.parity.steps import Scenario, delete, get, patch, post, put, strategic
+
+from .samples import DEPLOYMENT_SPEC, LABELS, POD_SPEC, named, pod
+
+TWO = {"containers": [{"name": "c", "image": "i"}, {"name": "d", "image": "i"}], "initContainers": [{"name": "e", "image": "i"}]}
+EVICTION = {"apiVersion": "policy/v1", "kind": "Eviction"}
+PODS = [
+    post("pods", {"metadata": {"name": "p", "labels": LABELS}, "spec": TWO}),
+    get("pods/p/status"),
+    put("pods/p/status", named("p", status={"phase": "Running"})),
+    patch("pods/p/status", {"status": {"phase": "Running"}}),
+    patch("pods/p/status", {"status": {"phase": "Foo"}}),
+    patch(
+        "pods/p/status", {"status": {"containerStatuses": [{"name": "c", "ready": True, "restartCount": 1, "image": "i", "imageID": ""}]}}
+    ),
+    post("pods/p/status", {}),
+    delete("pods/p/status"),
+    post("pods/p/binding", {"target": {"kind": "Node", "name": "n1"}}),
+    post("pods/p/binding", {"metadata": {"name": "p"}, "target": {"kind": "Node"}}),
+    post("pods/p/binding", {"metadata": {"name": "p"}, "target": {"kind": "Pod", "name": "n1"}}),
+    post("pods/p/binding?dryRun=All", {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}),
+    post("pods/p/binding", {"metadata": {"name": "p", "annotations": {"a": "b"}}, "target": {"kind": "Node", "name": "n1"}}),
+    post("pods/p/binding", {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}),
+    get("pods/p/binding"),
+    get("pods/p"),
+    get("pods/p/log"),
+    get("pods/p/log?container=zz"),
+    get("pods/p/log?container=c&tailLines=-1"),
+    get("pods/p/log?container=c&sinceSeconds=0"),
+    get("pods/p/log?container=c&sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z"),
+    get("pods/p/log?container=c&follow=maybe"),
+    get("pods/nope/log?container=c"),
+    get("pods/p/exec"),
+    post("pods/p/exec?container=zz&command=x", None),
+    get("pods/p/attach"),
+    get("pods/p/portforward"),
+    get("pods/p/ephemeralcontainers"),
+    patch("pods/p/ephemeralcontainers", {"spec": {"ephemeralContainers": [{"name": "dbg", "image": "i"}]}}),
+    strategic("pods/p/ephemeralcontainers", {"spec": {"ephemeralContainers": [{"name": "dbg", "image": "other"}]}}),
+    patch("pods/p/ephemeralcontainers", {"spec": {"ephemeralContainers": [{"name": "c", "image": "i"}]}}),
+    get("pods/p/resize"),
+    patch("pods/p/resize", {"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}]}}),
+    strategic("pods/p/resize", {"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}]}}),
+    post("pods/p/eviction", {**EVICTION, "metadata": {"name": "q"}}),
+    post("pods/nope/eviction", {**EVICTION, "metadata": {"name": "nope"}}),
+    post("poddisruptionbudgets", named("b", spec={"minAvailable": 1, "selector": {"matchLabels": LABELS}})),
+    post("pods/p/eviction", {**EVICTION, "metadata": {"name": "p"}}),
+    delete("poddisruptionbudgets/b"),
+    post("pods/p/eviction?dryRun=All", {**EVICTION, "metadata": {"name": "p"}}),
+    post("pods/p/eviction", {**EVICTION, "metadata": {"name": "p"}, "deleteOptions": {"preconditions": {"uid": "x"}}}),
+    post("pods/p/eviction", {**EVICTION, "metadata": {"name": "p"}, "deleteOptions": {"gracePeriodSeconds": 0}}),
+    get("pods/p"),
+]
+SCALES = [
+    post("deployments", named("d", spec=DEPLOYMENT_SPEC)),
+    get("deployments/d/scale"),
+    put("deployments/d/scale", named("d", spec={"replicas": 3})),
+    put("deployments/d/scale", named("x", spec={"replicas": 3})),
+    put("deployments/d/scale", {"metadata": {"name": "d", "resourceVersion": "1"}, "spec": {"replicas": 3}}),
+    patch("deployments/d/scale", {"spec": {"replicas": 4}}),
+    patch("deployments/d/scale", {"spec": {"replicas": -4}}),
+    patch("deployments/d/scale", {"spec": {"replicas": "x"}}),
+    strategic("deployments/d/scale", {"spec": {"replicas": 2}}),
+    patch("deployments/d/scale?dryRun=All", {"spec": {"replicas": 9}}),
+    get("deployments/nope/scale"),
+    delete("deployments/d/scale"),
+    get("deployments/d/status"),
+    put("deployments/d/status", named("d", spec=DEPLOYMENT_SPEC, status={"replicas": 1, "availableReplicas": 2})),
+    patch("deployments/d/status", {"status": {"replicas": 3}, "spec": {"replicas": 8}, "metadata": {"labels": {"a": "b"}}}),
+    patch("deployments/d/status", {"status": {"conditions": [{"type": "Available", "status": "True"}]}}),
+    post("jobs", named("j", spec={"template": {"spec": {**POD_SPEC, "restartPolicy": "Never"}}})),
+    patch("jobs/j/status", {"status": {"active": 1, "startTime": "2026-01-01T00:00:00Z"}}),
+    patch("jobs/j/status", {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}),
+    post("nodes", named("$ns")),
+    patch("nodes/$ns/status", {"status": {"capacity": {"cpu": "4"}, "conditions": [{"type": "Ready", "status": "True"}]}}),
+    patch("nodes/$ns", {"status": {"capacity": {"cpu": "5"}}}),
+    get("nodes/$ns"),
+    post("serviceaccounts/default/token", {"spec": {"expirationSeconds": 3600}}),
+    post("serviceaccounts/default/token", {"spec": {"expirationSeconds": 1}}),
+    post(
+        "serviceaccounts/default/token",
+        {"spec": {"audiences": ["a"], "boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "nope"}}},
+    ),
+    post("serviceaccounts/nope/token", {}),
+    get("serviceaccounts/default/token"),
+    put("persistentvolumeclaims/v/status", named("v")),
+    post("pods", pod("q")),
+    get("pods/q/proxy"),
+    get("pods/q/scale"),
+    patch("namespaces/$ns/status", {"status": {"conditions": [{"type": "X", "status": "True"}]}}),
+    put("certificatesigningrequests/nope/approval", named("nope")),
+]
+SCENARIOS = (Scenario("sub-pods", PODS), Scenario("sub-others", SCALES))
