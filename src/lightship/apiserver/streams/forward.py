@@ -131,12 +131,22 @@ async def forward_channels(channels: WebSocketChannels, node: NodeConnection, po
         except ConnectionError:
             pass
 
-    tasks = [asyncio.create_task(one(index, port)) for index, port in enumerate(ports)]
-    try:
+    async def listen() -> None:
         while (received := await channels.receive()) is not None:
             channel, data = received
             if channel % 2 == 0 and channel // 2 < len(ports):
                 await incoming[channel // 2].put(data or b"")
+
+    async def serve() -> None:
+        await asyncio.gather(*(one(index, port) for index, port in enumerate(ports)))
+
+    tasks = [asyncio.create_task(listen()), asyncio.create_task(serve())]
+    try:
+        # No message says that one port has ended; the end of all is the end of the conversation.
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await channels.close()
+    except ConnectionError:
+        pass
     finally:
         for task in tasks:
             task.cancel()
