@@ -104,6 +104,7 @@ AGED = [
         {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"a": {"type": "string"}}},
         {"x-kubernetes-preserve-unknown-fields": True},
     ),
+    ("defaults go", {"type": "string", "default": "a"}, {"type": "string"}),
     ("bounds stay", {"type": "integer", "minimum": 1, "format": "int32"}, {"type": "integer", "minimum": 1, "format": "int32"}),
 ]
 

@@ -1,8 +1,8 @@
 """OpenAPI version 3 for each group version and version 2 for all: what kubectl validates, explains and merges by.
 
-`documents` keeps one `Documents` and asks it when a client asks. Everything is made then, once for each set of served resources, in a thread
-(a document takes a tenth of a second), and kept as the bytes that are sent. Addresses and ETags change with what is served, so that clients
-may keep what they have.
+`documents` keeps one `Documents` and asks it when a client asks. Everything is made then, once for each set of served resources, in a
+thread (a document takes a tenth of a second), and kept as the bytes that are sent. Addresses and ETags change with what is served, so that
+clients may keep what they have.
 Contract: kube-openapi pkg/handler3 and pkg/handler: headers, media types, hashes in addresses.
 """
 

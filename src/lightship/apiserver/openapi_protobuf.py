@@ -122,12 +122,18 @@ def _parameter(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"parameter": {"body": value} if place == "body" else {"other": {place: value}}}
 
 
+class _Null:
+    """A null that is meant, where None would be nothing at all."""
+
+
 def _schema(value: Mapping[str, Any]) -> Mapping[str, Any]:
     found = dict(_extended(value))
     if "type" in found:
         found["type"] = {"values": [found["type"]]}
     if "items" in found:
         found["items"] = {"schemas": [found["items"]]}
+    if None in found.get("enum", ()):
+        found["enum"] = [_Null() if value is None else value for value in found["enum"]]
     if "additionalProperties" in found:
         given = found["additionalProperties"]
         found["additionalProperties"] = {"boolean": given} if isinstance(given, bool) else {"schema": given}
@@ -144,7 +150,7 @@ _ENCODER = Encoder(
         "SchemaItem": lambda value: {"schema": value},
         "NamedSchemas": lambda value: {"values": _named(value)},
         "Schema": _schema,
-        "Any": lambda value: {"yaml": codec.encode(value).decode() + "\n"},
+        "Any": lambda value: {"yaml": "null\n" if isinstance(value, _Null) else codec.encode(value).decode() + "\n"},
         "Requirement": lambda value: {"values": [{"name": name, "value": {"values": each}} for name, each in value.items()]},
         "SecurityDefinitions": lambda value: {"values": _named({name: {"key": each} for name, each in value.items()})},
     },

@@ -22,13 +22,6 @@ _OBJECT_META = f"{META}.ObjectMeta"
 _OWN = "x-lightship-"
 """Extensions that are for ourselves."""
 _JUNCTORS = frozenset({"allOf", "oneOf", "anyOf", "not"})
-_OLD_FORMATS = frozenset(
-    {
-        *("int32", "int64", "float", "double", "byte", "date", "datetime", "password", "bsonobjectid", "uri", "email", "hostname", "ipv4"),
-        *("ipv6", "cidr", "mac", "uuid", "uuid3", "uuid4", "uuid5", "isbn", "isbn10", "isbn13", "creditcard", "ssn", "hexcolor"),
-        *("rgbcolor", "duration", "date-time", "int-or-string", "k8s-short-name", "k8s-long-name"),
-    }
-)
 _API_VERSION = "APIVersion defines the group and version of the schema that this object follows."
 _KIND = "Kind is the name of the REST resource that this object represents, in CamelCase."
 _METADATA = "Standard object's metadata."
@@ -77,9 +70,7 @@ def of(resource: Resource, *, old: bool) -> Obj:
     if known is not None:
         return aged(known) if old else known
     kind = [{"group": resource.group, "kind": resource.kind, "version": resource.version}]
-    told: Obj = {"x-kubernetes-group-version-kind": kind}
-    if resource.custom and resource.selectable:
-        told["x-kubernetes-selectable-fields"] = [{"fieldPath": ".".join(("", *path))[1:]} for path in resource.selectable.values()]
+    told: Obj = {"x-kubernetes-group-version-kind": kind, **_selectable(resource)}
     schema = resource.schema
     if schema is None or (old and schema.get("x-kubernetes-preserve-unknown-fields")):
         return {"type": "object", **told}
@@ -103,8 +94,14 @@ def list_of(resource: Resource, name: str, *, old: bool) -> Obj:
         "x-kubernetes-group-version-kind": [{"group": resource.group, "kind": resource.list_kind, "version": resource.version}],
     }
     if resource.custom:
-        found["description"] = f"{resource.list_kind} is a list of {resource.kind}"
+        found |= {"description": f"{resource.list_kind} is a list of {resource.kind}", **_selectable(resource)}
     return found
+
+
+def _selectable(resource: Resource) -> Obj:
+    if not resource.custom or not resource.selectable:
+        return {}
+    return {"x-kubernetes-selectable-fields": [{"fieldPath": ".".join(path)} for path in resource.selectable.values()]}
 
 
 def reached(roots: Mapping[str, Obj], names: Iterable[str]) -> dict[str, Obj]:
@@ -225,13 +222,11 @@ def _structural_aged(schema: Any) -> Any:
     """What version 2 can say of a structural schema, less what kubectl could not cope with."""
     if not isinstance(schema, dict):
         return schema
-    found = {key: value for key, value in schema.items() if key not in _JUNCTORS}
+    found = {key: value for key, value in schema.items() if key not in _JUNCTORS and key != "default"}
     if "$ref" in found:  # kinds of our own refer to built-in schemas
         found["$ref"] = found["$ref"].replace(PREFIX, _OLD_PREFIX)
     _loosen(found)
     _drop_required(found)
-    if found.get("format", "int32") not in _OLD_FORMATS:
-        del found["format"]
     if isinstance(properties := found.get("properties"), dict):
         found["properties"] = {name: _structural_aged(each) for name, each in properties.items()}
     for key in ("items", "additionalProperties"):
