@@ -70,7 +70,8 @@ def _told(answer: Answer) -> Obj:
     body = json.loads(_GENERATED.sub("gen-xxxxx", json.dumps(answer.body)))
     told: Obj = {"code": answer.code}
     if answer.warnings:
-        told["warnings"] = answer.warnings
+        # Bindings of one policy are asked in any order there.
+        told["warnings"] = sorted(answer.warnings.removeprefix('299 - "').split(', 299 - "'))
     if body.get("kind") == "Status":
         told.update({field: body[field] for field in ("reason", "message") if body.get(field)})
         causes = [{k: v for k, v in cause.items() if v} for cause in (body.get("details") or {}).get("causes") or ()]

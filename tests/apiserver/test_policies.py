@@ -160,8 +160,8 @@ def test_custom_kinds_are_parameters_and_are_changed_by_their_schema() -> None:
         limits = site.server.resources.find("example.com", "v1", "limits")
         assert limits is not None
         await site.create(limits, {"metadata": {"name": "small"}, "spec": {"most": 1}})
-        kind = {"paramKind": {"apiVersion": "example.com/v1", "kind": "Limit"}}
-        reference = {"paramRef": {"name": "small", "parameterNotFoundAction": "Deny"}}
+        kind: Any = {"paramKind": {"apiVersion": "example.com/v1", "kind": "Limit"}}
+        reference: Any = {"paramRef": {"name": "small", "parameterNotFoundAction": "Deny"}}
         await bind(site, policy("object.data.size() <= params.spec.most", **kind), binding(**reference))
         await site.create(CONFIG_MAPS, config_map("a"))
         with refused(422, "Invalid"):

@@ -5,7 +5,7 @@ request (the request's document, converted objects, what the authorizer said) is
 Contract: k8s.io/apiserver pkg/admission/plugin/cel activation.go and condition.go, pkg/admission/plugin/webhook/matchconditions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from lightship import cel
@@ -51,14 +51,19 @@ class Subject:
         self._answers: dict[Question, Answer] = {}
         self._namespace: Obj | None = None
 
-    def values(self, shown: Resource, *, named: Resource | None = None) -> dict[str, Any]:
-        """The variables that every expression has. `shown`: the resource by which the rules know the request; `named`: the one that
-        `request.resource` tells, where that is another."""
+    def values(self, shown: Resource, needs: Collection[str], *, named: Resource | None = None) -> dict[str, Any]:
+        """The variables that every expression has, if anything needs them. `shown`: the resource by which the rules know the request;
+        `named`: the one that `request.resource` tells, where that is another."""
         obj, old = self._versions(shown)
-        return {"object": obj, "oldObject": old, "namespaceObject": None, "params": None, "request": self._document(shown, named or shown)}
+        found: dict[str, Any] = {"object": obj, "oldObject": old, "namespaceObject": None, "params": None}
+        if "request" in needs:
+            found["request"] = self._document(shown, named or shown)
+        return found
 
-    def authorizers(self) -> Obj:
+    def authorizers(self, needs: Collection[str]) -> Obj:
         """The variables of expressions that may ask what users may do."""
+        if "authorizer" not in needs and "authorizer.requestResource" not in needs:
+            return {}
         asked = self.request
         group, plural = asked.resource.group, asked.resource.plural
         check = of_request(
@@ -168,6 +173,11 @@ def matches(conditions: Sequence[Expression], values: Mapping[str, Any], *, fail
     return True
 
 
+def needs(expressions: Iterable[Expression | None]) -> frozenset[str]:
+    """The variables that any of these expressions names."""
+    return frozenset(name for e in expressions if e is not None and e.program is not None for name in e.program.variables)
+
+
 class Conditions:
     """The match conditions of a webhook."""
 
@@ -175,13 +185,14 @@ class Conditions:
         compiler = admission.Compiler()
         self._core = core
         self._compiled = [compiler.condition(condition["expression"]) for condition in written]
+        self._needs = needs(self._compiled)
         self._fails_open = fails_open
 
     def hold(self, request: AdmissionRequest, shown: Resource) -> bool:
         """Raises 403 when that cannot be told and the webhook must not be passed over."""
         subject = Subject(self._core, request)
         # Conditions are told the resource that the client has named.
-        values = {**subject.values(shown, named=request.resource), **subject.authorizers()}
+        values = {**subject.values(shown, self._needs, named=request.resource), **subject.authorizers(self._needs)}
         try:
             return matches(self._compiled, values, fails_open=self._fails_open)
         except Failed as error:

@@ -81,9 +81,11 @@ class _Run:
             raise Failed(expression.problem)
         subject, shown = self._subject, invocation.shown
         compiled = evaluators.mutations(invocation.policy)
-        values = subject.values(shown)
+        values = subject.values(shown, compiled.needs)
         live: Obj = values["object"]
-        values.update(subject.authorizers(), params=invocation.param, namespaceObject=subject.namespace(whole=True))
+        values.update(subject.authorizers(compiled.needs), params=invocation.param)
+        if "namespaceObject" in compiled.needs:
+            values["namespaceObject"] = subject.namespace(whole=True)
         value = evaluate(expression, compiled.complete(values), cel.Budget(per_call=PER_EXPRESSION, total=PER_POLICY))
         served = self._core.catalogue.served(shown) if live.get("kind") == shown.kind else None
         patched = patches.json_patched(live, value) if is_patch else patches.configured(_type(self._core, served), live, value)

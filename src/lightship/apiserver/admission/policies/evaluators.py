@@ -4,9 +4,11 @@ Made when a policy first concerns a request, and kept as long as the policy is t
 reason, which is told when they are to be evaluated. Contract: k8s.io/apiserver pkg/admission/plugin/policy/{validating,mutating}.
 """
 
+from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
-from lightship.apiserver.admission.expressions import Subject, matches
+from lightship.apiserver.admission.expressions import Subject, matches, needs
 from lightship.apiserver.admission.policies.index import Policy
 from lightship.apiserver.admission.policies.selecting import Invocation
 from lightship.cel.admission import Compiler, Expression, Variables
@@ -23,12 +25,20 @@ class Evaluator:
         }
         self.conditions = [self.compiler.condition(condition["expression"]) for condition in spec.get("matchConditions") or ()]
 
+    def _all(self) -> Iterable[Expression | None]:
+        return (*self.variables.values(), *self.conditions)
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The variables of the language that any expression of the policy names."""
+        return needs(self._all())
+
     def concerns(self, subject: Subject, invocation: Invocation) -> bool:
         """Do the match conditions hold? Raises `expressions.Failed`."""
         if not self.conditions:
             return True
-        values = subject.values(invocation.shown, named=subject.request.resource)
-        values.update(subject.authorizers(), params=invocation.param)
+        values = subject.values(invocation.shown, self.needs, named=subject.request.resource)
+        values.update(subject.authorizers(self.needs), params=invocation.param)
         return matches(self.conditions, self.complete(values), fails_open=invocation.policy.fails_open)
 
     def complete(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -49,6 +59,9 @@ class Validations(Evaluator):
         texts = [rule.get("messageExpression") for rule in self.rules]
         self.messages = [self.compiler.message(text) if text else None for text in texts]
 
+    def _all(self) -> Iterable[Expression | None]:
+        return (*super()._all(), *self.validations, *self.messages, *(expression for _, expression in self.annotations))
+
 
 class Mutations(Evaluator):
     """What a MutatingAdmissionPolicy does: (is it a JSON patch?, expression)."""
@@ -61,6 +74,9 @@ class Mutations(Evaluator):
                 self.mutations.append((True, self.compiler.json_patch(mutation["jsonPatch"]["expression"])))
             else:
                 self.mutations.append((False, self.compiler.configuration(mutation["applyConfiguration"]["expression"])))
+
+    def _all(self) -> Iterable[Expression | None]:
+        return (*super()._all(), *(expression for _, expression in self.mutations))
 
 
 def validations(policy: Policy) -> Validations:

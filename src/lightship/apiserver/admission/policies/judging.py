@@ -123,11 +123,11 @@ def verdict(subject: Subject, invocation: Invocation) -> Verdict:
 
 
 def _values(compiled: Validations, subject: Subject, invocation: Invocation, *, asking: bool, whole: bool = False) -> dict[str, Any]:
-    values = subject.values(invocation.shown)
+    values = subject.values(invocation.shown, compiled.needs)
     values["params"] = invocation.param
-    values["namespaceObject"] = subject.namespace(whole=whole)
+    values["namespaceObject"] = subject.namespace(whole=whole) if "namespaceObject" in compiled.needs else None
     if asking:
-        values.update(subject.authorizers())
+        values.update(subject.authorizers(compiled.needs))
     return compiled.complete(values)
 
 
