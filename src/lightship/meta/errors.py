@@ -129,16 +129,35 @@ def conflict(resource: str, name: str, why: str, group: str = "") -> StatusError
     return StatusError(409, "Conflict", message, _details(resource, name, group))
 
 
+MOST_CAUSES = 1000
+"""How many of its causes a refusal names."""
+MOST_CAUSE_TEXT = 1024 * 1024
+"""Characters of all of them together."""
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 
 def invalid(kind: str, name: str, causes: Iterable[Cause], group: str = "") -> StatusError:
-    listed = list(causes)
+    listed, left_out = _bounded(causes)
     texts = list(dict.fromkeys(c.text() for c in listed))
+    if left_out:
+        texts.append(f"and {left_out} more")
     joined = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     details = _details(kind, name, group)
     details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in listed]
     return StatusError(422, "Invalid", f'{_qualified(kind, group)} "{name}" is invalid: {joined}', details)
+
+
+def _bounded(causes: Iterable[Cause]) -> tuple[list[Cause], int]:
+    """As many causes as a refusal may tell of, and how many more there are: a small body can be wrong in a great many ways."""
+    every = list(causes)
+    if len(every) <= 1:
+        return every, 0
+    size = 0
+    for at, cause in enumerate(every):
+        size += len(cause.field) + len(cause.message)
+        if at and (size > MOST_CAUSE_TEXT or at >= MOST_CAUSES):
+            return every[:at], len(every) - at
+    return every, 0
 
 
 def bad_request(message: str) -> StatusError:

@@ -5,8 +5,8 @@ Offered through `meta.patch`; the server uses it for built-in kinds (kubectl's a
 Contract: apimachinery pkg/util/strategicpatch, its directives `$patch`, `$retainKeys`, `$setElementOrder/…`, `$deleteFromPrimitiveList/…`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, cast
 
 from lightship.meta.objects import Obj, copy
 from lightship.meta.schema import Compiled
@@ -16,6 +16,8 @@ _PATCH = "$patch"
 _RETAIN = "$retainKeys"
 _ORDER = "$setElementOrder/"
 _DELETE = "$deleteFromPrimitiveList/"
+_SHOWN = 100
+"""Items of a list that a refusal shows."""
 
 
 def strategic_merge(doc: Obj, patch: Obj, schema: Compiled | Obj, definitions: Mapping[str, Obj] | None = None) -> Obj:
@@ -60,8 +62,10 @@ def _orders(patch: Obj, node: Node | None) -> dict[str, Any]:
         if isinstance(patch[key], list):
             listed = [_identity(i, key_field) for i in patch[key]]
             mine = [_identity(i, key_field) for i in found.get(field) or ()]
-            if [i for i in listed if i in mine] != mine:
-                raise ValueError(f'the order in the patch list of "{field}", {mine}, does not match its $setElementOrder list, {listed}')
+            own = set(map(_hashable, mine))
+            if [i for i in listed if _hashable(i) in own] != mine:
+                shown = f'"{field}", {mine[:_SHOWN]}, does not match its $setElementOrder list, {listed[:_SHOWN]}'
+                raise ValueError(f"the order in the patch list of {shown}")
         found[field] = patch[key]
     return found
 
@@ -102,27 +106,38 @@ def _merge_list(before: list[Any], patch: list[Any], node: Node | None, field: s
         return _union(before, patch)
     if any(item.get(_PATCH) == "replace" for item in patch):
         return [_without_directives(item) for item in patch if item.get(_PATCH) != "replace" or len(item) > 1]
-    result = list(before)
+    result: list[Any] = list(before)
+    places: dict[Any, list[int]] = {}
+    for at, old in enumerate(result):
+        places.setdefault(_hashable(old.get(key)), []).append(at)
     for item in patch:
         if item.get(key) is None:
             raise ValueError(f'an item of "{field}" does not contain the merge key "{key}": {item}')
-        at = next((i for i, old in enumerate(result) if old.get(key) == item[key]), None)
+        own = _hashable(item[key])
         if item.get(_PATCH) == "delete":
-            result = [old for old in result if old.get(key) != item[key]]
-        elif at is None:
+            for at in places.pop(own, ()):
+                result[at] = None
+        elif own not in places:
+            places[own] = [len(result)]
             result.append(_without_directives(item))
         else:
+            at = places[own][0]
             result[at] = _merge_map(result[at], item, node.items if node else None)
-    return result
+    return [item for item in result if item is not None]
 
 
 def _union(before: Iterable[Any], patch: Iterable[Any]) -> list[Any]:
     """Lists of scalars merge as sets, in the order in which values first appear."""
-    result: list[Any] = []
-    for item in [*before, *patch]:
-        if item not in result:
-            result.append(item)
-    return result
+    return list({_hashable(item): item for item in [*before, *patch]}.values())
+
+
+def _hashable(value: Any) -> Hashable:
+    """A key under which equal values, and no others, are found: lists of strangers are long, and not to be searched for every item."""
+    if isinstance(value, dict):
+        return (dict, frozenset((key, _hashable(each)) for key, each in value.items()))
+    if isinstance(value, list):
+        return (list, *map(_hashable, value))
+    return (type(value), value) if isinstance(value, bool) else cast(Hashable, value)
 
 
 def _retain_keys(result: Obj, patch: Obj) -> None:
@@ -131,10 +146,11 @@ def _retain_keys(result: Obj, patch: Obj) -> None:
         return
     if not isinstance(retained, list):
         raise ValueError(f'"{_RETAIN}" must be a list of field names, found {retained!r}')
-    extra = [k for k in patch if not k.startswith("$") and patch[k] is not None and k not in retained]
+    kept = {k for k in retained if isinstance(k, str)}
+    extra = [k for k in patch if not k.startswith("$") and patch[k] is not None and k not in kept]
     if extra:
         raise ValueError(f'"{_RETAIN}" must list all fields of its patch, {", ".join(extra)} is missing')
-    for key in [k for k in result if k not in retained]:
+    for key in [k for k in result if k not in kept]:
         del result[key]
 
 
@@ -142,7 +158,8 @@ def _delete_primitives(result: Obj, field: str, values: Any) -> None:
     if not isinstance(values, list):
         raise ValueError(f'"{_DELETE}{field}" must be a list, found {values!r}')
     if isinstance(result.get(field), list):
-        result[field] = [item for item in result[field] if item not in values]
+        gone = set(map(_hashable, values))
+        result[field] = [item for item in result[field] if _hashable(item) not in gone]
 
 
 def _set_order(result: Obj, field: str, order: Any, before: list[Any], node: Node | None) -> None:
@@ -153,16 +170,26 @@ def _set_order(result: Obj, field: str, order: Any, before: list[Any], node: Nod
     if not isinstance(items, list):
         return
 
-    wanted, served = [_identity(i, key) for i in order], [_identity(i, key) for i in before]
+    def name(item: Any) -> Hashable:
+        return _hashable(_identity(item, key))
+
+    wanted, served = _firsts(map(name, order)), _firsts(map(name, before))
 
     def place(item: Any) -> int:
         """Where the server had the item; -1 for new ones, which therefore stay where the patch put them."""
-        found = _identity(item, key)
-        return served.index(found) if found in served else -1
+        return served.get(name(item), -1)
 
-    known = sorted((i for i in items if _identity(i, key) in wanted), key=lambda i: wanted.index(_identity(i, key)))
-    others = sorted((i for i in items if _identity(i, key) not in wanted), key=place)
+    known = sorted((i for i in items if name(i) in wanted), key=lambda i: wanted[name(i)])
+    others = sorted((i for i in items if name(i) not in wanted), key=place)
     result[field] = _interleave(others, known, place)
+
+
+def _firsts(names: Iterable[Hashable]) -> dict[Hashable, int]:
+    """Where each name comes first."""
+    found: dict[Hashable, int] = {}
+    for at, name in enumerate(names):
+        found.setdefault(name, at)
+    return found
 
 
 def _interleave(others: list[Any], known: list[Any], place: Callable[[Any], int]) -> list[Any]:
