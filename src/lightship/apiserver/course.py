@@ -5,12 +5,13 @@ end, whatever happened between. Contract: KEP-1040 (headers of answers); audit.k
 """
 
 from collections.abc import AsyncIterator
+from functools import lru_cache
 
 from lightship.aio.streams import closing
 from lightship.apiserver.audit import Auditor, Trail
 from lightship.apiserver.authz import Attributes
 from lightship.apiserver.exchange import HttpRequest, Reply, Stream, Switch
-from lightship.apiserver.fairness import Gate, Pass
+from lightship.apiserver.fairness import Flow, Gate, Pass
 from lightship.meta.rest import User
 
 
@@ -57,7 +58,9 @@ class Course:
         if isinstance(reply, Reply):
             if trail is not None:
                 trail.complete(reply.code, reply.body if reply.content_type.startswith("application/json") else b"")
-            return reply._replace(headers=(*reply.headers, *self._flow())) if self._seat is not None else reply
+            if self._seat is None:
+                return reply
+            return Reply(reply.code, reply.body, reply.content_type, reply.headers + _headers(self._seat.flow))
         if trail is None:
             return reply
         if isinstance(reply, Switch):
@@ -66,12 +69,12 @@ class Course:
         trail.started(200)
         return reply._replace(items=_until_end(reply.items, trail))
 
-    def _flow(self) -> tuple[tuple[str, str], ...]:
-        assert self._seat is not None
-        flow = self._seat.flow
-        if not flow.schema:
-            return ()
-        return (("X-Kubernetes-Pf-Flowschema-Uid", flow.schema_uid), ("X-Kubernetes-Pf-Prioritylevel-Uid", flow.level_uid))
+
+@lru_cache(maxsize=1024)
+def _headers(flow: Flow) -> tuple[tuple[str, str], ...]:
+    if not flow.schema:
+        return ()
+    return (("X-Kubernetes-Pf-Flowschema-Uid", flow.schema_uid), ("X-Kubernetes-Pf-Prioritylevel-Uid", flow.level_uid))
 
 
 async def _until_end(items: AsyncIterator[bytes], trail: Trail) -> AsyncIterator[bytes]:

@@ -60,7 +60,11 @@ class Front:
         self._documents = documents
         self._clock = clock
         self._auditor = auditor
-        self._operations = Operations(server.registry, server.resources, clock, lambda: server.store.revision)
+        self._operations = Operations(
+            *(server.registry, server.resources, clock),
+            revision=lambda: server.store.revision,
+            watches=lambda: server.store.watchers,
+        )
 
     async def handle(self, request: HttpRequest) -> Reply | Stream | Switch:
         """The answer to any request. Raises nothing."""

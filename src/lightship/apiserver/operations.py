@@ -21,6 +21,7 @@ from lightship.apiserver.bodies import Wanted
 from lightship.apiserver.catalogue import Catalogue
 from lightship.apiserver.exchange import HttpRequest, Refused, Reply, Stream
 from lightship.apiserver.negotiation import Endpoint
+from lightship.apiserver.pacing import Pace
 from lightship.apiserver.queries import Query
 from lightship.apiserver.registry import Registry
 from lightship.apiserver.rendering import View, answer_reply, error_reply, page_reply, watch_lines, watch_type
@@ -48,11 +49,16 @@ _PATCH_TYPES: tuple[PatchType, ...] = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_
 
 
 class Operations:
-    def __init__(self, registry: Registry, resources: Catalogue, clock: Clock, revision: Callable[[], int]) -> None:
+    """`revision` is the last visible one, `watches` how many are open."""
+
+    def __init__(
+        self, registry: Registry, resources: Catalogue, clock: Clock, revision: Callable[[], int], watches: Callable[[], int]
+    ) -> None:
         self._registry = registry
         self._resources = resources
         self._clock = clock
         self._revision = revision
+        self._pace = Pace(watches)
 
     async def run(self, verb: str, asked: Request, request: HttpRequest, query: Query) -> Reply | Stream:
         """The reply to a request for an operation that is served. Raises `StatusError` for every refusal."""
@@ -133,7 +139,7 @@ class Operations:
         if queries.begins_now(query):
             options = msgspec.structs.replace(options, resource_version=str(self._revision()))
         batches = self._registry.watch(asked, options)
-        return Stream(watch_lines(asked, batches, view, self._clock), watch_type(view.accepted))
+        return Stream(watch_lines(asked, batches, view, self._clock, self._pace), watch_type(view.accepted))
 
     def _log(self, verb: str, asked: Request, query: Query, header: str) -> Stream:
         if verb != "get":

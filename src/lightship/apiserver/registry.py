@@ -63,7 +63,7 @@ class Registry:
 
     async def create(self, request: Request, obj: Obj, options: WriteOptions) -> Answer:
         """201. `obj` is private to the server from here on. With `request.subresource`: binding, eviction, token. Reviews are answered."""
-        if request.resource in reviews.RESOURCES:
+        if request.resource.plural.endswith("reviews") and request.resource in reviews.RESOURCES:
             core = self._core
             return reviews.answer(request, obj, options.field_validation, core.authorizer, core.authenticator, core.clock.now())
         served = self._served(request)

@@ -16,6 +16,7 @@ from lightship.aio.streams import closing
 from lightship.apiserver import negotiation, yaml_bodies
 from lightship.apiserver.exchange import JSON_TYPE, Refused, Reply
 from lightship.apiserver.negotiation import JSON, PLAIN, PROTOBUF, YAML, Accepted
+from lightship.apiserver.pacing import Pace
 from lightship.apiserver.requests import Answer, Batch, Bookmark, Page, Request
 from lightship.apiserver.tables import Include, Table, metadata_only
 from lightship.kinds import protobuf
@@ -109,7 +110,7 @@ def joined(resource: Resource, metadata: Obj, records: Sequence[Record]) -> byte
     return b'%b,"items":[%b]}\n' % (start, b",".join(items))
 
 
-async def watch_lines(request: Request, batches: AsyncIterator[Batch], view: View, clock: Clock) -> AsyncGenerator[bytes, None]:
+async def watch_lines(request: Request, batches: AsyncIterator[Batch], view: View, clock: Clock, pace: Pace) -> AsyncGenerator[bytes, None]:
     """The lines (or frames) of a watch, those that are ready together in one piece. What goes wrong later is the last, an ERROR event.
 
     Raises `Refused` for what is wrong from the beginning.
@@ -122,6 +123,8 @@ async def watch_lines(request: Request, batches: AsyncIterator[Batch], view: Vie
             async for batch in stream:
                 begun = True
                 yield b"".join([item.wire for item in batch] if line is None else [line(item) for item in batch])
+                if rest := pace.rest():
+                    await clock.sleep(rest)
         except StatusError as error:
             if not begun:
                 raise Refused(error_reply(error, view.header, pretty=view.pretty)) from error
@@ -133,11 +136,16 @@ def watch_type(accepted: Accepted) -> str:
     return f"{PROTOBUF};stream=watch" if accepted.media == PROTOBUF else JSON_TYPE
 
 
+_BARRED = ' forbidden: User "'
+"""What the authorizer says, and nobody else."""
+_NO_SNIFFING = (("X-Content-Type-Options", "nosniff"),)
+
+
 def error_reply(error: StatusError, header: str = "", *, pretty: bool = False) -> Reply:
     """A refusal as the `Status` it is, for a client with this Accept header."""
     headers: Headers = ()
-    if error.code == 401:
-        headers = (("WWW-Authenticate", 'Bearer realm="lightship"'),)
+    if error.code == 401 or (error.code == 403 and _BARRED in f" {error.message}"):
+        headers = _NO_SNIFFING
     if error.details and (seconds := error.details.get("retryAfterSeconds")):
         headers = (("Retry-After", str(seconds)),)
     accepted = negotiation.of_error(header) if header else PLAIN

@@ -30,8 +30,9 @@ class State:
         self._heads: dict[str, Event] = {}
 
     def get(self, key: str) -> Record | None:
-        bucket = self._buckets.get(bucket_of(key))
-        return bucket.records.get(key) if bucket else None
+        # As `bucket_of` has it, but for keys that name none: those are nowhere.
+        bucket = self._buckets.get(key[: key.find("/", key.find("/") + 1)])
+        return bucket.records.get(key) if bucket is not None else None
 
     def changed(self, prefix: str) -> int:
         """The revision of the last visible change in the bucket of `prefix` since the store was opened; 0 when there was none."""

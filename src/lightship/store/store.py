@@ -107,6 +107,11 @@ class Store:
             self._hub.add(watch)
         return watch
 
+    @property
+    def watchers(self) -> int:
+        """Watches that are open."""
+        return len(self._hub)
+
     def listen(self, bucket: str, listener: Listener) -> None:
         """Call `listener` for every change in `bucket` (`core/pods`) as it becomes visible, before the writer is told; for good.
 

@@ -6,6 +6,7 @@ one batch.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
@@ -41,11 +42,12 @@ class Watch:
     async def ready(self, timeout: float) -> list[Event]:
         """The next batch, or an empty list after `timeout` seconds without one or when the watch has ended (see `closed`)."""
         if not (self._events or self.closed):
+            # Cheaper than a timeout around the waiting, and with very many readers that counts.
+            alarm = asyncio.get_running_loop().call_later(timeout, self.wake)
             try:
-                async with asyncio.timeout(timeout):
-                    await self._wait()
-            except TimeoutError:
-                pass
+                await self._wait()
+            finally:
+                alarm.cancel()
         self._check()
         return self._take()
 
@@ -55,13 +57,14 @@ class Watch:
             self.closed = True
             self._events = []
             self._hub.remove(self)
-            self._wake()
+            self.wake()
 
     def push(self, event: Event) -> None:
         """For the hub: queue one event, or cut the reader off."""
         if len(self._events) < self._room:
             self._events.append(event)
-            self._wake()
+            if self._waiter is not None and len(self._events) == 1:
+                self._hub.rouse(self)
         else:
             self._overflown = True
             self.close()
@@ -82,7 +85,8 @@ class Watch:
         finally:
             self._waiter = None
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let the reader look whether there is something."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -91,10 +95,18 @@ Listener: TypeAlias = Callable[[Event], None]
 """Told of one change at once, before whoever wrote it. It must be quick and must not raise."""
 
 
+AT_ONCE = 32
+"""Readers that are woken in one turn of the event loop. More wait for the next turns, so that a crowd of readers does not keep writers
+waiting for as long as it takes to serve all of them."""
+
+
 class Hub:
     """All open watches, by bucket and prefix, so that publishing looks at nobody who cannot be concerned."""
 
     def __init__(self) -> None:
+        self._count = 0
+        self._roused: deque[Watch] = deque()
+        self._waking = False
         self._watches: dict[str, dict[str, list[Watch]]] = {}
         self._listeners: dict[str, list[Listener]] = {}
 
@@ -104,12 +116,14 @@ class Hub:
 
     def add(self, watch: Watch) -> None:
         self._watches.setdefault(bucket_of(watch.prefix), {}).setdefault(watch.prefix, []).append(watch)
+        self._count += 1
 
     def remove(self, watch: Watch) -> None:
         prefixes = self._watches.get(bucket_of(watch.prefix), {})
         same = prefixes.get(watch.prefix, [])
         if watch in same:
             same.remove(watch)
+            self._count -= 1
         if not same:
             prefixes.pop(watch.prefix, None)
 
@@ -127,6 +141,20 @@ class Hub:
                     for watch in tuple(watches):
                         watch.push(event)
 
+    def rouse(self, watch: Watch) -> None:
+        """Wake a reader when it is its turn."""
+        self._roused.append(watch)
+        if not self._waking:
+            self._waking = True
+            asyncio.get_running_loop().call_soon(self._wake_some)
+
+    def _wake_some(self) -> None:
+        for _ in range(min(AT_ONCE, len(self._roused))):
+            self._roused.popleft().wake()
+        self._waking = bool(self._roused)
+        if self._waking:
+            asyncio.get_running_loop().call_soon(self._wake_some)
+
     def close(self) -> None:
         for prefixes in tuple(self._watches.values()):
             for watches in tuple(prefixes.values()):
@@ -134,4 +162,4 @@ class Hub:
                     watch.close()
 
     def __len__(self) -> int:
-        return sum(len(watches) for prefixes in self._watches.values() for watches in prefixes.values())
+        return self._count
