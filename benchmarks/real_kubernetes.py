@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TOKEN = "benchmark-admin"
+USER_TOKEN = "benchmark-user"
+"""Of a user whose rights come from a role binding to the group `benchmarks`."""
 
 
 @dataclass
@@ -64,14 +66,14 @@ def _start(folder: Path, directory: Path, processes: list[subprocess.Popen[bytes
     key = directory / "sa.key"
     subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
     subprocess.run(["openssl", "rsa", "-in", str(key), "-pubout", "-out", str(directory / "sa.pub")], check=True, capture_output=True)
-    (directory / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
+    (directory / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n{USER_TOKEN},user,user,"benchmarks"\n')
     etcd = f"--data-dir {directory}/etcd --listen-client-urls http://127.0.0.1:{client} --advertise-client-urls http://127.0.0.1:{client}"
     etcd += f" --listen-peer-urls http://127.0.0.1:{peer} --initial-advertise-peer-urls http://127.0.0.1:{peer}"
     etcd += f" --initial-cluster default=http://127.0.0.1:{peer} --log-level error"
     api = f"--etcd-servers http://127.0.0.1:{client} --secure-port {secure} --bind-address 127.0.0.1 --cert-dir {directory}/certs"
     api += f" --service-account-issuer https://kubernetes.default.svc --service-account-key-file {directory}/sa.pub"
     api += f" --service-account-signing-key-file {key} --authorization-mode RBAC --token-auth-file {directory}/tokens.csv"
-    api += " --service-cluster-ip-range 10.0.0.0/24 --disable-admission-plugins=ServiceAccount"
+    api += " --service-cluster-ip-range 10.0.0.0/24"
     for program, flags in (("etcd", etcd), ("kube-apiserver", api)):
         log = (directory / f"{program}.log").open("wb")
         processes.append(subprocess.Popen([str(folder / program), *flags.split()], stdout=log, stderr=log))

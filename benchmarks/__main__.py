@@ -1,0 +1,83 @@
+"""All comparisons with kube-apiserver and etcd in one run, as the tables of docs/benchmarks.md.
+
+    python -m benchmarks [--rounds 3] [--only writes,reads]
+
+KUBEBUILDER_ASSETS names the folder with the peer's programs; without it only our figures are shown. Both servers are up all the time and
+take turns in every round; what fills them comes last.
+"""
+
+import argparse
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+from benchmarks import comparison
+from benchmarks.comparison import Figures
+from benchmarks.contenders import Contender, ours, theirs
+from benchmarks.report import Series, machine
+
+_PARTS: dict[str, Callable[[Contender], Figures]] = {
+    "started": comparison.just_started,
+    "writes": comparison.writes,
+    "reads": comparison.reads,
+    "features": comparison.features,
+    "watches": comparison.watches,
+    "crowd": comparison.crowd,
+    "held": comparison.held,
+}
+_ONCE = {"started", "held"}
+_LESS = (", s", " in ms", ", MB")
+"""Figures of which less is better."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default=",".join(_PARTS), help="comma-separated: " + ", ".join(_PARTS))
+    options = parser.parse_args()
+    print(machine())
+    begun = time.monotonic()
+    with ours() as we, theirs() as peer:
+        contenders = [we, *([peer] if peer else [])]
+        for part in options.only.split(","):
+            print(f"\n{_table(_measured(part, contenders, 1 if part in _ONCE else options.rounds))}", flush=True)
+    print(f"\n{time.monotonic() - begun:.0f} s; {machine()}")
+
+
+def _measured(part: str, contenders: list[Contender], rounds: int) -> dict[str, list[Series]]:
+    """Series by figure, in the order of the contenders."""
+    found: dict[str, list[Series]] = defaultdict(lambda: [Series(c.name) for c in contenders])
+    for _ in range(rounds):
+        for place, contender in enumerate(contenders):
+            for name, value in _PARTS[part](contender).items():
+                found[name][place].add(value)
+    return found
+
+
+def _table(figures: dict[str, list[Series]]) -> str:
+    names = [series.name for series in next(iter(figures.values()))]
+    lines = [f"| | {' | '.join(names)} | better by |", "|---|" + "---|" * (len(names) + 1)]
+    for name, columns in figures.items():
+        cells = " | ".join(_cell(series) for series in columns)
+        lines.append(f"| {name} | {cells} | {_ratio(name, columns)} |")
+    return "\n".join(lines)
+
+
+def _cell(series: Series) -> str:
+    least, most = min(series.values), max(series.values)
+    return _show(series.median) + (f" ({_show(least)}-{_show(most)})" if len(series.values) > 1 else "")
+
+
+def _show(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _ratio(name: str, columns: list[Series]) -> str:
+    if len(columns) < 2:
+        return ""
+    we, peer = (series.median for series in columns)
+    return f"{peer / we if name.endswith(_LESS) else we / peer:.1f}x"
+
+
+if __name__ == "__main__":
+    main()
