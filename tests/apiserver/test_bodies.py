@@ -249,7 +249,7 @@ def test_applies_are_yaml_but_mostly_json() -> None:
     assert refused.value.message == (
         'error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  line 1: key "a" already set in map'
     )
-    with pytest.raises(StatusError, match="error decoding YAML: yaml: line 1"):
+    with pytest.raises(StatusError, match="error decoding YAML: error converting YAML to JSON: yaml: line 1"):
         bodies.read_apply(b"a: [", custom=False, validation="", warnings=warnings)
 
 

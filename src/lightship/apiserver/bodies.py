@@ -85,7 +85,8 @@ def read_apply(data: bytes, *, custom: bool, validation: str, warnings: list[str
     try:
         value, lines = yaml_bodies.decode(data)
     except ValueError as error:
-        raise errors.bad_request(f"error decoding YAML: {error}") from error
+        reading = "error converting YAML to JSON: " if str(error).startswith("yaml: ") else ""
+        raise errors.bad_request(f"error decoding YAML: {reading}{error}") from error
     if lines and validation == "Strict":
         listed = "\n".join(["yaml: unmarshal errors:", *(f"  {line}" for line in lines)])
         raise errors.bad_request(f"error strict decoding YAML: error converting YAML to JSON: {listed}")
