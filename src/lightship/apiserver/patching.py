@@ -55,7 +55,9 @@ def check_patch(served: Served, document: Any, type: str) -> None:
         if not isinstance(document, list):
             raise errors.bad_request("error decoding patch: a JSON patch is a list of operations")
         if len(document) > MAX_OPERATIONS:
-            raise errors.too_large(f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(document)}")
+            raise errors.too_large(
+                f"Request entity too large: The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(document)}"
+            )
         return
     accepted = [JSON_PATCH, MERGE_PATCH] if served.resource.custom else [JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH]
     if type not in accepted:
@@ -75,8 +77,7 @@ def _apply(served: Served, old: Obj, document: Any, type: str) -> Any:
         return strategic_merge(old, document, served.merge_schema())
     except ValueError as error:
         if type == JSON_PATCH:
-            why = f"the server rejected our request due to an error in our request: {error}"
-            raise errors.StatusError(422, "Invalid", why, {}) from error
+            raise errors.StatusError(422, "Invalid", "the server rejected our request due to an error in our request", {}) from error
         raise errors.bad_request(f"error decoding patch: {error}") from error
 
 

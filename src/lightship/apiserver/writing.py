@@ -217,7 +217,7 @@ class Writer:
         meta = obj["metadata"]
         builtin = not resource.custom
         if old:
-            found = objectmeta.check_update(meta, old["metadata"], builtin=builtin)
+            found = 2 * objectmeta.check_update(meta, old["metadata"], builtin=builtin)  # asked twice, and told twice
         else:
             found = objectmeta.check_new(meta, served.name_rule, builtin=builtin)
         found += causes
@@ -388,7 +388,10 @@ def check_uid(served: Served, request: Request, new: Obj, old: Obj) -> None:
     """Does a PUT mean the very object that is stored, and not one that had its name before? Raises 409."""
     uid, stored = new["metadata"].get("uid"), old["metadata"]["uid"]
     if uid and uid != stored:
-        raise served.conflict(request.name, f"Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}")
+        resource = served.resource
+        path = "/".join(filter(None, (resource.group if resource.custom else "", resource.plural, request.namespace, request.name)))
+        error = f"StorageError: invalid object, Code: 4, Key: /registry/{path}, ResourceVersion: 0, AdditionalErrorMsg: "
+        raise served.conflict(request.name, f"{error}Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}")
 
 
 def check_version(served: Served, request: Request, new: Obj, old: Obj) -> None:

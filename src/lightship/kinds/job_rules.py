@@ -38,6 +38,8 @@ def prepare(job: Obj, old: Obj | None) -> None:
     spec = job.setdefault("spec", {})
     if not spec.get("manualSelector"):
         _generate_selector(job, spec)
+    if not (meta := job["metadata"]).get("labels") and (labels := objects.labels(spec.get("template") or {})):
+        meta["labels"] = dict(labels)
 
 
 def _generate_selector(job: Obj, spec: Obj) -> None:

@@ -76,6 +76,10 @@ def _check_annotations(annotations: dict[str, str]) -> list[Cause]:
     return causes
 
 
+_NO_OWNERS = ("v1", "events.k8s.io/v1")
+"""Versions whose Events are over before anything could depend on them."""
+
+
 def _check_owners(owners: list[Obj]) -> list[Cause]:
     causes: list[Cause] = []
     controller = ""
@@ -85,6 +89,10 @@ def _check_owners(owners: list[Obj]) -> list[Cause]:
             if not owner.get(field):
                 why = "version must not be empty" if field == "apiVersion" else "must not be empty"
                 causes.append(errors.invalid_value(f"{path}.{field}", "", why))
+        if owner.get("kind") == "Event" and owner.get("apiVersion") in _NO_OWNERS:
+            group, _, version = str(owner["apiVersion"]).rpartition("/")
+            why = f"{group}/{version}, Kind=Event is disallowed from being an owner"
+            causes.append(errors.invalid_value(path, owner, why))
         if owner.get("controller"):
             shown = f"{owner.get('kind')}/{owner.get('name')}"
             if controller:
