@@ -1,5 +1,7 @@
 """Requests that validating policies judge, and webhooks with match conditions: what expressions see, and what becomes of what they say."""
 
+from lightship.meta.objects import Obj
+
 from .policy_words import (
     DENY,
     DEPLOYMENTS,
@@ -19,6 +21,23 @@ from .policy_words import (
     rule,
     secret,
 )
+
+HOOK: Obj = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "ValidatingWebhookConfiguration",
+    "metadata": {"name": "NS"},
+    "webhooks": [
+        {
+            "name": "hook.example.com",
+            "clientConfig": {"url": "https://127.0.0.1:1/x"},
+            "rules": [rule(operations="CREATE")],
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "NS"}},
+        }
+    ],
+}
+"""A webhook that nobody answers for."""
 
 _REQUEST = (
     "request.operation + ' ' + request.name + ' ' + (has(request.namespace) ? request.namespace : '-')",
@@ -430,17 +449,10 @@ CASES: tuple[Case, ...] = (
         "webhook-conditions",
         [
             {
-                "apiVersion": "admissionregistration.k8s.io/v1",
-                "kind": "ValidatingWebhookConfiguration",
-                "metadata": {"name": "NS"},
+                **HOOK,
                 "webhooks": [
                     {
-                        "name": "hook.example.com",
-                        "clientConfig": {"url": "https://127.0.0.1:1/x"},
-                        "rules": [rule(operations="CREATE")],
-                        "admissionReviewVersions": ["v1"],
-                        "sideEffects": "None",
-                        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "NS"}},
+                        **HOOK["webhooks"][0],
                         "matchConditions": [
                             {"name": "a", "expression": "object.metadata.name != 'free'"},
                             {"name": "b", "expression": "object.data.x == 'y'"},

@@ -25,12 +25,22 @@ from tests import oracle
 
 from . import policy_cases, policy_mutations, policy_written
 from .http_site import HttpSite
-from .policy_words import PLURALS, Ask, Case, binding, create, made, mutation, obj, policy
+from .policy_words import PARAMS, PLURALS, Ask, Case, binding, create, made, mutation, obj, policy, refs, secret
 
 ANSWERS = Path(__file__).parent / "policy_answers.json"
 CASES = (*policy_cases.CASES, *policy_mutations.CASES, policy_written.WRITTEN)
 _ADMIN = User("admin", ("system:masters", "system:authenticated"), uid="admin")
 _OURS_TO_FORGET = ("uid", "creationTimestamp", "resourceVersion", "managedFields", "generation", "selfLink")
+_MARKS = (
+    ("pol-mark-hook", [policy_cases.HOOK], "failed calling webhook"),
+    (
+        "pol-mark-judge",
+        [secret("p", "mark"), policy("params.type != 'mark'", **PARAMS), binding(**refs(name="p"))],
+        "failed expression: params.type",
+    ),
+    ("pol-mark-change", mutation("Object{data: {'mark': 'known'}}"), '"known"'),
+)
+"""What tells that everything before it is known to a server: its objects, and what they make of a request."""
 _GENERATED = re.compile("gen-[a-z0-9]{5}")
 
 
@@ -127,24 +137,21 @@ async def theirs(cases: Sequence[Case]) -> dict[str, list[Obj]]:
         return await asyncio.to_thread(answered, ask)
 
     async def ready() -> None:
-        """Policies that come after all others are known: so the others are."""
-        for kind in ("validating", "mutating"):
-            name = f"pol-marker-{kind}"
+        """What comes after all others is known: so the others are."""
+        for name, setup, sign in _MARKS:
             await send(_in(name, made(obj("Namespace", "NS"))))
-            for body in [policy("false"), binding()] if kind == "validating" else mutation("Object{data: {'x': 'y'}}"):
+            for body in setup:
                 await send(_in(name, made(body)))
-            while True:
-                answer = await send(_in(name, create(name="probe", query="?dryRun=All")))
-                if answer.code >= 400 or answer.body.get("data"):
-                    break
-                await asyncio.sleep(0.05)
-        await asyncio.sleep(1)  # params and webhooks have informers of their own
+            while sign not in json.dumps((await send(_in(name, create(name="probe", query="?dryRun=All")))).body):
+                pass
 
     try:
         return await play(cases, send, ready)
     finally:
         for case in cases:
             await clean(case, send)
+        for name, setup, _ in _MARKS:
+            await clean(Case(name.removeprefix("pol-"), setup, []), send)
 
 
 def recorded() -> dict[str, list[Obj]]:

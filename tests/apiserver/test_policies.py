@@ -45,7 +45,9 @@ def test_answers_are_those_of_the_real_server(case: Case) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not oracle.AVAILABLE, reason="no real server")
 def test_the_real_server_still_answers_so() -> None:
-    assert asyncio.run(policy_play.theirs(policy_play.CASES)) == policy_play.recorded()
+    kept = policy_play.recorded()
+    found = asyncio.run(policy_play.theirs(policy_play.CASES))
+    assert {name: answers for name, answers in found.items() if answers != kept[name]} == {}
 
 
 def play(test: Any) -> None:
