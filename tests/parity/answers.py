@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from lightship.apiserver import yaml_bodies
 from lightship.kinds import protobuf
 from lightship.meta import codec
 
@@ -66,13 +67,22 @@ class Normaliser:
 
     def _body(self, answer: Answer) -> Any:
         kind = answer.headers.get("content-type", "")
+        if "yaml" in kind:
+            return self._value(yaml_bodies.decode(answer.body)[0])  # quotes and breaks are for people
         if "protobuf" in kind and "stream" not in kind:
-            return self._value(protobuf.decode(answer.body))
+            return self._protobuf(answer.body)
         try:
             found = [codec.decode(line) for line in answer.body.splitlines()] if "watch" in kind or "\n{" in answer.body.decode() else None
             return self._value(codec.decode(answer.body) if found is None else found)
         except ValueError:
             return self._text(answer.body.decode(errors="replace"))
+
+    def _protobuf(self, body: bytes) -> Any:
+        """Decoded where we can; of lists and Tables it is only compared that they are there."""
+        try:
+            return self._value(protobuf.decode(body))
+        except protobuf.UnknownKind as error:
+            return str(error)
 
     def _value(self, value: Any, key: str = "") -> Any:
         if isinstance(value, dict):

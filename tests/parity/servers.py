@@ -28,7 +28,7 @@ from tests import oracle
 
 from .answers import Answer
 
-PATIENCE = 200
+PATIENCE = 60
 """How often a step that waits for something asks again."""
 _PAUSE = 0.03
 _SECONDS = 30
@@ -50,7 +50,11 @@ class Client:
         """One request; `lines` > 0 reads that many lines of the reply and closes the connection."""
         given = {"Authorization": f"Bearer {oracle.TOKEN}", "User-Agent": "parity/1", "Accept": "application/json", **headers}
         self._connection.request(method, path, body, {name: value for name, value in given.items() if value})
-        response = self._connection.getresponse()
+        try:
+            response = self._connection.getresponse()
+        except http.client.RemoteDisconnected:
+            self._connection.close()
+            return Answer(0, {}, b"the connection was closed")
         found: dict[str, str] = {}
         for name, value in response.getheaders():
             known = found.get(name.lower())

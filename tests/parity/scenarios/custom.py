@@ -13,7 +13,7 @@ SPEC: Any = {
     "required": ["n"],
     "x-kubernetes-validations": [
         {"rule": "self.n <= self.most", "message": "n is too large", "reason": "FieldValueForbidden", "fieldPath": ".n"},
-        {"rule": "self.n >= oldSelf.n", "messageExpression": "'n may not shrink from ' + string(oldSelf.n)"},
+        {"rule": "self.n >= oldSelf.n", "messageExpression": "oldSelf.n > 2 ? 'n may not shrink from many' : 'n may not shrink'"},
     ],
     "properties": {
         "n": {"type": "integer", "minimum": 1},

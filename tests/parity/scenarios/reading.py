@@ -48,7 +48,7 @@ LISTS = [
     get(f"{C}?resourceVersion=0&resourceVersionMatch=NotOlderThan&limit=1"),
     get(f"{C}?sendInitialEvents=true"),
     get(f"{C}?timeoutSeconds=x"),
-    get(f"{C}?watch=maybe"),
+    get(f"{C}?watch=maybe&timeoutSeconds=1"),
     get(f"{C}?pretty=1&limit=1"),
     get(f"{C}/a?pretty=true"),
     get("/api/v1/configmaps?labelSelector=n=a&fieldSelector=metadata.namespace=$ns"),
