@@ -8,9 +8,10 @@ Contract: KEP-555; apiserver pkg/endpoints/handlers/patch.go (applyPatcher), api
 from collections.abc import Sequence
 from typing import Any
 
+from lightship.aio.aside import aside
 from lightship.apiserver import managed
 from lightship.apiserver.managed import Applied, Owned
-from lightship.apiserver.requests import Answer, Request
+from lightship.apiserver.requests import HEAVY, Answer, Request
 from lightship.apiserver.served import Served
 from lightship.apiserver.writing import Writer, check_identity, check_options
 from lightship.meta import codec, errors
@@ -49,7 +50,10 @@ async def _create(writer: Writer, served: Served, request: Request, config: Obj,
     if request.may is not None:
         request.may("create")
     nothing: Obj = {"apiVersion": served.resource.api_version, "kind": served.resource.kind}
-    new = configured(writer.owned(served), request, nothing, config, options, writer.now())
+    if request.weight > HEAVY:
+        new = await aside(configured, writer.owned(served), request, nothing, config, options, writer.now())
+    else:
+        new = configured(writer.owned(served), request, nothing, config, options, writer.now())
     meta = new.get("metadata")
     if isinstance(meta, dict) and meta.get("uid"):
         raise served.conflict(

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from lightship.aio.aside import aside
 from lightship.aio.clock import Clock
 from lightship.aio.streams import closing
 from lightship.apiserver import bodies, discovery, negotiation, queries
@@ -25,7 +26,7 @@ from lightship.apiserver.pacing import Pace
 from lightship.apiserver.queries import Query
 from lightship.apiserver.registry import Registry
 from lightship.apiserver.rendering import View, answer_reply, error_reply, page_reply, watch_lines, watch_type
-from lightship.apiserver.requests import LogStream, Request
+from lightship.apiserver.requests import HEAVY, LogStream, Request
 from lightship.apiserver.tables import include_object
 from lightship.meta import codec, errors
 from lightship.meta.errors import StatusError
@@ -80,10 +81,10 @@ class Operations:
             answer = await self._registry.delete(asked, _delete_options(request, query))
         elif verb == "create":
             options = queries.write_options(query, "CreateOptions")
-            answer = await self._registry.create(asked, self.body(asked, request), options)
+            answer = await self._registry.create(asked, await self._read_body(asked, request), options)
         else:
             options = queries.write_options(query, "UpdateOptions")
-            answer = await self._registry.update(asked, self.body(asked, request), options)
+            answer = await self._registry.update(asked, await self._read_body(asked, request), options)
         return answer_reply(asked, answer, view, self._clock)
 
     async def _read(self, verb: str, asked: Request, query: Query, view: View) -> Reply:
@@ -97,7 +98,11 @@ class Operations:
     async def _patched(self, asked: Request, request: HttpRequest, query: Query, type: PatchType) -> Reply:
         view = view_of(request, query, endpoint(asked, "patch"))
         options = queries.write_options(query, "PatchOptions", type)
-        patch = self._patch(asked, request, type, options.field_validation)
+        asked.weight = len(request.body)
+        if asked.weight > HEAVY:
+            patch = await aside(self._patch, asked, request, type, options.field_validation)
+        else:
+            patch = self._patch(asked, request, type, options.field_validation)
         return answer_reply(asked, await self._registry.patch(asked, patch, type, options), view, self._clock)
 
     async def _awaited(self, version: str) -> None:
@@ -116,6 +121,10 @@ class Operations:
             return self.body(asked, request)
         except (StatusError, ValueError):
             return None
+
+    async def _read_body(self, asked: Request, request: HttpRequest) -> Obj:
+        asked.weight = len(request.body)
+        return await aside(self.body, asked, request) if asked.weight > HEAVY else self.body(asked, request)
 
     def body(self, asked: Request, request: HttpRequest) -> Obj:
         """The object in the body of a create or update; what came twice in it is left in `asked`. Raises 400, 415 and 422."""

@@ -15,6 +15,8 @@ from lightship.meta.resources import Resource
 from lightship.meta.rest import User
 from lightship.store import Event, Record
 
+HEAVY = 64 * 1024
+"""Bytes of a body, or of the object that it changes, from which on the pure steps of a request are done off the event loop."""
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 """Annotation of the bookmark that ends the initial events of a watch-list."""
 
@@ -37,6 +39,8 @@ class Request:
     """Filled by the operation; HTTP sends each as a `Warning: 299 - "..."` header."""
     doubles: Doubles | None = None
     """Fields that came twice in the body."""
+    weight: int = 0
+    """Bytes of the body that a stranger sent; 0 for requests from within, which are never taken aside."""
     annotations: dict[str, str] = field(default_factory=dict)
     """What is noted for the audit trail on the way; the first note of a key counts."""
 

@@ -8,11 +8,12 @@ newest head, in flight or not, and tries again when another one was faster and t
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from lightship.aio.aside import aside
 from lightship.apiserver import managed, objectmeta
 from lightship.apiserver.conversion import Unconverted
 from lightship.apiserver.core import Core
 from lightship.apiserver.custom_objects import scale_problems, undecodable_metadata
-from lightship.apiserver.requests import Answer, Request
+from lightship.apiserver.requests import HEAVY, Answer, Request
 from lightship.apiserver.served import CannotDecode, Served
 from lightship.apiserver.subobjects import STATUS_FIELDS, merge_subresource
 from lightship.meta import codec, errors, names, times
@@ -43,7 +44,10 @@ class Writer:
             raise served.forbidden(name, "create not allowed while custom resource definition is terminating")
         check_identity(served, request, obj)
         check_options(options, "CreateOptions", applying=applied is not None)
-        causes = served.accept(obj, options.field_validation, request.warnings, request.doubles)
+        if request.weight > HEAVY:
+            causes = await aside(served.accept, obj, options.field_validation, request.warnings, request.doubles)
+        else:
+            causes = served.accept(obj, options.field_validation, request.warnings, request.doubles)
         resource = served.resource
         meta = obj["metadata"]
         if meta.get("resourceVersion"):
@@ -93,7 +97,7 @@ class Writer:
             if head is None:
                 raise served.not_found(request.name)
             old = await served.show(head) if served.versions is not None else served.read(head)
-            new = await _built(build, old.obj)
+            new = await _built(request, head, build, old.obj)
             if new == old.obj and request.doubles is None and not served.is_outdated(head):
                 # Nothing asked for: the common case of controllers that write what is there already.
                 await self._core.settled(head)
@@ -141,7 +145,10 @@ class Writer:
 
     async def _prepare_update(self, served: Served, request: Request, new: Obj, old: Obj, options: WriteOptions, sent: Any) -> list[Op]:
         objectmeta.carry_over(new["metadata"], old["metadata"])
-        causes = self._accept_change(served, request, new, options)
+        if request.weight > HEAVY:
+            causes = await aside(self._accept_change, served, request, new, options)
+        else:
+            causes = self._accept_change(served, request, new, options)
         also = await self._finish(served, request, new, old, options, causes, sent)
         annotated = served.annotations_count and not request.subresource and _annotated(new, old)
         if served.has_generation and (annotated or _spec_changed(served, new, old)):
@@ -190,10 +197,13 @@ class Writer:
                 causes = served.accept(obj, "Ignore", [])
             if main and resource.default and chosen.default_again:
                 resource.default(obj)
-        self._validate(served, request, obj, old, causes, sent)
+        if request.weight > HEAVY:
+            await aside(self._validate, served, request, obj, old, causes, sent)
+        else:
+            self._validate(served, request, obj, old, causes, sent)
         if wish and chosen.validating:
             await admit(chosen.validating, wish, request.warnings)
-        if rules and rules.warn and (told := rules.warn(obj, old)):
+        if rules and rules.warn and (told := await aside(rules.warn, obj, old) if request.weight > HEAVY else rules.warn(obj, old)):
             request.warnings[:] = dict.fromkeys([*request.warnings, *told])
         return also
 
@@ -201,9 +211,9 @@ class Writer:
         owned = self.owned(served)
         while True:
             try:
-                if old is None:
-                    return managed.created(owned, request, obj, options, now, sent)
-                return managed.updated(owned, request, obj, old, options, now, sent)
+                if request.weight > HEAVY:
+                    return await aside(_tell_owners, owned, request, obj, old, options, now, sent)
+                return _tell_owners(owned, request, obj, old, options, now, sent)
             except Unconverted as wanted:
                 await wanted.convert()
 
@@ -309,11 +319,20 @@ class Writer:
         return served.key(request.namespace, request.name)
 
 
-async def _built(build: Build, old: Obj) -> Obj:
+def _tell_owners(owned: managed.Owned, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, now: str, sent: Any) -> None:
+    if old is None:
+        managed.created(owned, request, obj, options, now, sent)
+    else:
+        managed.updated(owned, request, obj, old, options, now, sent)
+
+
+async def _built(request: Request, head: Record, build: Build, old: Obj) -> Obj:
     """What `build` makes of an object, once all versions that it asks for are known."""
+    if request.weight and len(head.value) > HEAVY:
+        request.weight += HEAVY  # a short patch of a large object is as much work
     while True:
         try:
-            return build(old)
+            return await aside(build, old) if request.weight > HEAVY else build(old)
         except Unconverted as wanted:
             await wanted.convert()
 
