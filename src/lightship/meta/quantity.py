@@ -7,7 +7,7 @@ Contract: apimachinery resource.Quantity: grammar, suffixes, canonical form (at 
 
 import re
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, Decimal, localcontext
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, Decimal, localcontext
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -20,6 +20,8 @@ _SCALES: dict[str, Decimal] = {s: Decimal(1024) ** i for i, s in enumerate(_BINA
 _SCALES.update({s: Decimal(1000) ** (i - 3) for i, s in enumerate(_DECIMAL)})
 _NANO = Decimal("1e-9")
 _LIMIT = Decimal(2**63 - 1)
+_USUAL = 64
+"""Characters of a quantity up to which it is worth to be remembered."""
 
 PATTERN = r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
 """What the API server shows people whose quantity does not parse."""
@@ -72,14 +74,22 @@ def _sum(a: str, b: Number) -> str:
     return _format(left + right, _family(a if left else str(b)))
 
 
-@lru_cache(maxsize=4096)
 def _parse(text: str) -> Decimal:
+    return _remembered(text) if len(text) <= _USUAL else _read(text)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(text: str) -> Decimal:
+    return _read(text)
+
+
+def _read(text: str) -> Decimal:
     found = _GRAMMAR.fullmatch(text)
     if found is None:
         raise ValueError(f"quantities must match the regular expression '{PATTERN}'")
     number, suffix = found[1], found[2] or ""
     with localcontext() as context:
-        context.prec = 80
+        context.prec, context.Emax, context.Emin = 80, MAX_EMAX, MIN_EMIN
         scale = _SCALES.get(suffix)
         value = Decimal(number) * scale if scale is not None else Decimal(number + suffix)
         if abs(value) > _LIMIT:
@@ -88,8 +98,12 @@ def _parse(text: str) -> Decimal:
         return value.quantize(_NANO, ROUND_CEILING) if value >= 0 else -((-value).quantize(_NANO, ROUND_CEILING))
 
 
-@lru_cache(maxsize=4096)
 def _canonical(text: str) -> str:
+    return _remembered_form(text) if len(text) <= _USUAL else _format(_parse(text), _family(text))
+
+
+@lru_cache(maxsize=4096)
+def _remembered_form(text: str) -> str:
     return _format(_parse(text), _family(text))
 
 
