@@ -1,0 +1,97 @@
+"""The server under attack, as a program: HTTPS on loopback, a memory store, and a watch over its own event loop.
+
+    python -m tests.hostile.target DIRECTORY
+
+Prints its port once it listens and ends with SIGTERM, or with whoever started it. Each line on standard input is answered by one line of
+JSON: the longest time in seconds that the loop has been held since the last question (`held`, processor time of the loop's thread, so that
+a busy machine does not count), where it was held, and how often the log spoke of errors.
+"""
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+import uvloop
+
+from lightship import kinds, store
+from lightship.aio.clock import SystemClock
+from lightship.apiserver import pki, tls
+from lightship.apiserver.authn import StaticTokens
+from lightship.apiserver.http import serve
+from lightship.apiserver.server import Server
+from lightship.meta.rest import User
+
+TOKENS = {"admin-token": User("admin", ("system:masters",)), "joe-token": User("joe", ("system:authenticated",))}
+BEAT = 0.01
+LONG = 0.25
+"""Seconds after which the watch looks what the loop is busy with."""
+
+
+class Watch(logging.Handler):
+    """Feels the loop's pulse."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.held = 0.0
+        self.where: list[str] = []
+        self.errors: list[str] = []
+        self._beat = time.monotonic()
+        self._spent = time.thread_time()
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.errors.append(self.format(record))
+
+    def beat(self) -> None:
+        spent = time.thread_time()
+        self.held = max(self.held, spent - self._spent)
+        self._spent, self._beat = spent, time.monotonic()
+        asyncio.get_running_loop().call_later(BEAT, self.beat)
+
+    def look(self) -> None:
+        """In a thread of its own."""
+        while True:
+            time.sleep(LONG / 2)
+            if time.monotonic() - self._beat > LONG and (frame := sys._current_frames().get(self._thread)):
+                where = [f"{Path(at.filename).name}:{at.lineno} {at.name}" for at in traceback.extract_stack(frame)[-8:]]
+                self.where.append(" < ".join(reversed(where)))
+
+    def answer(self) -> None:
+        """In another one: one line for each line that comes; the end of them is the end."""
+        for _ in sys.stdin:
+            print(json.dumps({"held": self.held, "where": self.where[-3:], "errors": self.errors}), flush=True)
+            self.held, self.where, self.errors = 0.0, [], []
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def main(directory: Path) -> None:
+    clock = SystemClock()
+    pki.issue(directory, clock.now())
+    server = Server(store.memory(), kinds.BUILTIN, clock=clock, random=random.Random(1))
+    listener = await serve(server, tls=tls.server_context(directory), authenticator=StaticTokens(TOKENS))
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 1_000)
+    watch = Watch()
+    logging.getLogger().addHandler(watch)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    print(listener.port, flush=True)
+    watch.beat()
+    for work in (watch.look, watch.answer):
+        threading.Thread(target=work, daemon=True).start()
+    await stop.wait()
+    await listener.close()
+    server.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(Path(sys.argv[1])))
