@@ -5,19 +5,23 @@ import ipaddress
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
-def webhook_files(service: str) -> dict[str, bytes]:
-    """ca.crt, ca.key, tls.crt and tls.key for a server that is 127.0.0.1 and the service's DNS name."""
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = _name("webhook-ca")
+def webhook_files(service: str, authority: str) -> dict[str, bytes]:
+    """ca.crt, ca.key, tls.crt and tls.key for a server that is 127.0.0.1 and the service's DNS name.
+
+    A manager that looks after its certificate itself keeps this one, if the authority has the DNS name that it gives its own.
+    """
+    ca_key, key = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+    ca_name = _name(authority)
     ca = (
         _builder(ca_name, ca_name, ca_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_usage(signs=True), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(authority)]), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     names = x509.SubjectAlternativeName([x509.DNSName(service), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
@@ -37,7 +41,7 @@ def webhook_files(service: str) -> dict[str, bytes]:
     }
 
 
-def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _private(key: rsa.RSAPrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 
@@ -45,7 +49,7 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, key: rsa.RSAPublicKey) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     day = datetime.timedelta(days=1)
     return (

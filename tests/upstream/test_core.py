@@ -51,7 +51,10 @@ def test_a_rollout_replaces_the_pods_and_can_be_undone(world: worlds.World) -> N
     kubectl("rollout", "status", "deployment/roll", "--timeout=90s")
     kubectl("rollout", "undo", "deployment/roll")
     kubectl("rollout", "status", "deployment/roll", "--timeout=90s")
-    assert kubectl("get", "pods", "-l", "app=roll", "-o", "jsonpath={.items[*].spec.containers[0].image}").split() == ["registry.invalid/c:1"] * 2
+    assert (
+        kubectl("get", "pods", "-l", "app=roll", "-o", "jsonpath={.items[*].spec.containers[0].image}").split()
+        == ["registry.invalid/c:1"] * 2
+    )
     kubectl("delete", "deployment", "roll", "--cascade=foreground", "--timeout=90s")
     assert not world.server.get("pods,replicasets", "-l", "app=roll")["items"]
 

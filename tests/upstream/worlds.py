@@ -106,7 +106,10 @@ class World:
         self._apply(first)
         names = [f"crd/{obj['metadata']['name']}" for obj in first if obj["kind"] == manifests.DEFINITION]
         if names:
-            self.server.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+            # Not `condition=Established`: kubectl cannot cope with a definition that has no conditions yet.
+            self.server.kubectl(
+                "wait", '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True', "--timeout=60s", *names
+            )
         self._apply([obj for obj in objects if obj not in first])
 
     def _apply(self, objects: list[Obj]) -> None:
@@ -137,7 +140,7 @@ class World:
         home = self._directory / operator.name
         certificates = home / "k8s-webhook-server" / "serving-certs"
         certificates.mkdir(parents=True)
-        files = webhook_files(f"{operator.service}.{operator.namespace}.svc")
+        files = webhook_files(f"{operator.service}.{operator.namespace}.svc", f"{operator.name}-ca")
         for name, content in files.items():
             (certificates / name).write_bytes(content)
         ports = Ports(servers.free_port(), servers.free_port())
@@ -183,6 +186,9 @@ def _keep_logs(found: World, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, process in found.running.items():
         (folder / f"{found.server.name}-{name}.log").write_bytes(process.log.read_bytes())
+    platform = found.server.kubeconfig.parent / "lightship.log"
+    if platform.exists():
+        (folder / platform.name).write_bytes(platform.read_bytes())
 
 
 def node(name: str) -> Obj:
