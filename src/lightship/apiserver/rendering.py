@@ -144,7 +144,7 @@ _NO_SNIFFING = (("X-Content-Type-Options", "nosniff"),)
 def error_reply(error: StatusError, header: str = "", *, pretty: bool = False) -> Reply:
     """A refusal as the `Status` it is, for a client with this Accept header."""
     headers: Headers = ()
-    if error.code == 401 or (error.code == 403 and _BARRED in f" {error.message}"):
+    if error.code == 403 and _BARRED in f" {error.message}":
         headers = _NO_SNIFFING
     if error.details and (seconds := error.details.get("retryAfterSeconds")):
         headers = (("Retry-After", str(seconds)),)
