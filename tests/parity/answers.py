@@ -23,7 +23,7 @@ _PLAIN = (
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "TIME"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"), "JWT"),
     (re.compile(r"\b10\.(?:0|96)\.\d+\.\d+\b"), "SERVICE-IP"),
-    (re.compile(r"((?:current|object meta): |resourceVersion\W+)\d+\b"), r"\1VERSION"),
+    (re.compile(r"((?:current|object meta): |in record \(|resourceVersion\W+)\d+\b"), r"\1VERSION"),
     (re.compile(r"\b127\.0\.0\.1:\d+"), "SERVER"),
     (re.compile(r"(kube-api-access-|A_)[bcdfghjklmnpqrstvwxz2456789]{5}\b"), r"\1*"),
     (re.compile(r'uid: "(UID\d+)"'), r"uid: \1"),
@@ -38,6 +38,11 @@ class Answer(NamedTuple):
     code: int
     headers: Mapping[str, str]
     body: bytes
+
+
+def _owner(entry: Any) -> Any:
+    """By which entries are put in order: they are ordered by times, which differ."""
+    return [str(entry.get(field)) for field in ("manager", "operation", "apiVersion", "subresource")] if isinstance(entry, dict) else []
 
 
 class Difference(NamedTuple):
@@ -89,7 +94,7 @@ class Normaliser:
             return self._object(value, key)
         if isinstance(value, list):
             found = [self._cell(item) if key == "cells" else self._value(item) for item in value]
-            return sorted(found, key=str) if key == "managedFields" else found
+            return sorted(found, key=_owner) if key == "managedFields" else found
         if isinstance(value, str):
             return "TOKEN" if key == "continue" and value else "VERSION" if key == "resourceVersion" and value else self._text(value)
         return "PORT" if key in _PORTS and value else value
