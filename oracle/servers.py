@@ -120,14 +120,18 @@ def _real(directory: Path) -> Iterator[Server]:
 
 def _kubeconfig(port: int, certificate: Path, token: str) -> dict[str, Any]:
     return {
-        **{"apiVersion": "v1", "kind": "Config", "current-context": "real"},
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "real",
         "clusters": [{"name": "real", "cluster": {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(certificate)}}],
         "users": [{"name": "admin", "user": {"token": token}}],
         "contexts": [{"name": "real", "context": {"cluster": "real", "user": "admin"}}],
     }
 
 
-def wait_ready(url: str, process: programs.Process, *, certificate: Path | None = None, token: str = "", seconds: float = START_SECONDS) -> None:
+def wait_ready(
+    url: str, process: programs.Process, *, certificate: Path | None = None, token: str = "", seconds: float = START_SECONDS
+) -> None:
     """Ask until the address answers 200. Raises `RuntimeError` with the end of the program's log where it dies or takes too long."""
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
     deadline = time.monotonic() + seconds

@@ -29,7 +29,9 @@ def test_a_deployment_becomes_available_and_its_service_has_endpoints(world: wor
         [
             {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"}, "spec": spec},
             {
-                **{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "default"}},
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": "web", "namespace": "default"},
                 "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
             },
         ]

@@ -16,7 +16,7 @@ pytestmark = worlds.marks("helm")
 
 CHART = {
     "Chart.yaml": "apiVersion: v2\nname: web\nversion: 0.1.0\n",
-    "values.yaml": "colour: blue\nreplicas: 2\nimage: registry.invalid/c:1\n",
+    "values.yaml": "colour: blue\nkites: true\nreplicas: 2\nimage: registry.invalid/c:1\n",
     "templates/map.yaml": (
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\n"
         "data:\n  colour: {{ .Values.colour | quote }}\n  kubernetes: {{ .Capabilities.KubeVersion.Minor | quote }}\n"
@@ -37,12 +37,14 @@ CHART = {
     ),
     "crds/kites.yaml": (
         "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: kites.helm.example.com}\n"
-        "spec: {group: helm.example.com, scope: Namespaced, names: {plural: kites, singular: kite, kind: Kite, listKind: KiteList}, versions: "
-        "[{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: "
+        "spec: {group: helm.example.com, scope: Namespaced, names: {plural: kites, singular: kite, kind: Kite, listKind: KiteList}, "
+        "versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: "
+        "{spec: {type: object, properties: "
         "{colour: {type: string}}}}}}}]}\n"
     ),
     "templates/kite.yaml": (
-        "apiVersion: helm.example.com/v1\nkind: Kite\nmetadata: {name: {{ .Release.Name }}}\nspec: {colour: {{ .Values.colour | quote }}}\n"
+        "{{ if .Values.kites }}\napiVersion: helm.example.com/v1\nkind: Kite\nmetadata: {name: {{ .Release.Name }}}\n"
+        "spec: {colour: {{ .Values.colour | quote }}}\n{{ end }}\n"
     ),
 }
 
@@ -85,7 +87,7 @@ def helm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_the_life_of_a_release(helm: Helm) -> None:
     get = helm.world.server.get
-    dry = helm("install", "web", "CHART", "--dry-run=server")
+    dry = helm("install", "web", "CHART", "--dry-run=server", "--set=kites=false")
     assert 'found: "default"' in dry
     assert not get("configmaps", "--field-selector=metadata.name=web")["items"]
 

@@ -29,11 +29,15 @@ def queues() -> list[dict[str, Any]]:
     return [
         {"apiVersion": VERSION, "kind": "ResourceFlavor", "metadata": {"name": "any"}},
         {
-            **{"apiVersion": VERSION, "kind": "ClusterQueue", "metadata": {"name": "all"}},
+            "apiVersion": VERSION,
+            "kind": "ClusterQueue",
+            "metadata": {"name": "all"},
             "spec": {"namespaceSelector": {}, "resourceGroups": [group]},
         },
         {
-            **{"apiVersion": VERSION, "kind": "LocalQueue", "metadata": {"name": "mine", "namespace": "default"}},
+            "apiVersion": VERSION,
+            "kind": "LocalQueue",
+            "metadata": {"name": "mine", "namespace": "default"},
             "spec": {"clusterQueue": "all"},
         },
     ]
@@ -73,7 +77,7 @@ def test_what_its_webhook_refuses(world: worlds.World) -> None:
     broken["metadata"]["name"] = "broken"
     broken["spec"]["resourceGroups"][0]["flavors"][0]["resources"][0]["nominalQuota"] = "-1"
     with pytest.raises(
-        RuntimeError, match='admission webhook "vclusterqueue.kb.io" denied the request.*must be greater than or equal to 0'
+        RuntimeError, match=r'admission webhook "vclusterqueue\.kb\.io" denied the request.*must be greater than or equal to 0'
     ):
         world.apply([broken])
 

@@ -30,7 +30,9 @@ def jobset(name: str, **spec: Any) -> dict[str, Any]:
     job = {"parallelism": 2, "completions": 2, "template": {"spec": {"containers": [container], "restartPolicy": "Never"}}}
     replicated = [{"name": "workers", "replicas": 2, "template": {"spec": job}}]
     return {
-        **{"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "metadata": {"name": name, "namespace": "default"}},
+        "apiVersion": "jobset.x-k8s.io/v1alpha2",
+        "kind": "JobSet",
+        "metadata": {"name": name, "namespace": "default"},
         "spec": {"replicatedJobs": replicated, **spec},
     }
 
@@ -61,7 +63,7 @@ def test_a_jobset_runs_all_its_jobs(world: worlds.World) -> None:
 
 def test_a_jobset_that_its_webhook_refuses(world: worlds.World) -> None:
     broken = jobset("broken", successPolicy={"operator": "All", "targetReplicatedJobs": ["no-such-job"]})
-    with pytest.raises(RuntimeError, match="invalid replicatedJob name 'no-such-job' does not appear in .spec.ReplicatedJobs"):
+    with pytest.raises(RuntimeError, match=r"invalid replicatedJob name 'no-such-job' does not appear in \.spec\.ReplicatedJobs"):
         world.apply([broken])
 
 

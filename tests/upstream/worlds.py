@@ -196,6 +196,8 @@ def node(name: str) -> Obj:
     room = {"cpu": "32", "memory": "256Gi", "pods": "110"}
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
     return {
-        **{"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}},
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
         "status": {"capacity": room, "allocatable": room},
     }

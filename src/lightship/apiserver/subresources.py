@@ -144,6 +144,8 @@ def _selector_text(selector: Obj) -> str:
 
 def _replicas(request: Request, scale: Obj) -> int:
     replicas = get_path(scale, "spec", "replicas")
+    if replicas is None:  # Go programs leave out a zero
+        return 0
     # Of custom kinds the object that is written is judged.
     if isinstance(replicas, int) and (replicas >= 0 or request.resource.custom):
         return replicas
