@@ -29,6 +29,8 @@ _PLAIN = (
     (re.compile(r'uid: "(UID\d+)"'), r"uid: \1"),
 )
 _AGE = re.compile(r"(?:\d+[smhd])+")
+_UNORDERED = ("nonResourceRules", "resourceRules")
+"""Lists that the real server makes in an order that changes."""
 _PORTS = ("nodePort", "healthCheckNodePort")
 
 
@@ -94,6 +96,8 @@ class Normaliser:
             return self._object(value, key)
         if isinstance(value, list):
             found = [self._cell(item) if key == "cells" else self._value(item) for item in value]
+            if key in _UNORDERED:
+                return sorted(found, key=str)
             return sorted(found, key=_owner) if key == "managedFields" else found
         if isinstance(value, str):
             return "TOKEN" if key == "continue" and value else "VERSION" if key == "resourceVersion" and value else self._text(value)

@@ -66,11 +66,6 @@ _steps = st.one_of(
     st.builds(lambda obj, who: put(f"{D}?fieldManager={who}", obj), _objects, _managers),
     st.builds(lambda obj, who: strategic(f"{D}?fieldManager={who}", {"spec": obj["spec"]}), _objects, _managers),
     st.builds(lambda obj, who: patch(f"{D}?fieldManager={who}", {"spec": obj["spec"]}), _objects, _managers),
-    st.builds(
-        lambda n, who: put(f"{D}/scale?fieldManager={who}", {"metadata": {"name": "d"}, "spec": {"replicas": n}}),
-        st.integers(0, 3),
-        _managers,
-    ),
     st.builds(lambda n, who: patch(f"{D}/status?fieldManager={who}", {"status": {"replicas": n}}), st.integers(1, 3), _managers),
     st.just(delete(D)),
 )
