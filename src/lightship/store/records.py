@@ -10,10 +10,15 @@ from typing import Literal, NamedTuple, TypeAlias
 from lightship.meta import codec
 from lightship.meta.objects import Obj
 
+from .sharing import Sharer
+
 ADDED: Literal["ADDED"] = "ADDED"
 MODIFIED: Literal["MODIFIED"] = "MODIFIED"
 DELETED: Literal["DELETED"] = "DELETED"
 Change: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
+
+
+_sharer = Sharer()
 
 
 class Record:
@@ -43,9 +48,14 @@ class Record:
         return self._obj
 
     def cool(self, *, superseded: bool = False) -> None:
-        """Keep only the bytes, which are a fifth of it all, unless this is current and somebody has asked for the decoded value."""
+        """Keep only the bytes, which are a fifth of it all, unless this is current and somebody has asked for the decoded value.
+
+        What is kept shares what it has in common with others.
+        """
         if superseded or not self._read:
             self._obj = None
+        elif self._obj is not None:
+            _sharer.share(self._obj)
 
     def __repr__(self) -> str:
         return f"<{self.key} at {self.revision}>"
