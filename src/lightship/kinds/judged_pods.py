@@ -27,26 +27,31 @@ class Judged:
 
     def knows(self, pod: Obj) -> bool:
         """Has a pod with this spec and these annotations passed before?"""
-        return self._key(pod) in self._passed
+        key = _key(pod)
+        self._last = (pod, key)
+        return key in self._passed
+
+    def knew(self, pod: Obj) -> bool:
+        """The same of a pod that has not changed since it was asked."""
+        if self._last is None or self._last[0] is not pod:
+            return self.knows(pod)
+        return self._last[1] in self._passed
 
     def passed(self, pod: Obj) -> None:
         """Nothing was found to say about this pod."""
-        key, self._last = self._key(pod), None
+        key, self._last = _key(pod), None
         if len(key) > LONGEST or _BY_NAME in key:
             return
         if len(self._passed) >= MOST:
             self._passed.clear()
         self._passed.add(key)
 
-    def _key(self, pod: Obj) -> bytes:
-        """Made once for judging and warning, which follow each other."""
-        if self._last is not None and self._last[0] is pod:
-            return self._last[1]
-        spec = pod.get("spec") or {}
-        key = codec.encode((spec, pod["metadata"].get("annotations")))
-        volumes = spec.get("volumes")
-        name = volumes[-1].get("name") if volumes else None
-        if name and _is_token_volume(name):
-            key = key.replace(name.encode(), _ANY_TOKEN_VOLUME)
-        self._last = (pod, key)
-        return key
+
+def _key(pod: Obj) -> bytes:
+    spec = pod.get("spec") or {}
+    key = codec.encode((spec, pod["metadata"].get("annotations")))
+    volumes = spec.get("volumes")
+    name = volumes[-1].get("name") if volumes else None
+    if name and _is_token_volume(name):
+        key = key.replace(name.encode(), _ANY_TOKEN_VOLUME)
+    return key

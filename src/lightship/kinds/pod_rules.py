@@ -57,7 +57,7 @@ def validate(pod: Obj, old: Obj | None) -> list[Cause]:
 
 def warn(pod: Obj, old: Obj | None) -> list[str]:
     """Asked about pods that are valid."""
-    if old is not None or (_judged.knows(pod) and names.follows(pod["metadata"]["name"], "label")):
+    if old is not None or (_judged.knew(pod) and names.follows(pod["metadata"]["name"], "label")):
         return []
     found = pod_warnings.warn(pod, old)
     if not found:
