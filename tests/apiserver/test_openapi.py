@@ -115,6 +115,11 @@ AGED = [
 ]
 
 
+def test_kinds_of_our_own_refer_to_the_definitions_of_an_old_document() -> None:
+    resource = custom({"type": "object", "properties": {"spec": {"$ref": "#/components/schemas/a.b.C"}}})
+    assert of(resource, old=True)["properties"]["spec"] == {"$ref": "#/definitions/a.b.C"}
+
+
 @pytest.mark.parametrize(("given", "want"), [case[1:] for case in AGED], ids=[case[0] for case in AGED])
 def test_what_old_documents_cannot_say_is_left_out(given: Obj, want: Obj) -> None:
     resource = custom({"type": "object", "properties": {"spec": {"type": "object", "properties": {"x": given}}}})

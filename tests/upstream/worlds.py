@@ -22,6 +22,7 @@ Obj = dict[str, Any]
 
 BASE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok")
 NODES = 3
+ATTEMPTS = 20
 
 
 def marks(*needed: str, files: tuple[str, ...] = ()) -> list[Any]:
@@ -106,11 +107,19 @@ class World:
         self._apply(first)
         names = [f"crd/{obj['metadata']['name']}" for obj in first if obj["kind"] == manifests.DEFINITION]
         if names:
-            # Not `condition=Established`: kubectl cannot cope with a definition that has no conditions yet.
-            self.server.kubectl(
-                "wait", '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True', "--timeout=60s", *names
-            )
+            self._established(names)
         self._apply([obj for obj in objects if obj not in first])
+
+    def _established(self, names: list[str]) -> None:
+        """Wait for definitions; again where kubectl came upon one that had no conditions yet, which it cannot cope with."""
+        for attempt in range(ATTEMPTS):
+            try:
+                self.server.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+            except RuntimeError as error:
+                if "accessor error" not in str(error) or attempt == ATTEMPTS - 1:
+                    raise
+            else:
+                return
 
     def _apply(self, objects: list[Obj]) -> None:
         if objects:
