@@ -225,17 +225,17 @@ class Served:
         causes = custom_objects.ratcheted(compiled, causes, new, old)
         return custom_objects.of_status(causes) if subresource == "status" else causes
 
-    def breaches(self, obj: Obj, old: Obj | None, found: list[Cause], warnings: list[str]) -> list[Cause]:
+    def breaches(self, obj: Obj, old: Obj | None, found: list[Cause], warnings: list[str], *, short: bool) -> list[Cause]:
         """What the rules of a custom kind (x-kubernetes-validations) say. They are not asked of an object that is wrong more simply.
 
-        A kind that came with a validation of its own has its rules in there.
+        With `short`, raises `cel.rules.Dear` when that takes long. A kind that came with a validation of its own has its rules in there.
         """
         if self._rules is False:
             resource = self.resource
             self._rules = expressions.Rules.of(resource.schema) if resource.schema and resource.custom and not resource.validate else None
         if self._rules is None:
             return []
-        return [_NOT_CHECKED] if any(cause.reason in _BLOCKING for cause in found) else self._rules.check(obj, old, warnings)
+        return [_NOT_CHECKED] if any(cause.reason in _BLOCKING for cause in found) else self._rules.check(obj, old, warnings, short=short)
 
     def check(self, obj: Obj) -> list[Cause]:
         """What the schema says against an object."""

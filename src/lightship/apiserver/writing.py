@@ -16,6 +16,7 @@ from lightship.apiserver.custom_objects import scale_problems, undecodable_metad
 from lightship.apiserver.requests import HEAVY, Answer, Request
 from lightship.apiserver.served import CannotDecode, Served
 from lightship.apiserver.subobjects import STATUS_FIELDS, merge_subresource
+from lightship.cel.rules import Dear
 from lightship.meta import codec, errors, names, times
 from lightship.meta.admission import AdmissionRequest, Admit
 from lightship.meta.objects import Obj
@@ -197,10 +198,7 @@ class Writer:
                 causes = served.accept(obj, "Ignore", [])
             if main and resource.default and chosen.default_again:
                 resource.default(obj)
-        if request.weight > HEAVY:
-            await aside(self._validate, served, request, obj, old, causes, sent)
-        else:
-            self._validate(served, request, obj, old, causes, sent)
+        await self._validated(served, request, obj, old, causes, sent)
         if wish and chosen.validating:
             await admit(chosen.validating, wish, request.warnings)
         if rules and rules.warn and (told := await aside(rules.warn, obj, old) if request.weight > HEAVY else rules.warn(obj, old)):
@@ -217,7 +215,20 @@ class Writer:
             except Unconverted as wanted:
                 await wanted.convert()
 
-    def _validate(self, served: Served, request: Request, obj: Obj, old: Obj | None, causes: list[errors.Cause], sent: Any) -> None:
+    async def _validated(self, served: Served, request: Request, obj: Obj, old: Obj | None, causes: list[errors.Cause], sent: Any) -> None:
+        """`_validate`, off the event loop where the object is large, or the rules of its kind turn out to be dear."""
+        if request.weight <= HEAVY:
+            try:
+                self._validate(served, request, obj, old, causes, sent, short=request.weight > 0)
+            except Dear:
+                pass
+            else:
+                return
+        await aside(self._validate, served, request, obj, old, causes, sent, short=False)
+
+    def _validate(
+        self, served: Served, request: Request, obj: Obj, old: Obj | None, causes: list[errors.Cause], sent: Any, *, short: bool
+    ) -> None:
         resource = served.resource
         if causes and not resource.custom:
             # Defaults may have supplied what was missing.
@@ -239,7 +250,7 @@ class Writer:
             found += rules.validate(obj, old)
         if resource.custom:
             found += scale_problems(resource.scale, obj)
-            found += served.breaches(obj, old, found, request.warnings)
+            found += served.breaches(obj, old, found, request.warnings, short=short)
         if found:
             raise served.invalid(meta.get("name") or "", found)
 

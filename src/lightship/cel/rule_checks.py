@@ -13,7 +13,7 @@ from lightship import cel
 from lightship.cel.errors import CostExceeded, EvaluationError
 from lightship.cel.library.quoting import quote
 from lightship.cel.rule_programs import OLD_SELF, ROOT_NAME, SELF, RuleProgram
-from lightship.cel.rules import WORD
+from lightship.cel.rules import WORD, Dear
 from lightship.cel.schema_types import Shape, shape_of, with_metadata
 from lightship.cel.values import Optional
 from lightship.meta import errors
@@ -25,6 +25,8 @@ CALL_LIMIT = 1_000_000
 """What one evaluation may cost."""
 OBJECT_LIMIT = 10_000_000
 """What all rules of an object may cost together."""
+SHORT_LIMIT = 400_000
+"""What they may cost where the check is not to take long: about a tenth of a second."""
 _LONGEST_MESSAGE = 5 * 1024
 _NO_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 _ALL_OF = object()
@@ -47,13 +49,13 @@ class Checker:
         self._schema = schema
         self._root = _node(schema, schema, None, root=True)
 
-    def check(self, new: Obj, old: Obj | None, warnings: list[str]) -> list[Cause]:
+    def check(self, new: Obj, old: Obj | None, warnings: list[str], *, short: bool = False) -> list[Cause]:
         """See `rules.Rules.check`."""
-        return self.judge(new, old, warnings).causes
+        return self.judge(new, old, warnings, short=short).causes
 
-    def judge(self, new: Obj, old: Obj | None, warnings: list[str]) -> Verdict:
+    def judge(self, new: Obj, old: Obj | None, warnings: list[str], *, short: bool = False) -> Verdict:
         """The same, with what it cost."""
-        check = _Check(Correlated(new, old, self._schema) if old is not None else None, warnings)
+        check = _Check(Correlated(new, old, self._schema) if old is not None else None, warnings, short)
         if self._root is not None:
             with suppress(_Stopped):
                 check.visit(self._root, new, old, None)
@@ -106,11 +108,14 @@ class _Stopped(Exception):  # noqa: N818  not an error: enough has been said
 class _Check:
     """One object held against its rules."""
 
-    def __init__(self, correlated: Correlated | None, warnings: list[str]) -> None:
+    def __init__(self, correlated: Correlated | None, warnings: list[str], short: bool) -> None:
         self.causes: list[Cause] = []
         self._correlated = correlated
         self._warnings = warnings
+        self._short = short
         self.budget = cel.Budget(total=OBJECT_LIMIT, per_call=CALL_LIMIT)
+        if short:
+            self.budget = cel.Budget(total=SHORT_LIMIT, per_call=SHORT_LIMIT, work=SHORT_LIMIT)
 
     def visit(self, node: _Node, new: Any, old: Any, path: Path) -> None:
         if new is None:
@@ -157,6 +162,8 @@ class _Check:
         try:
             return program.evaluate(values, self.budget) is True
         except CostExceeded as error:
+            if self._short:
+                raise Dear from None
             why = f"'{error}': no further validation rules will be run due to call cost exceeds limit for rule: {rule.shown}"
             self._complain(path, node, _NO_BUDGET if error.total else why)
             raise _Stopped from None
@@ -197,6 +204,8 @@ class _Check:
         except (EvaluationError, *_UNFORESEEN):
             return otherwise, ""
         except CostExceeded as error:
+            if self._short:
+                raise Dear from None
             if error.total:
                 return "", f"messageExpression {_NO_BUDGET.replace('validation failed', 'evaluation failed', 1)}"
             expression = quote(rule.rule["messageExpression"])

@@ -14,6 +14,10 @@ from lightship.meta.objects import Obj
 WORD = "x-kubernetes-validations"
 
 
+class Dear(Exception):  # noqa: N818  a request for more time
+    """The rules cost more than a short check may."""
+
+
 class Rules:
     """All rules of one schema. Safe to share."""
 
@@ -26,14 +30,18 @@ class Rules:
         """The rules of a structural schema of whole objects; None when it has none."""
         return cls(schema) if has_rules(schema) else None
 
-    def check(self, new: Obj, old: Obj | None = None, warnings: list[str] | None = None) -> list[Cause]:
+    def check(self, new: Obj, old: Obj | None = None, warnings: list[str] | None = None, *, short: bool = False) -> list[Cause]:
         """What the rules say against `new`, which was `old` before an update. What is tolerated goes to `warnings`.
 
+        With `short`, raises `Dear` when that is more than can be told at once (about a tenth of a second), having told nothing.
         Costs at most 10,000,000 of CEL's units for an object and 1,000,000 for a rule and value; beyond that it says so and stops.
         """
         if self._checker is None:
             self._checker = import_module("lightship.cel.rule_checks").Checker(self._schema)
-        causes: list[Cause] = self._checker.check(new, old, warnings if warnings is not None else [])
+        told: list[str] = []
+        causes: list[Cause] = self._checker.check(new, old, told, short=short)
+        if told and warnings is not None:
+            warnings += told
         return causes
 
 
