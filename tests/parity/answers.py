@@ -31,6 +31,8 @@ _PLAIN = (
 _AGE = re.compile(r"(?:\d+[smhd])+")
 _UNORDERED = ("nonResourceRules", "resourceRules")
 """Lists that the real server makes in an order that changes."""
+_CONFLICT = "FieldManagerConflict"
+"""Several conflicts are told in an order that changes, too."""
 _PORTS = ("nodePort", "healthCheckNodePort")
 
 
@@ -96,7 +98,7 @@ class Normaliser:
             return self._object(value, key)
         if isinstance(value, list):
             found = [self._cell(item) if key == "cells" else self._value(item) for item in value]
-            if key in _UNORDERED:
+            if key in _UNORDERED or (key == "causes" and all(isinstance(c, dict) and c.get("reason") == _CONFLICT for c in found)):
                 return sorted(found, key=str)
             return sorted(found, key=_owner) if key == "managedFields" else found
         if isinstance(value, str):
@@ -112,6 +114,8 @@ class Normaliser:
             if value["resourceVersion"] not in had:
                 had.append(value["resourceVersion"])
             found["resourceVersion"] = f"VERSION {had.index(value['resourceVersion']) + 1}"
+        if isinstance(found.get("message"), str) and found["message"].startswith("Apply failed with "):
+            found["message"] = sorted(part.strip() for part in re.split(r"(?=conflicts? with )", found["message"]))
         return found
 
     def _cell(self, cell: Any) -> Any:

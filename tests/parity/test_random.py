@@ -71,7 +71,7 @@ _steps = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=60, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
 @given(first=_objects, steps=st.lists(_steps, min_size=2, max_size=6))
 def test_random_writes_to_a_deployment(first: Any, steps: list[Step]) -> None:
     _compare([post("deployments", first), *steps])
