@@ -9,8 +9,8 @@ import pytest
 
 from lightship.kinds import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, SERVICE_ACCOUNTS
 from lightship.testing import Cluster, cluster
+from tests.platform.kit import Api, eventually
 
-from ..platform.kit import Api, eventually
 from .shared import GROUP, definition
 
 _numbers = itertools.count(1)

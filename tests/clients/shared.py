@@ -48,8 +48,8 @@ def definition(plural: str = "widgets", kind: str = "Widget") -> Obj:
     }
 
 
-def widget(name: str, size: int = 1, **labels: str) -> Obj:
-    return {"apiVersion": WIDGET_API, "kind": "Widget", "metadata": {"name": name, "labels": labels}, "spec": {"size": size}}
+def widget(name: str, size: int = 1) -> Obj:
+    return {"apiVersion": WIDGET_API, "kind": "Widget", "metadata": {"name": name}, "spec": {"size": size}}
 
 
 def config_map(name: str, labels: dict[str, str] | None = None, **data: str) -> Obj:

@@ -10,8 +10,8 @@ import pytest
 from kubernetes.client import ApiException
 
 from lightship.testing import Cluster
+from tests.platform.kit import eventually
 
-from ..platform.kit import eventually
 from .shared import GROUP, config_map, deployment, job, pod, widget, written
 
 pytestmark = pytest.mark.slow
