@@ -26,7 +26,7 @@ _LINGER_SECONDS = 2.0
 _PIPELINED = 16
 """Requests that may wait for the worker before we stop reading."""
 _ONE_WRITE = 256 * 1024
-"""Bodies up to this size are copied behind their head into a single write; larger ones are not worth copying."""
+"""Bytes of a body that are sent in one go: some 0.3 ms of work with TLS."""
 
 Handler: TypeAlias = Callable[[HttpRequest], Awaitable[Reply | Stream | Switch]]
 """Answers one request; never raises but when cancelled."""
@@ -225,23 +225,33 @@ class Connection(asyncio.Protocol):
         if isinstance(answer, Switch):
             await self._switch(request, answer)
             return False
-        self._send(request, answer, keep_alive=keep_alive)
+        if len(answer.body) > _ONE_WRITE and request.method != "HEAD":
+            await self._send_long(request, answer, keep_alive=keep_alive)
+        else:
+            self._send(request, answer, keep_alive=keep_alive)
         return keep_alive
 
-    def _send(self, request: HttpRequest, reply: Reply, *, keep_alive: bool) -> None:
+    def _send(self, request: HttpRequest, reply: Reply, *, keep_alive: bool, length: int = -1) -> None:
+        """`length` is that of the body, where it comes later."""
         if self._lost:
             return
         body = reply.body
-        framing = f"Content-Length: {len(body)}\r\n" if reply.code != 304 else ""
+        framing = f"Content-Length: {len(body) if length < 0 else length}\r\n" if reply.code != 304 else ""
         stamps = {"audit_id": request.audit_id, "date": self._owner.stamps.date()}
         start = head(reply.code, reply.content_type, framing, reply.headers, keep_alive=keep_alive, **stamps)
-        if request.method == "HEAD":
-            self._transport.write(start)
-        elif len(body) <= _ONE_WRITE:
-            self._transport.write(start + body)
-        else:
-            self._transport.write(start)
-            self._transport.write(body)
+        self._transport.write(start if request.method == "HEAD" else start + body)
+
+    async def _send_long(self, request: HttpRequest, reply: Reply, *, keep_alive: bool) -> None:
+        """Piece by piece, each in a turn of its own: to encrypt a list of thousands at once would keep everybody else waiting."""
+        self._send(request, reply._replace(body=b""), keep_alive=keep_alive, length=len(reply.body))
+        rest = memoryview(reply.body)
+        while rest and not self._lost:
+            self._transport.write(rest[:_ONE_WRITE])
+            rest = rest[_ONE_WRITE:]
+            turn = self._loop.create_future()
+            self._loop.call_soon(_set, turn)
+            await turn
+            await self._drain()
 
     async def _stream(self, request: HttpRequest, stream: Stream) -> bool:
         """Send a stream to its end; False when the connection cannot be used after it."""
@@ -335,6 +345,11 @@ class Connection(asyncio.Protocol):
     def _rouse(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+
+
+def _set(turn: "asyncio.Future[None]") -> None:
+    if not turn.done():
+        turn.set_result(None)
 
 
 async def _talk(answer: Switch, wire: Wire) -> None:
