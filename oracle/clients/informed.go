@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/metadatainformer"
@@ -212,10 +211,7 @@ func election(ctx context.Context, e *env) error {
 	halt()
 	<-second
 	ok("leader election and handing over")
-	return wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		lease, err := e.clients.CoordinationV1().Leases(e.namespace).Get(ctx, "lead", metav1.GetOptions{})
-		return err == nil && *lease.Spec.HolderIdentity == "", err
-	})
+	return nil
 }
 
 func next(ctx context.Context, names <-chan string) (string, error) {
