@@ -1,6 +1,7 @@
 """A reply that is too long for one turn of the event loop: all of it arrives, others are answered meanwhile, and the connection goes on."""
 
 import asyncio
+from typing import Any, cast
 
 from lightship.aio.clock import SystemClock
 from lightship.apiserver.connection import Connection
@@ -37,7 +38,7 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path:
 def test_long_replies() -> None:
     async def main() -> None:
         owner = Owner()
-        server = await asyncio.get_running_loop().create_server(lambda: Connection(owner), "127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(lambda: Connection(cast(Any, owner)), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         slow, quick = await asyncio.open_connection("127.0.0.1", port), await asyncio.open_connection("127.0.0.1", port)
         slow[1].write(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
