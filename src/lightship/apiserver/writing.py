@@ -51,7 +51,9 @@ class Writer:
             causes = served.accept(obj, options.field_validation, request.warnings, request.doubles)
         resource = served.resource
         meta = obj["metadata"]
-        if meta.get("resourceVersion"):
+        if (
+            (version := meta.get("resourceVersion")) and version.isdecimal() and version.strip("0")
+        ):  # others are dropped, as they name nothing
             raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
         sent = meta.get("managedFields") if applied is None else applied
         objectmeta.stamp_new(meta, self._core.uid(), times.rfc3339(self._core.clock.now()), generation=served.has_generation)
