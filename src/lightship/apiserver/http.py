@@ -68,13 +68,15 @@ class Listener:
         self._sweeper.cancel()
         for connection in tuple(self._connections):
             connection.stop()
+        late: set[asyncio.Task[None]] = set()
         if self._workers:
             _, late = await asyncio.wait(self._workers, timeout=CLOSE_SECONDS)
-            for worker in late:
-                worker.cancel()
-            for connection in tuple(self._connections):
-                connection.abort()
-            await asyncio.gather(*late, return_exceptions=True)
+        for worker in late:
+            worker.cancel()
+        # Some have said goodbye and wait for the client to say it too, which may be never.
+        for connection in tuple(self._connections):
+            connection.abort()
+        await asyncio.gather(*late, return_exceptions=True)
         await asyncio.gather(self._sweeper, return_exceptions=True)
 
     def opened(self, connection: Connection) -> None:

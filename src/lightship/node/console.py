@@ -11,7 +11,8 @@ import os
 import pty
 import struct
 import termios
-from collections.abc import Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 from lightship.meta.rest import CommandIO, CommandOptions
@@ -90,21 +91,19 @@ def _open_pipes(stdin: bool) -> tuple[tuple[int, int, int], tuple[int, int, int]
 
 async def _output(fd: int, io: CommandIO, *, error: bool) -> None:
     """Carry what the program says, until it has no more to say. Closes `fd`."""
-    os.set_blocking(fd, False)
-    try:
+    async with _waiting_for(fd, write=False) as ready:
         with contextlib.suppress(OSError):  # a terminal that nobody holds any more ends with EIO
-            while data := await _read(fd):
+            while data := await _read(fd, ready):
                 await io.write(data, error=error)
-    finally:
-        os.close(fd)
 
 
-async def _read(fd: int) -> bytes:
+async def _read(fd: int, ready: asyncio.Event) -> bytes:
     while True:
         try:
             return os.read(fd, _PIECE)
         except BlockingIOError:
-            await _ready(fd, write=False)
+            ready.clear()
+            await ready.wait()
 
 
 async def _input(fd: int, io: CommandIO, *, ends: bool = True) -> None:
@@ -125,19 +124,24 @@ async def _write(fd: int, data: bytes) -> None:
         try:
             data = data[os.write(fd, data) :]
         except BlockingIOError:
-            await _ready(fd, write=True)
+            spare = os.dup(fd)
+            async with _waiting_for(spare, write=True) as ready:
+                await ready.wait()
 
 
-async def _ready(fd: int, *, write: bool) -> None:
-    """Until the descriptor can be read or written. Pipes and terminals alike, which event loops' own transports are not."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
+@asynccontextmanager
+async def _waiting_for(fd: int, *, write: bool) -> AsyncIterator[asyncio.Event]:
+    """An event that is set whenever the descriptor can be read or written, for pipes and terminals alike. Closes `fd`."""
+    os.set_blocking(fd, False)
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
     add, remove = (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)
-    add(fd, lambda: None if ready.done() else ready.set_result(None))
+    add(fd, ready.set)
     try:
-        await ready
+        yield ready
     finally:
         remove(fd)
+        # The loop lets go of it when it comes round, and must find it as it was until then.
+        loop.call_later(0, os.close, fd)
 
 
 async def _resize(terminal: int, io: CommandIO) -> None:

@@ -150,14 +150,25 @@ class PodWorker:
 
     async def connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to a port of the pod. Raises `OSError`."""
-        real = self._node.ports.assign(self.pod).get(port, port) if self._node.runtime.kind == "process" else port
-        sock = await self._node.runtime.open_socket()
-        try:
-            await asyncio.get_running_loop().sock_connect(sock, (self.state.ip, real))
-            return await asyncio.open_connection(sock=sock)
-        except BaseException:
-            sock.close()
-            raise
+        found: OSError = ConnectionRefusedError()
+        for candidate in self._ports_of(port):
+            sock = await self._node.runtime.open_socket()
+            try:
+                await asyncio.get_running_loop().sock_connect(sock, (self.state.ip, candidate))
+                return await asyncio.open_connection(sock=sock)
+            except OSError as error:
+                sock.close()
+                found = error
+            except BaseException:
+                sock.close()
+                raise
+        raise found
+
+    def _ports_of(self, port: int) -> list[int]:
+        """Where a declared port is: in host mode mostly at another one, unless the program chose it by itself."""
+        if self._node.runtime.kind != "process":
+            return [port]
+        return list(dict.fromkeys((self._node.ports.assign(self.pod).get(port, port), port)))
 
     def _running_state(self, name: str) -> ContainerState:
         state = self.state.containers.get(name)
