@@ -107,10 +107,10 @@ class Target:
     def line(self) -> Line:
         return Line(self.port, self.context)
 
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    def ask(self, method: str, path: str, body: Any = None, *, token: str = "admin-token", extra: bytes = b"", **headers: str) -> Answer:
         """One request on a connection of its own."""
         with self.line() as line:
-            line.send(request(method, path, body, **headers))
+            line.send(request(method, path, body, token=token, extra=extra, **headers))
             return line.answer()
 
     def report(self) -> Report:
