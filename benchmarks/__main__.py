@@ -3,7 +3,7 @@
     python -m benchmarks [--rounds 3] [--only writes,reads]
 
 KUBEBUILDER_ASSETS names the folder with the peer's programs; without it only our figures are shown. Both servers are up all the time and
-take turns in every round; what fills them comes last.
+take turns in every round; what fills them comes last. Memory is measured first, on servers of their own.
 """
 
 import argparse
@@ -25,7 +25,8 @@ _PARTS: dict[str, Callable[[Contender], Figures]] = {
     "crowd": comparison.crowd,
     "held": comparison.held,
 }
-_ONCE = {"started", "held"}
+_ALONE = {"started", "held"}
+"""What is measured once, on servers that have done nothing else."""
 _LESS = (", s", " in ms", ", MB")
 """Figures of which less is better."""
 
@@ -37,11 +38,21 @@ def main() -> None:
     options = parser.parse_args()
     print(machine())
     begun = time.monotonic()
-    with ours() as we, theirs() as peer:
-        contenders = [we, *([peer] if peer else [])]
-        for part in options.only.split(","):
-            print(f"\n{_table(_measured(part, contenders, 1 if part in _ONCE else options.rounds))}", flush=True)
+    parts = options.only.split(",")
+    for part in parts:
+        if part in _ALONE:
+            with ours() as we, theirs() as peer:
+                _show_part(part, we, peer, 1)
+    if not _ALONE.issuperset(parts):
+        with ours() as we, theirs() as peer:
+            for part in parts:
+                if part not in _ALONE:
+                    _show_part(part, we, peer, options.rounds)
     print(f"\n{time.monotonic() - begun:.0f} s; {machine()}")
+
+
+def _show_part(part: str, we: Contender, peer: Contender | None, rounds: int) -> None:
+    print(f"\n{_table(_measured(part, [we, *([peer] if peer else [])], rounds))}", flush=True)
 
 
 def _measured(part: str, contenders: list[Contender], rounds: int) -> dict[str, list[Series]]:

@@ -2,9 +2,9 @@
 
     python -m benchmarks.soak [--seconds 200]
 
-The server runs in a process of its own (`tests.hostile.target`, HTTPS, memory store). The number of live objects is held constant, so that
-what grows is a leak. Prints a line every ten seconds and a verdict; ends with 1 when memory grew by more than a tenth after its first third,
-when a request of a good client failed, when the log spoke of errors, or when the event loop was held for longer than half a second.
+The server runs in a process of its own (`tests.hostile.target`, HTTPS, memory store). The number of live objects is held constant, so what
+grows is a leak. Prints a line every ten seconds and a verdict; ends with 1 when memory grew by more than a tenth after its first
+third, when a request of a good client failed, when the log spoke of errors, or when the event loop was held for longer than half a second.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from tests.hostile.attack import Answer, Line, Target, request, target
 from tests.hostile.bombs import BOMBS, MAPS
-from tests.hostile.test_wire import WIRE
+from tests.hostile.wires import WIRE
 
 LIVE = 200
 """Objects of each writer that are there at any time."""
