@@ -53,8 +53,7 @@ def judge(server: Target, probe: Probe, answer: Answer, grown: float, *, may_fai
 
 def throw(server: Target, name: str) -> Answer:
     bomb = BOMBS[name]
-    extra = b"Content-Encoding: gzip
-" if "gzip" in name else b""
+    extra = b"Content-Encoding: gzip\r\n" if "gzip" in name else b""
     body = bomb.body() if bomb.body else None
     before = server.rss()
     with Probe(server) as probe:
