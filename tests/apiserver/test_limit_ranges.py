@@ -26,6 +26,7 @@ def test_containers_get_defaults_and_a_note() -> None:
         await site.create(kinds.LIMIT_RANGES, limit_range(limit))
         made = await site.create(PODS, asking({"memory": "1Gi"}, {}))
         assert made["spec"]["containers"][0]["resources"] == {"requests": {"memory": "1Gi", "cpu": "100m"}, "limits": {"cpu": "500m"}}
+        assert made["status"]["qosClass"] == "Burstable"
         name = made["spec"]["containers"][0]["name"]
         note = made["metadata"]["annotations"]["kubernetes.io/limit-ranger"]
         assert note == f"LimitRanger plugin set: cpu request for container {name}; cpu limit for container {name}"

@@ -114,6 +114,8 @@ class Mutating(_Caller):
             served.accept(patched, "Ignore", [])
             if request.resource.default:
                 request.resource.default(patched)
+            if request.operation == "CREATE" and request.resource.plural == "pods" and request.resource.prepare:
+                request.resource.prepare(patched, None)
         assert request.obj is not None
         request.obj.clear()
         request.obj.update(patched)
