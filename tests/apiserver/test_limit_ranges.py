@@ -38,7 +38,7 @@ def test_containers_get_defaults_and_a_note() -> None:
     ("limit", "requests", "limits", "message"),
     [
         ({"type": "Container", "max": {"cpu": "1"}}, {"cpu": "1"}, {"cpu": "2"}, "maximum cpu usage per Container is 1, but limit is 2"),
-        ({"type": "Container", "max": {"memory": "1Gi"}}, {}, {}, "maximum memory usage per Container is 1Gi.  No limit is specified"),
+        ({"type": "Pod", "max": {"memory": "1Gi"}}, {}, {}, "maximum memory usage per Pod is 1Gi.  No limit is specified"),
         ({"type": "Container", "min": {"cpu": "1"}}, {"cpu": "500m"}, {}, "minimum cpu usage per Container is 1, but request is 500m"),
         (
             {"type": "Container", "maxLimitRequestRatio": {"cpu": "2"}},

@@ -33,7 +33,7 @@ def test_what_there_is(api: Any) -> None:
     assert api.version()["major"] == "1"
     kinds = {found["kind"] for found in api.api_resources()}
     assert {"Pod", "Job", "TrainJob", "Widget"} <= kinds
-    assert api.whoami() == "system:admin" or api.whoami()
+    assert api.whoami() == "kubernetes-admin"
 
 
 def test_objects(api: Any, namespace: str) -> None:

@@ -128,7 +128,7 @@ def test_workloads(kubectl: Kubectl) -> None:
     assert kubectl("rollout", "pause", "deployment/d").out == "deployment.apps/d paused\n"
     assert kubectl("rollout", "resume", "deployment/d").out == "deployment.apps/d resumed\n"
     assert kubectl("rollout", "restart", "deployment/d").out == "deployment.apps/d restarted\n"
-    assert "no rollout history" in kubectl("rollout", "history", "deployment/d").out.lower() + "no rollout history"
+    assert "deployment.apps/d" in kubectl("rollout", "history", "deployment/d").out
     assert kubectl("expose", "deployment", "d", "--port=80").out == "service/d exposed\n"
     assert kubectl("autoscale", "deployment", "d", "--max=3").out.endswith("autoscaled\n")
     assert "Selector:" in kubectl("describe", "deployment", "d").out
@@ -202,7 +202,7 @@ def test_what_there_is(kubectl: Kubectl) -> None:
     assert "widgets" in kubectl("api-resources", "--api-group=clients.example.com", "-o", "name").out
     assert "KIND:       Pod" in kubectl("explain", "pods.spec.containers", "--recursive").out
     assert kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}").out
-    assert "pods" in kubectl("auth", "can-i", "--list", "--as=system:serviceaccount:default:none", "--as-group=system:masters").out + "pods"
+    assert "*.*" in kubectl("auth", "can-i", "--list", "--as=system:serviceaccount:default:none", "--as-group=system:masters").out
     assert "is running at" in kubectl("cluster-info").out
     assert kubectl("get", "--raw", "/readyz").out == "ok"
 

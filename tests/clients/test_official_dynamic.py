@@ -24,7 +24,7 @@ def dynamic(platform: Cluster, tmp_path: Path) -> Iterator[Any]:
 
 
 def test_discovery(dynamic: Any) -> None:
-    assert "pods/log" in dynamic.resources.get(api_version="v1", kind="Pod").subresources or dynamic.resources.get(kind="Pod").namespaced
+    assert "log" in dynamic.resources.get(api_version="v1", kind="Pod").subresources
     assert {found.group_version for found in dynamic.resources.search(kind="Event")} == {"v1", "events.k8s.io/v1"}
     with pytest.raises(ResourceNotFoundError):
         dynamic.resources.get(api_version="v7", kind="Pod")

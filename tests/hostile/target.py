@@ -29,8 +29,11 @@ from lightship.apiserver.authn import StaticTokens
 from lightship.apiserver.http import serve
 from lightship.apiserver.server import Server
 from lightship.meta.rest import User
+from lightship.store.retention import Limits
 
 TOKENS = {"admin-token": User("admin", ("system:masters",)), "joe-token": User("joe", ("system:authenticated",))}
+HISTORY = Limits(seconds=30.0, events=5_000, bytes=16 * 1024 * 1024)
+"""Little, so that what memory it takes is taken within a minute, and all further growth is a leak."""
 BEAT = 0.01
 LONG = 0.25
 """Seconds after which the watch looks what the loop is busy with."""
@@ -47,6 +50,7 @@ class Watch(logging.Handler):
         self._beat = time.monotonic()
         self._spent = time.thread_time()
         self._thread = threading.get_ident()
+        self._rest = threading.Event()  # that nobody sets: only its patience is wanted
 
     def emit(self, record: logging.LogRecord) -> None:
         self.errors.append(self.format(record))
@@ -60,7 +64,7 @@ class Watch(logging.Handler):
     def look(self) -> None:
         """In a thread of its own."""
         while True:
-            time.sleep(LONG / 2)
+            self._rest.wait(LONG / 2)
             if time.monotonic() - self._beat > LONG and (frame := sys._current_frames().get(self._thread)):
                 where = [f"{Path(at.filename).name}:{at.lineno} {at.name}" for at in traceback.extract_stack(frame)[-8:]]
                 self.where.append(" < ".join(reversed(where)))
@@ -76,7 +80,7 @@ class Watch(logging.Handler):
 async def main(directory: Path) -> None:
     clock = SystemClock()
     pki.issue(directory, clock.now())
-    server = Server(store.memory(), kinds.BUILTIN, clock=clock, random=random.Random(1))
+    server = Server(store.memory(limits=HISTORY), kinds.BUILTIN, clock=clock, random=random.Random(1))
     listener = await serve(server, tls=tls.server_context(directory), authenticator=StaticTokens(TOKENS))
     gc.freeze()
     gc.set_threshold(10_000, 10, 1_000)
