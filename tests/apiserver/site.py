@@ -29,6 +29,7 @@ from lightship.meta.rest import (
     WatchOptions,
     WriteOptions,
 )
+from tests.talkless import Talkless
 
 T = TypeVar("T")
 ADMIN = User("admin", ("system:masters",))
@@ -157,7 +158,7 @@ def refused(code: int, reason: str, message: str = "") -> Iterator[list[StatusEr
     assert message in found.value.message
 
 
-class Nodes:
+class Nodes(Talkless):
     """Nodes that answer every question for logs with the same chunks."""
 
     def __init__(self, chunks: Sequence[bytes]) -> None:

@@ -9,7 +9,7 @@ from lightship.aio.clock import LoopClock
 from lightship.apiserver.event_life import LIFE, STEP, EventLife
 from lightship.apiserver.server import Server
 from lightship.meta.objects import Obj
-from lightship.meta.rest import Transport, User
+from lightship.meta.rest import ListOptions, Transport, User
 
 _ADMIN = User("admin", ("system:masters", "system:authenticated"), "admin")
 
@@ -20,7 +20,7 @@ def _event(name: str) -> Obj:
 
 
 async def _names(transport: Transport) -> list[str]:
-    found = await transport.list(kinds.EVENTS, "default")
+    found = await transport.list(kinds.EVENTS, "default", ListOptions())
     return [event["metadata"]["name"] for event in found.items]
 
 

@@ -12,6 +12,7 @@ from lightship.meta.resources import Column
 from lightship.meta.rest import LogOptions
 from tests.apiserver.http_site import CONFIG_MAPS, PODS, HttpSite, config_map, pod, request, run
 from tests.apiserver.site import GADGETS
+from tests.talkless import Talkless
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 PARTIAL = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -356,7 +357,7 @@ def test_a_watch_ends_at_its_timeout_and_the_connection_goes_on() -> None:
     run(test)
 
 
-class Node:
+class Node(Talkless):
     """A node that has one log, and says of every other pod that its container waits."""
 
     async def logs(self, namespace: str, pod: str, uid: str, options: LogOptions) -> AsyncIterator[bytes]:

@@ -25,11 +25,12 @@ from lightship.apiserver.server import Server
 from lightship.meta.rest import LogOptions
 from tests.apiserver.http_site import TOKENS, pod
 from tests.apiserver.site import GADGETS
+from tests.talkless import Talkless
 
 pytestmark = pytest.mark.slow
 
 
-class Lines:
+class Lines(Talkless):
     """A node whose every container has said the same."""
 
     async def logs(self, namespace: str, pod: str, uid: str, options: LogOptions) -> AsyncIterator[bytes]:

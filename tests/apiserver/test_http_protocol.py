@@ -9,6 +9,7 @@ import pytest
 from lightship.apiserver import connection, http
 from lightship.meta.rest import LogOptions
 from tests.apiserver.http_site import CONFIG_MAPS, PODS, HttpSite, config_map, pod, request, run
+from tests.talkless import Talkless
 
 
 def test_a_connection_serves_many_requests() -> None:
@@ -211,7 +212,7 @@ def test_a_watcher_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch
         http.log.removeHandler(dropped)
 
 
-class Quiet:
+class Quiet(Talkless):
     """A node whose container says one line and then nothing for ever."""
 
     def __init__(self) -> None:

@@ -1,7 +1,5 @@
 """LimitRanger: defaults for containers, and the bounds that pods and claims must keep."""
 
-from typing import Any
-
 import pytest
 
 from lightship import kinds
@@ -15,7 +13,7 @@ def limit_range(*limits: Obj) -> Obj:
 
 
 def asking(requests: dict[str, str], limits: dict[str, str]) -> Obj:
-    template: Any = pod("p")
+    template: Obj = pod("p")
     template["spec"]["containers"][0]["resources"] = {"requests": requests, "limits": limits}
     return template
 

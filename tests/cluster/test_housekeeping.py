@@ -40,7 +40,9 @@ def test_a_namespace_says_what_holds_it_and_goes(backend: Backend) -> None:
             async def says_what_is_left() -> bool:
                 found = await here.client.get(NAMESPACES, here.namespace)
                 assert objects.status(found)["phase"] == "Terminating"
-                return "configmaps. has 1 resource instances" in (conditions.get(found, "NamespaceContentRemaining") or {}).get("message", "")
+                return "configmaps. has 1 resource instances" in (conditions.get(found, "NamespaceContentRemaining") or {}).get(
+                    "message", ""
+                )
 
             await here.until(says_what_is_left)
             assert await here.all(SECRETS) == []

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -23,7 +23,7 @@ from lightship.meta.rest import LogOptions, NodeConnection, User
 from lightship.node.agent import Agent, Settings
 from lightship.node.environments import Environment, Progress
 from lightship.node.images import Catalogue
-from lightship.node.runtime import ContainerError, ContainerSpec, Exit, RuntimeUnavailableError, SandboxSpec
+from lightship.node.runtime import ContainerError, ContainerSpec, Exit, Files, RuntimeUnavailableError, SandboxSpec
 from lightship.store import memory
 
 T = TypeVar("T")
@@ -52,6 +52,9 @@ class Pretend:
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...
+
+    async def execute(self, container_id: str, argv: list[str], files: Files, *, tty: bool = False) -> Awaitable[int]:
+        raise ContainerError("SandboxGone", "nothing runs here")
 
     async def wait_lost(self) -> str:
         await asyncio.Event().wait()

@@ -34,6 +34,7 @@ from lightship.meta.rest import DeleteOptions, LogOptions
 from lightship.train import admission, controller
 from lightship.train.api import RESOURCES
 from lightship.train.bootstrap import bootstrap
+from tests.talkless import Talkless
 from tests.train.site import ADMIN
 
 TOKEN = "secret"
@@ -78,7 +79,7 @@ class Actor:
         return times.rfc3339(self._clock.now())
 
 
-class Prompter:
+class Prompter(Talkless):
     """What pods print: their `LOG`."""
 
     def __init__(self, client: Client) -> None:
