@@ -1,7 +1,9 @@
 """The HTTP front as a speaker of HTTP/1.1: framing, order, limits, ends. On raw sockets."""
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -256,3 +258,28 @@ def test_closing_the_listener_ends_streams_in_good_order() -> None:
             await site.connect()
 
     run(test)
+
+
+def test_a_connection_that_has_ended_is_freed_at_once() -> None:
+    """Without the help of the garbage collector, whose last generation a server hardly ever reaches."""
+
+    async def test(site: HttpSite) -> None:
+        wire = await site.connect()
+        assert (await wire.ask("POST", CONFIG_MAPS, config_map("first"))).code == 201
+        (served,) = site.listener._connections
+        left = weakref.ref(served)
+        del served
+        wire.writer.close()
+        async with asyncio.timeout(5):
+            while site.listener._connections or site.listener._workers:
+                await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert left() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(test)
+    finally:
+        gc.enable()

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import httptools
 
@@ -55,7 +55,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = httptools.HttpRequestParser(self)
         self._request = HttpRequest()
         self._url = b""
         self._body: list[bytes] = []
@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._wire is not None:
             self._wire.feed(data)
-        if self._deaf:
+        if self._deaf or self._parser is None:
             return
         try:
             self._parser.feed_data(data)
@@ -128,6 +128,9 @@ class Connection(asyncio.Protocol):
         if self._streaming is not None:
             self._streaming.cancel()
         self._rouse()
+        # The parser holds us and we hold it: left so, TLS state and the last body would stay until the collector walks through all of memory.
+        self._parser = None
+        self._request, self._body = HttpRequest(), []
 
     # httptools
 
@@ -173,6 +176,7 @@ class Connection(asyncio.Protocol):
         if not self._deaf:
             self._request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             self._enqueue(self._request)
+            self._body = []
 
     # For the listener
 
