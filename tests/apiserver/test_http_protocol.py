@@ -271,8 +271,7 @@ def test_a_connection_that_has_ended_is_freed_at_once() -> None:
         del served
         wire.writer.close()
         async with asyncio.timeout(5):
-            while site.listener._connections or site.listener._workers:
-                await asyncio.sleep(0)
+            await asyncio.gather(*site.listener._workers)
         for _ in range(5):
             await asyncio.sleep(0)
         assert left() is None
