@@ -21,7 +21,7 @@ pytestmark = [
 ]
 ROOT = Path(__file__).parent.parent.parent
 UV = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
-CORE_LIMIT = 40_000_000
+CORE_LIMIT = 40 * 2**20
 """Bytes that the core may weigh, installed with all it needs."""
 
 
