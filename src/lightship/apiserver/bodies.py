@@ -28,6 +28,8 @@ _SCHEME = '"pkg/runtime/scheme.go:111"'
 """Where the real server says its built-in kinds are registered."""
 _OPERATION = ("op", "path", "from", "value")
 _SHOWN = 30
+MOST_VALUES = 250_000
+"""Objects and lists of one body. Each takes a hundred times its bytes in memory, and no object that is of use has nearly as many."""
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _ESCAPED_QUOTE = b"\\u0022"
 _PARAMETER = re.compile(r"[^\s;=]+\s*=\s*(\"[^\"]*\"|[^\s;\"]*)")
@@ -166,6 +168,8 @@ def _head_checked(value: Any) -> Any:
 def _decoded(data: bytes, *, merge: bool, custom: bool) -> tuple[Any, Doubles | None]:
     """JSON as Go reads it: bad UTF-8 becomes U+FFFD, and what came twice is told."""
     decode = _decode_custom if custom else codec.decode
+    if len(data) > MOST_VALUES and data.count(b"{") + data.count(b"[") > MOST_VALUES:
+        raise errors.too_large(f"Request entity too large: more than {MOST_VALUES} objects and lists")
     try:
         value = decode(data)
     except ValueError as error:
