@@ -35,6 +35,8 @@ TOKENS = {"admin-token": User("admin", ("system:masters",)), "joe-token": User("
 HISTORY = Limits(seconds=30.0, events=5_000, bytes=16 * 1024 * 1024)
 """Little, so that what memory it takes is taken within a minute, and all further growth is a leak."""
 BEAT = 0.01
+GRACE = 10.0
+"""Seconds to end in good order once nobody asks any more."""
 LONG = 0.25
 """Seconds after which the watch looks what the loop is busy with."""
 
@@ -75,6 +77,8 @@ class Watch(logging.Handler):
             print(json.dumps({"held": self.held, "where": self.where[-3:], "errors": self.errors}), flush=True)
             self.held, self.where, self.errors = 0.0, [], []
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE)
+        os._exit(1)  # the loop is held for good
 
 
 async def main(directory: Path) -> None:
