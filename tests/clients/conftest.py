@@ -1,6 +1,8 @@
 """One platform for the tests of all clients, with the custom kind `Widget`, and a namespace of its own for each test."""
 
+import gc
 import itertools
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,3 +35,12 @@ def namespace(platform: Cluster) -> str:
     platform.run(platform.client.create(NAMESPACES, made))
     eventually(lambda: platform.run(platform.client.get_or_none(SERVICE_ACCOUNTS, "default", name)), "the namespace is ready")
     return name
+
+
+@pytest.fixture(autouse=True, scope="module")
+def leftovers() -> Iterator[None]:
+    """What a client leaves open is collected with its own module, not blamed on the next."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
