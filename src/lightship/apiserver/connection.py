@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         if self._streaming is not None:
             self._streaming.cancel()
         self._rouse()
-        # The parser holds us and we hold it: left so, TLS state and the last body would stay until the collector walks through all of memory.
+        # The parser holds us and we hold it: left so, TLS state and the last body would stay until the collector comes by.
         self._parser = None
         self._request, self._body = HttpRequest(), []
 
