@@ -114,6 +114,7 @@ class Target:
             return line.answer()
 
     def report(self) -> Report:
+        assert self.process.poll() is None, f"the server has ended with {self.process.returncode}"
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(file=self.process.stdin, flush=True)
@@ -129,7 +130,7 @@ class Target:
 def target() -> Iterator[Target]:
     """A fresh server in a process of its own."""
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "tests.hostile.target", directory]
+        command = [sys.executable, "-X", "faulthandler", "-m", "tests.hostile.target", directory]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout is not None
