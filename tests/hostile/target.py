@@ -77,7 +77,7 @@ class Watch(logging.Handler):
             print(json.dumps({"held": self.held, "where": self.where[-3:], "errors": self.errors}), flush=True)
             self.held, self.where, self.errors = 0.0, [], []
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(GRACE)
+        threading.Event().wait(GRACE)
         os._exit(1)  # the loop is held for good
 
 
