@@ -102,7 +102,7 @@ def job(**spec: Any) -> Obj:
     return {"metadata": {"name": "x"}, "spec": spec}
 
 
-def train_job(**spec: Any) -> Obj:
+def bad_train_job(**spec: Any) -> Obj:
     return {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", **job(**spec)}
 
 
@@ -116,8 +116,8 @@ CONTAINER = {"name": "c", "image": "i"}
         (PODS, job(containers=[]), "spec.containers"),
         (PODS, job(containers=[{**CONTAINER, "name": "C_"}]), "spec.containers[0].name"),
         (JOBS, job(template={"spec": {"containers": [CONTAINER]}}), "spec.template.spec.restartPolicy"),
-        (TRAIN_JOBS, train_job(), "spec.runtimeRef"),
-        (TRAIN_JOBS, train_job(runtimeRef={"name": "plain"}, trainer={"numNodes": "two"}), "spec.trainer.numNodes"),
+        (TRAIN_JOBS, bad_train_job(), "spec.runtimeRef"),
+        (TRAIN_JOBS, bad_train_job(runtimeRef={"name": "plain"}, trainer={"numNodes": "two"}), "spec.trainer.numNodes"),
     ],
     ids=["no name", "no containers", "bad name", "no restart policy", "no runtime", "wrong type"],
 )
