@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from lightship.meta.objects import Obj
 from lightship.meta.rest import User
 
 AUTHENTICATED = "system:authenticated"
@@ -97,3 +98,15 @@ def authenticated(user: User) -> User:
     if user.name == ANONYMOUS.name or AUTHENTICATED in user.groups or UNAUTHENTICATED in user.groups:
         return user
     return msgspec.structs.replace(user, groups=(*user.groups, AUTHENTICATED))
+
+
+def user_info(user: User) -> Obj:
+    """authentication.k8s.io/v1 UserInfo, as reviews, webhooks and the audit trail show it."""
+    found: Obj = {"username": user.name}
+    if user.uid:
+        found["uid"] = user.uid
+    if user.groups:
+        found["groups"] = list(user.groups)
+    if user.extra:
+        found["extra"] = {key: list(values) for key, values in user.extra.items()}
+    return found

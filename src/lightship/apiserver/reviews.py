@@ -8,7 +8,7 @@ Contract: authentication.k8s.io/v1 TokenReview, SelfSubjectReview; authorization
 from functools import cache
 
 from lightship.apiserver import review_checks
-from lightship.apiserver.authn import API_AUDIENCE, INVALID, Authenticator
+from lightship.apiserver.authn import API_AUDIENCE, INVALID, Authenticator, user_info
 from lightship.apiserver.authz import Attributes, Authorizer
 from lightship.apiserver.paths import Target
 from lightship.apiserver.requests import Answer, Request
@@ -63,17 +63,6 @@ def _served(found: Resource) -> Served:
 def _made(asked: Request, metadata: Obj, spec: Obj | None, status: Obj) -> Answer:
     head = {"kind": asked.resource.kind, "apiVersion": asked.resource.api_version, "metadata": metadata}
     return Answer(201, obj={**head, **({} if spec is None else {"spec": spec}), "status": status})
-
-
-def user_info(user: User) -> Obj:
-    found: Obj = {"username": user.name}
-    if user.uid:
-        found["uid"] = user.uid
-    if user.groups:
-        found["groups"] = list(user.groups)
-    if user.extra:
-        found["extra"] = user.extra
-    return found
 
 
 def _token_review(spec: Obj, authenticator: Authenticator) -> Obj:

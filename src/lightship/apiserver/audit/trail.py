@@ -10,6 +10,7 @@ from typing import Any
 from lightship.aio.clock import Clock
 from lightship.apiserver.audit.policy import Level, Policy, Wanted
 from lightship.apiserver.audit.sinks import Sink
+from lightship.apiserver.authn import user_info
 from lightship.apiserver.authz import Attributes
 from lightship.meta import codec, times
 from lightship.meta.objects import Obj
@@ -49,7 +50,7 @@ class Trail:
 
     def impersonated(self, user: User) -> None:
         """It is done in the name of another user."""
-        self._event["impersonatedUser"] = _user(user)
+        self._event["impersonatedUser"] = user_info(user)
 
     def started(self, code: int) -> None:
         """The head of a stream has gone out."""
@@ -112,7 +113,7 @@ class Auditor:
             "stage": "",
             "requestURI": uri,
             "verb": wish.verb,
-            "user": _user(wish.user),
+            "user": user_info(wish.user),
             "sourceIPs": [source] if source else [],
             "userAgent": agent if len(agent) <= _MOST_AGENT else agent[:_MOST_AGENT] + "...TRUNCATED",
         }
@@ -133,17 +134,6 @@ class Auditor:
         """Carry away what is still on its way."""
         for sink in self._sinks:
             await sink.close()
-
-
-def _user(user: User) -> Obj:
-    found: Obj = {"username": user.name}
-    if user.uid:
-        found["uid"] = user.uid
-    if user.groups:
-        found["groups"] = list(user.groups)
-    if user.extra:
-        found["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return found
 
 
 def _reference(wish: Attributes, version: str) -> Obj:

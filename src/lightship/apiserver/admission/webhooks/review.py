@@ -8,12 +8,13 @@ import binascii
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from lightship.apiserver.authn import user_info
 from lightship.meta import codec, errors
 from lightship.meta.admission import AdmissionRequest
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj, split_api_version
 from lightship.meta.resources import Resource
-from lightship.meta.rest import DeleteOptions, User, WriteOptions
+from lightship.meta.rest import DeleteOptions, WriteOptions
 
 _VERSIONS = ("v1", "v1beta1")
 _OPTION_KINDS = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}
@@ -64,18 +65,6 @@ def question(request: AdmissionRequest, shown: Resource, obj: Obj | None, old: O
             "options": options(request),
         },
     }
-
-
-def user_info(user: User) -> Obj:
-    """authentication.k8s.io/v1 UserInfo."""
-    found: Obj = {"username": user.name}
-    if user.uid:
-        found["uid"] = user.uid
-    if user.groups:
-        found["groups"] = list(user.groups)
-    if user.extra:
-        found["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return found
 
 
 def options(request: AdmissionRequest) -> Obj | None:
