@@ -12,6 +12,8 @@ from lightship.main import selection
         ("-job", ["endpoints"], ["job"]),
         ("*,-job", ["endpoints"], ["job"]),
         ("job", ["job"], ["endpoints"]),
+        ("job,-job", ["job"], ["endpoints"]),
+        ("-job,job", [], ["job", "endpoints"]),
         ("job, endpoints", ["job", "endpoints"], ["ttl"]),
         ("none", [], ["job", "endpoints"]),
         ("", [], ["job"]),

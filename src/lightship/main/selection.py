@@ -20,9 +20,10 @@ def words(text: str) -> tuple[str, ...]:
 
 def selected(name: str, chosen: Collection[str]) -> bool:
     """Does a controller of this name run? `chosen` are the `words` of a list."""
-    if f"-{name}" in chosen:
-        return False
-    return name in chosen or ALL in chosen
+    for word in chosen:
+        if word.removeprefix("-") == name:
+            return word == name
+    return ALL in chosen
 
 
 def unknown(chosen: Collection[str], names: Collection[str]) -> list[str]:
