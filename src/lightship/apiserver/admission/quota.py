@@ -19,7 +19,7 @@ from lightship.store import Put, Record
 
 BUCKET = "core/resourcequotas"
 _PREFIX = BUCKET + "/"
-_FREE = frozenset({"core/events", "events.k8s.io/events", "core/bindings", "core/namespaces", "core/serviceaccounts/token"})
+_FREE = frozenset({"core/events", "core/bindings"})
 """What is never counted: events, as the real server's default has it, and what is not stored."""
 
 

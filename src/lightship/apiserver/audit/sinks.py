@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Protocol
 
@@ -38,7 +39,7 @@ class Sink(Protocol):
         ...
 
 
-class _Buffer:
+class _Buffer(ABC):
     """Lines on their way, carried by one task that runs only while there are some."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
@@ -79,8 +80,9 @@ class _Buffer:
         if lost:
             log.error("%d audit events were lost: their way was full", lost)
 
+    @abstractmethod
     async def send(self, lines: list[bytes]) -> None:
-        raise NotImplementedError
+        """Carry these away. Never raises."""
 
 
 class LogFile(_Buffer):
