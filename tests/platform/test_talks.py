@@ -81,7 +81,8 @@ def test_what_cannot_be_meant_is_refused(core: Any, container: str, command: lis
     with pytest.raises(ApiException) as found:
         run(core, *command, container=container)
     assert found.value.status == 0
-    assert "400" in str(found.value.reason), message
+    assert "400" in str(found.value.reason)
+    assert message in str(found.value.reason)
 
 
 def test_a_program_that_is_not_there(core: Any) -> None:
