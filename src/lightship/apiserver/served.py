@@ -55,6 +55,10 @@ class Served:
         self.creates_on_update = traits.creates_on_update(resource)
         self.returns_deleted = traits.returns_deleted(resource)
         self.name_rule = traits.name_rule(resource)
+        self.metadata_order = traits.metadata_order(resource)
+        self.metadata_last = traits.metadata_last(resource)
+        self.knows_finalizers = traits.knows_finalizers(resource)
+        self.judges_prefixes = traits.judges_prefixes(resource)
         self._definitions = definitions
         self._compiled: schema.Compiled | None = None
         self._rules: expressions.Rules | Literal[False] | None = False

@@ -76,6 +76,8 @@ _NAME_RULES: dict[str, Rule] = {
     "core/namespaces": "label",
     "core/services": "label",
     "apps/statefulsets": "label",
+    "core/events": "path",
+    "policy/poddisruptionbudgets": "path",
     "apiregistration.k8s.io/apiservices": "path",
     "certificates.k8s.io/certificatesigningrequests": "path",
     "networking.k8s.io/ipaddresses": "path",  # judged by the kind's own rules
@@ -84,6 +86,36 @@ _NAME_RULES: dict[str, Rule] = {
     "rbac.authorization.k8s.io/rolebindings": "path",
     "rbac.authorization.k8s.io/roles": "path",
 }
+_METADATA_ORDERS = {
+    order: frozenset(buckets.split())
+    for order, buckets in {
+        "UN": """
+            apiregistration.k8s.io/apiservices apps/controllerrevisions core/configmaps core/endpoints core/persistentvolumeclaims core/pods
+            core/secrets core/serviceaccounts networking.k8s.io/ingressclasses networking.k8s.io/ingresses
+            storage.k8s.io/volumeattributesclasses
+            """,
+        "N": """
+            admissionregistration.k8s.io/mutatingadmissionpolicies admissionregistration.k8s.io/mutatingadmissionpolicybindings
+            admissionregistration.k8s.io/mutatingwebhookconfigurations admissionregistration.k8s.io/validatingadmissionpolicies
+            admissionregistration.k8s.io/validatingadmissionpolicybindings admissionregistration.k8s.io/validatingwebhookconfigurations
+            core/limitranges discovery.k8s.io/endpointslices flowcontrol.apiserver.k8s.io/flowschemas
+            flowcontrol.apiserver.k8s.io/prioritylevelconfigurations storage.k8s.io/csinodes storage.k8s.io/volumeattachments
+            """,
+        "NU": """
+            batch/jobs certificates.k8s.io/certificatesigningrequests core/namespaces core/nodes networking.k8s.io/ipaddresses
+            node.k8s.io/runtimeclasses rbac.authorization.k8s.io/clusterrolebindings rbac.authorization.k8s.io/clusterroles
+            rbac.authorization.k8s.io/rolebindings rbac.authorization.k8s.io/roles resource.k8s.io/deviceclasses
+            resource.k8s.io/resourceclaims resource.k8s.io/resourceclaimtemplates storage.k8s.io/csistoragecapacities
+            storage.k8s.io/storageclasses
+            """,
+        "NN": "core/persistentvolumes",
+        "": "policy/poddisruptionbudgets",
+    }.items()
+}
+_ANY_FINALIZERS = frozenset({"coordination.k8s.io/leases", "node.k8s.io/runtimeclasses", "policy/poddisruptionbudgets"})
+_ANY_FINALIZER_GROUPS = frozenset({"admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"})
+_ANY_PREFIX = frozenset({"certificates.k8s.io/certificatesigningrequests", "core/replicationcontrollers", "resource.k8s.io/deviceclasses"})
+_METADATA_LAST = frozenset({"core/events", "policy/poddisruptionbudgets"})
 _ANNOTATIONS_COUNT = frozenset({"apps/deployments"})
 STAND_INS: dict[tuple[str, str], tuple[str, ...]] = {("core/events", "source"): ("reportingComponent",)}
 """Selectable fields that select by another field where they are empty: an Event of the newer API says only who reports it."""
@@ -109,6 +141,26 @@ def creates_on_update(resource: Resource) -> bool:
 def returns_deleted(resource: Resource) -> bool:
     """Does DELETE answer with the deleted object instead of a Status?"""
     return resource.bucket in _RETURNS_DELETED
+
+
+def metadata_order(resource: Resource) -> str:
+    """How often, after the checks that all kinds share, an update's metadata are judged: as new ones (`N`), as changed ones (`U`)."""
+    return next((order for order, buckets in _METADATA_ORDERS.items() if resource.bucket in buckets), "U")
+
+
+def knows_finalizers(resource: Resource) -> bool:
+    """Must finalizers without a domain be those that Kubernetes itself knows?"""
+    return not resource.custom and resource.bucket not in _ANY_FINALIZERS and resource.group not in _ANY_FINALIZER_GROUPS
+
+
+def metadata_last(resource: Resource) -> bool:
+    """Are a new object's metadata only judged when nothing else is wrong, and then by no rule of its kind?"""
+    return resource.bucket in _METADATA_LAST
+
+
+def judges_prefixes(resource: Resource) -> bool:
+    """Is `generateName` held to the rule for names?"""
+    return resource.bucket not in _ANY_PREFIX
 
 
 def name_rule(resource: Resource) -> Rule:

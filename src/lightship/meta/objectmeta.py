@@ -16,13 +16,18 @@ FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
 _BARE_FINALIZERS = frozenset({FOREGROUND, ORPHAN, "kubernetes", "customresourcecleanup.apiextensions.k8s.io"})
 _CHECKED = ("labels", "annotations", "ownerReferences", "finalizers")
+_IMMUTABLE = ("name", "namespace", "uid", "deletionTimestamp", "deletionGracePeriodSeconds")
+_TOLD = (*_CHECKED, *_IMMUTABLE, "generateName")
 
 
-def check_new(meta: Obj, rule: names.Rule, *, builtin: bool) -> list[Cause]:
-    """Everything wrong with the metadata of an object that is to be created; its name was generated already."""
+def check_new(meta: Obj, rule: names.Rule, *, builtin: bool, prefixes: bool = True) -> list[Cause]:
+    """Everything wrong with the metadata of an object that is to be created; its name was generated already.
+
+    Without `prefixes` it does not matter what names are generated from.
+    """
     causes: list[Cause] = []
     prefix = meta.get("generateName")
-    if prefix and rule != "path":
+    if prefix and prefixes:
         # A prefix may end in a dash, which no name may: judge it with a letter behind it.
         causes += [errors.invalid_value("metadata.generateName", prefix, m) for m in names.problems(prefix + "a", rule)]
     name = meta.get("name")
@@ -33,26 +38,40 @@ def check_new(meta: Obj, rule: names.Rule, *, builtin: bool) -> list[Cause]:
     for field in _CHECKED:
         if meta.get(field):
             causes += _RULES[field](meta[field])
-    return causes + _check_bare(meta, {}) if builtin else causes
+    return causes + _check_bare(meta) if builtin else causes
 
 
-def check_update(new: Obj, old: Obj, *, builtin: bool) -> list[Cause]:
-    """Everything wrong with changed metadata. Call after `carry_over`."""
+def check_update(new: Obj, old: Obj, rule: names.Rule, order: str, *, builtin: bool, prefixes: bool = True) -> list[Cause]:
+    """Everything wrong with changed metadata, as often as the real server tells it. Call after `carry_over`.
+
+    Every kind is asked what is wrong with new metadata and with changed ones; then each kind asks again, in an order of its own: `N` in
+    `order` stands for the former, `U` for the latter.
+    """
+    if not any(new.get(field) != old.get(field) for field in _TOLD):
+        return []
+    changed = _changed(new, old)
+    causes = check_new(new, "path", builtin=False) + changed
+    for step in order:
+        causes += (
+            check_new(new, rule, builtin=builtin, prefixes=prefixes) if step == "N" else changed + (_check_bare(new) if builtin else [])
+        )
+    return causes
+
+
+def _changed(new: Obj, old: Obj) -> list[Cause]:
     causes: list[Cause] = []
-    for field in _CHECKED:
-        value = new.get(field)
-        if value and value != old.get(field):
-            causes += _RULES[field](value)
     if old.get("deletionTimestamp"):
         extra = sorted(set(new.get("finalizers") or ()) - set(old.get("finalizers") or ()))
         if extra:
             listed = ", ".join(f'"{e}"' for e in extra)
             why = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
             causes.append(errors.forbidden_field("metadata.finalizers", why))
-    for field in ("name", "namespace", "uid", "deletionTimestamp", "deletionGracePeriodSeconds"):
-        if new.get(field) != old.get(field):
-            causes.append(errors.invalid_value(f"metadata.{field}", new.get(field), "field is immutable"))
-    return causes + _check_bare(new, old) if builtin else causes
+    differing = [field for field in _IMMUTABLE if new.get(field) != old.get(field)]
+    causes += [errors.invalid_value(f"metadata.{field}", new.get(field), "field is immutable") for field in differing]
+    for field in ("labels", "annotations", "ownerReferences"):
+        if new.get(field):
+            causes += _RULES[field](new[field])
+    return causes
 
 
 def _check_labels(labels: dict[str, str]) -> list[Cause]:
@@ -112,9 +131,9 @@ def _check_finalizers(finalizers: list[str]) -> list[Cause]:
     return causes
 
 
-def _check_bare(meta: Obj, old: Obj) -> list[Cause]:
+def _check_bare(meta: Obj) -> list[Cause]:
     """Built-in kinds know the few finalizers that need no domain."""
-    if not meta.get("finalizers") or meta["finalizers"] == old.get("finalizers"):
+    if not meta.get("finalizers"):
         return []
     why = "name is neither a standard finalizer name nor is it fully qualified"
     bare = ((i, f) for i, f in enumerate(meta["finalizers"]) if "/" not in f and f not in _BARE_FINALIZERS)
