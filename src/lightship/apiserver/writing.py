@@ -238,11 +238,12 @@ class Writer:
         elif causes:
             causes = served.counting(causes, obj, old, request.subresource)
         meta = obj["metadata"]
-        builtin = not resource.custom
+        rule, known, prefixes = served.name_rule, served.knows_finalizers, served.judges_prefixes
         if old:
-            found = 2 * objectmeta.check_update(meta, old["metadata"], builtin=builtin)  # asked twice, and told twice
+            order = "U" if request.subresource else served.metadata_order
+            found = objectmeta.check_update(meta, old["metadata"], rule, order, builtin=known, prefixes=prefixes)
         else:
-            found = objectmeta.check_new(meta, served.name_rule, builtin=builtin)
+            found = [] if served.metadata_last else objectmeta.check_new(meta, rule, builtin=known, prefixes=prefixes)
         found += causes
         entries = meta.get("managedFields")
         if entries and sent and sent.__class__ is not managed.Applied and sent is not (old or {}).get("metadata", {}).get("managedFields"):
@@ -250,6 +251,8 @@ class Writer:
         rules = resource if resource.custom or not request.subresource else resource.parts.get(request.subresource)
         if rules and rules.validate:
             found += rules.validate(obj, old)
+        if served.metadata_last and not old and not found:
+            found = objectmeta.check_new(meta, rule, builtin=False)
         if resource.custom:
             found += scale_problems(resource.scale, obj)
             found += served.breaches(obj, old, found, request.warnings, short=short)
