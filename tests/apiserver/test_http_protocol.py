@@ -75,9 +75,10 @@ def test_expect_continue() -> None:
 def test_head_has_the_length_and_no_body() -> None:
     async def test(site: HttpSite) -> None:
         wire = await site.connect()
-        whole = await wire.ask("GET", "/api/v1/namespaces/default")
-        head = await wire.ask("HEAD", "/api/v1/namespaces/default")
-        assert (head.code, head.headers["content-length"]) == (200, str(len(whole.body)))
+        whole = await wire.ask("GET", "/healthz/nope")
+        head = await wire.ask("HEAD", "/healthz/nope")
+        assert (head.code, head.headers["content-length"]) == (404, str(len(whole.body)))
+        assert (await wire.ask("HEAD", "/api/v1/namespaces/default")).code == 405
         assert (await wire.ask("GET", "/version")).code == 200
 
     run(test)

@@ -312,7 +312,7 @@ def test_both_publish_the_same() -> None:
             assert set(mine["paths"]) <= set(real["paths"])
             for path in mine["paths"]:
                 assert mine["paths"][path] == real["paths"][path], path
-            for name, schema in real["components"]["schemas"].items():
+            for name, schema in real["components"].get("schemas", {}).items():
                 assert _named(mine["components"]["schemas"][name], name) == _named(schema, name), name
         mine, real = [_plain(json.loads((await each("GET", "/openapi/v2")).body)) for each in (ask, ask_real)]
         for name, schema in mine["definitions"].items():

@@ -268,7 +268,8 @@ class Connection(asyncio.Protocol):
             if not (self._lost or self._owner.closing):
                 raise
         except Refused as refusal:
-            self._send(request, refusal.reply, keep_alive=request.keep_alive)
+            reply = refusal.reply
+            self._send(request, reply._replace(headers=reply.headers + stream.headers), keep_alive=request.keep_alive)
             return True
         except Exception:
             # The head is out, so the client can only be told by an end that is visibly none.

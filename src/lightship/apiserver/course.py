@@ -14,6 +14,9 @@ from lightship.apiserver.exchange import HttpRequest, Reply, Stream, Switch
 from lightship.apiserver.fairness import Flow, Gate, Pass
 from lightship.meta.rest import User
 
+_PROXY = "proxy"
+_ENDLESS = frozenset(("attach", "exec", "log", "portforward", _PROXY))
+
 
 class Course:
     """The seat and the trail of one request; either may be missing."""
@@ -41,8 +44,9 @@ class Course:
             self.trail.impersonated(user)
 
     async def enter(self, wish: Attributes) -> None:
-        """Take a seat, waiting for one if need be. Raises 429."""
-        self._seat = await self._gate.enter(wish)
+        """Take a seat, waiting for one if need be. What takes as long as its client likes takes none. Raises 429."""
+        if wish.subresource not in _ENDLESS and wish.resource != _PROXY:
+            self._seat = await self._gate.enter(wish)
 
     def leave(self) -> None:
         """Give the seat back."""
@@ -55,12 +59,15 @@ class Course:
         if trail is not None:
             for key, value in self.notes.items():
                 trail.annotate(key, value)
+        seat = self._seat
         if isinstance(reply, Reply):
             if trail is not None:
                 trail.complete(reply.code, reply.body if reply.content_type.startswith("application/json") else b"")
-            if self._seat is None:
+            if seat is None:
                 return reply
-            return Reply(reply.code, reply.body, reply.content_type, reply.headers + _headers(self._seat.flow))
+            return Reply(reply.code, reply.body, reply.content_type, reply.headers + _headers(seat.flow))
+        if isinstance(reply, Stream) and seat is not None:
+            reply = reply._replace(headers=reply.headers + _headers(seat.flow))
         if trail is None:
             return reply
         if isinstance(reply, Switch):

@@ -50,6 +50,8 @@ _CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create",
 _VIEW_VERBS = ("get", "patch", "update")
 _PROXY_VERBS = ("create", "delete", "get", "patch", "update")
 _CONNECT_VERBS = ("create", "get")
+PROXIED = frozenset(("nodes", "pods", "services"))
+"""Core kinds behind which something else answers."""
 _SUBRESOURCES: Mapping[tuple[str, str], tuple[tuple[str, str, str], tuple[str, ...]]] = {
     ("pods", "attach"): (("", "v1", "PodAttachOptions"), _CONNECT_VERBS),
     ("pods", "binding"): (("", "v1", "Binding"), ("create",)),
@@ -65,6 +67,12 @@ _SUBRESOURCES: Mapping[tuple[str, str], tuple[tuple[str, str, str], tuple[str, .
 }
 """What is sent to and got from subresources that are not views of their object."""
 _SCALE = ("autoscaling", "v1", "Scale")
+_HASHED = {
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): "apiextensions.k8s.io/v1beta1",
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): "admissionregistration.k8s.io/v1beta1",
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): "admissionregistration.k8s.io/v1beta1",
+}
+"""Versions of which storage version hashes are made, where the real server still stores an older one than it prefers."""
 
 
 def version() -> Obj:
@@ -114,8 +122,9 @@ def resources(served: Iterable[Resource], group: str, version: str, stored: Mapp
     for resource in found:
         listed.append(_api_resource(resource, stored))
         listed.extend(_api_subresource(resource, *sub) for sub in _subresources(resource))
-    group_version = f"{group}/{version}" if group else version
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed}
+    if not group:
+        return {"kind": "APIResourceList", "groupVersion": version, "resources": listed}
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{group}/{version}", "resources": listed}
 
 
 def aggregated(served: Iterable[Resource], version: str, *, legacy: bool) -> Obj:
@@ -229,7 +238,8 @@ def _api_resource(resource: Resource, stored: Mapping[str, str]) -> Obj:
 
 def _storage_version_hash(resource: Resource, stored: Mapping[str, str]) -> str:
     """By which clients see that objects are stored in another version than before."""
-    text = f"{stored.get(resource.bucket, resource.api_version)}/{resource.kind}"
+    version = _HASHED.get((resource.group, resource.kind)) or stored.get(resource.bucket, resource.api_version)
+    text = f"{version}/{resource.kind}"
     digest = hashlib.sha256((text if "/" in text.removesuffix(f"/{resource.kind}") else f"/{text}").encode()).digest()
     return base64.b64encode(digest[:8]).decode()
 

@@ -36,10 +36,12 @@ log = logging.getLogger(__name__)
 _CONNECTED = frozenset((*CONVERSATIONS, PROXY))
 _REVIEW = Endpoint(METADATA_FORMS)
 """What reviews can be had as: there are no tables of questions."""
-_ITEM_VERBS = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "POST": "create"}
+_VERBS = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "POST": "create"}
+_NO_NAMES = frozenset((".", ".."))
+"""What nothing can be called, as it is somewhere else in a path."""
+_OF_COLLECTIONS = {"get": "list", "delete": "deletecollection"}
 _LABELS = {"get": "GET", "list": "LIST", "watch": "WATCH", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 _LABELS["deletecollection"] = "DELETECOLLECTION"
-_COLLECTION_VERBS = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
 
 
 class Front:
@@ -72,7 +74,7 @@ class Front:
         course = Course(self._server.gate, self._auditor)
         reply = course.finish(await self._answered(request, course))
         code = reply.code if isinstance(reply, Reply) else 101 if isinstance(reply, Switch) else 200
-        labels = Labels(*request.labels) if request.labels else Labels(request.method)
+        labels = Labels(*request.labels) if request.labels else Labels(request.method if request.method in _VERBS else "OTHER")
         self._documents.metrics.count(labels, code, self._clock.monotonic() - start)
         return reply
 
@@ -101,7 +103,7 @@ class Front:
         query = queries.parse(request.query)
         verb = _verb(request.method, target, query)
         scope = "resource" if target.name else "namespace" if target.namespace else "cluster"
-        request.labels = (_LABELS[verb], target.group, target.version, target.resource, target.subresource, scope)
+        request.labels = (_LABELS.get(verb, "OTHER"), target.group, target.version, target.resource, target.subresource, scope)
         wish = await self._admit(request, _wish(user, verb, target, query), course, target.version)
         other = self._server.aggregation.behind(request.path)
         if other is not None:
@@ -110,9 +112,11 @@ class Front:
         if resource is None:
             return self._review(request, target, wish.user) if self._documents.knows(target.group) else not_found()
         asked = Request(wish.user, resource, target.namespace, target.name, target.subresource, request.header(b"user-agent"))
+        if resource.custom and _strays(resource, target, verb):
+            return not_found()
         if target.subresource in _CONNECTED and not resource.group:
             return await self._connect(asked, wish, request, query, target)
-        _check_place(resource, target, verb)
+        _check_place(resource, target, _routed(request.method, resource, target, verb))
         if course.trail is not None and request.body:
             course.trail.note_request(self._operations.glimpse(asked, request))
         return await self._operate(asked, wish, request, query, target)
@@ -137,10 +141,12 @@ class Front:
     async def _connect(
         self, asked: Request, wish: Attributes, request: HttpRequest, query: Query, target: Target
     ) -> Reply | Stream | Switch:
-        """A conversation with a pod, or what it (or a service) answers behind `/proxy`."""
-        if target.subresource == PROXY and asked.resource.plural in ("pods", "services"):
+        """A conversation with a pod, or what it (or a service, or a node) answers behind `/proxy`."""
+        if target.subresource == PROXY and asked.resource.plural in discovery.PROXIED:
+            if not wish.verb and request.method != "OPTIONS":
+                raise errors.method_not_allowed()
             return await self._server.proxy(asked, request, target.rest)
-        _check_place(asked.resource, target, wish.verb)
+        _check_place(asked.resource, target, _routed(request.method, asked.resource, target, wish.verb))
         require(self._authorizer, wish._replace(verb="create"))
         return await self._server.connect(asked, request, query)
 
@@ -177,12 +183,23 @@ def refuse(code: int, message: str) -> Reply:
 
 
 def _verb(method: str, target: Target, query: Query) -> str:
-    verbs = _ITEM_VERBS if target.name else _COLLECTION_VERBS
-    verb = verbs.get(method)
-    if verb is None or (target.watched and verb not in ("get", "list")):
-        raise errors.method_not_allowed()
-    if target.watched or (verb == "list" and query and queries.flag(query, "watch")):
+    """What the user wants to do; empty for methods that say nothing of it."""
+    if target.watched:
         return "watch"
+    verb = _VERBS.get(method, "")
+    if not target.name:
+        verb = _OF_COLLECTIONS.get(verb, verb)
+        if verb == "list" and query and queries.flag(query, "watch"):
+            return "watch"
+    return verb
+
+
+def _routed(method: str, resource: Resource, target: Target, verb: str) -> str:
+    """The verb that is carried out; empty where nothing is served under this method, whatever the user may do."""
+    if resource.custom:
+        return verb
+    if method == "HEAD" or (target.watched and method != "GET") or (not target.name and verb in ("update", "patch")):
+        return ""
     return verb
 
 
@@ -197,8 +214,15 @@ def _wish(user: User, verb: str, target: Target, query: Query) -> Attributes:
     return Attributes(user, verb, target.group, target.resource, target.subresource, namespace, name, selector=selector)
 
 
+def _strays(resource: Resource, target: Target, verb: str) -> bool:
+    """Is a custom kind asked for where objects of its scope are not?"""
+    if target.namespace or not resource.namespaced:
+        return bool(target.namespace) and not resource.namespaced
+    return bool(target.name) or verb not in ("list", "watch")
+
+
 def _check_place(resource: Resource, target: Target, verb: str) -> None:
-    """Is the resource served at this kind of path, and with this verb? Raises 404 or 405."""
+    """Is the resource served at this kind of path, and with this verb? Raises 404 or 405, and 400 where a name is missing."""
     if target.namespace and not resource.namespaced:
         raise errors.no_such_path()
     if not target.namespace and resource.namespaced and target.name:
@@ -212,9 +236,21 @@ def _check_place(resource: Resource, target: Target, verb: str) -> None:
         if verb not in verbs:
             raise errors.method_not_allowed()
     elif verb not in resource.verbs or (verb == "create" and target.name):
-        raise errors.method_not_allowed()
+        raise _unserved(resource, verb)
+    elif not target.name and verb in ("update", "patch"):
+        raise errors.bad_request("name must be provided")
     if verb in ("create", "deletecollection") and resource.namespaced and not target.namespace:
-        raise errors.no_such_path() if resource.custom else errors.method_not_allowed()
+        raise errors.method_not_allowed()
+    if target.name in _NO_NAMES or "%" in target.name:
+        why = "may not contain '%'" if "%" in target.name else f"may not be '{target.name}'"
+        raise errors.bad_request(f'Name parameter invalid: "{target.name}": {why}')
+
+
+def _unserved(resource: Resource, verb: str) -> StatusError:
+    """405, in the words of whoever serves the kind."""
+    if resource.custom and verb not in resource.verbs:
+        return errors.method_not_supported(resource.plural, verb, resource.group)
+    return errors.method_not_allowed()
 
 
 def _check_part(resource: Resource, target: Target, verb: str, verbs: Sequence[str]) -> None:

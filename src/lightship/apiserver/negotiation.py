@@ -19,6 +19,7 @@ Forms: TypeAlias = frozenset[tuple[str, str, str]]
 
 JSON = "application/json"
 YAML = "application/yaml"
+JWKS = "application/jwk-set+json"
 PROTOBUF = protobuf.MEDIA_TYPE
 ALL = (JSON, YAML, PROTOBUF)
 NO_FORMS: Forms = frozenset()

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lightship.apiserver import openapi_schemas
 from lightship.apiserver.discovery import KUBERNETES
-from lightship.apiserver.negotiation import ALL, JSON
-from lightship.apiserver.openapi_paths import META, TEXT, Operation, Place, identifier, places, tag, type_of
+from lightship.apiserver.negotiation import ALL, JSON, JWKS
+from lightship.apiserver.openapi_paths import IN_PATH, META, TEXT, Operation, Place, identifier, places, tag, type_of
 from lightship.apiserver.openapi_schemas import PREFIX
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
@@ -18,7 +18,11 @@ _OLD_PREFIX = "#/definitions/"
 _REASONS = {200: "OK", 201: "Created", 202: "Accepted"}
 _UNAUTHORIZED = {"description": "Unauthorized"}
 _SECURITY = {"BearerToken": {"description": "Bearer Token authentication", "type": "apiKey", "name": "authorization", "in": "header"}}
-_IN_PATH = ("name", "namespace", "path")
+_OPENID = {
+    ".well-known/openid-configuration": ("WellKnown", "getServiceAccountIssuerOpenIDConfiguration", JSON),
+    "openid/v1/jwks": ("openid", "getServiceAccountIssuerOpenIDKeyset", JWKS),
+}
+"""(tag, id, media type) of what tells others how to check our tokens."""
 _ALL_GROUPS = (f"{META}.DeleteOptions", f"{META}.WatchEvent")
 """Kinds that are of every group."""
 
@@ -46,14 +50,14 @@ def v3_root_document(place: str) -> Obj:
     """The document of a path at which discovery begins."""
     path, told, operation = _beginning(place)
     schemas = openapi_schemas.reached({}, _names(operation))
-    components = {"schemas": schemas, "securitySchemes": _SECURITY}
+    components = {**({"schemas": schemas} if schemas else {}), "securitySchemes": _SECURITY}
     paths = {path: {"get": _v3_operation(operation, "get", told)}}
     return {"openapi": "3.0.0", "info": _info(), "paths": paths, "components": components}
 
 
 def beginnings(resources: Iterable[Resource]) -> list[str]:
-    """The places at which discovery begins: `api`, `apis`, `version`, and one for each built-in group."""
-    return ["api", "apis", "version", *sorted({f"apis/{r.group}" for r in resources if r.group and not r.custom})]
+    """The places that are no group version: `api`, `apis`, `version`, those of OpenID, and one for each built-in group."""
+    return ["api", "apis", "version", *_OPENID, *sorted({f"apis/{r.group}" for r in resources if r.group and not r.custom})]
 
 
 def v2_document(resources: Iterable[Resource]) -> Obj:
@@ -92,6 +96,9 @@ def _beginning(place: str) -> tuple[str, str, Operation]:
         version = openapi_schemas.VERSION
         made = Operation("getCodeVersion", "", _NOBODY, consumes=(JSON,), produces=(JSON,), answers={200: version})
         return "/version/", place, made
+    if place in _OPENID:
+        told, id, media = _OPENID[place]
+        return f"/{place}/", told, Operation(id, "", _NOBODY, consumes=(), produces=(media,), answers={200: TEXT})
     group = place.removeprefix("apis/")
     id, kind = {"api": ("getCoreAPIVersions", "APIVersions"), "apis": ("getAPIVersions", "APIGroupList")}.get(place, ("", "APIGroup"))
     told = {"api": "core", "apis": "apis"}.get(place) or tag(group, "").rstrip("_")
@@ -183,8 +190,8 @@ def _v3_content(media: Iterable[str], name: str) -> Obj:
 
 def _v3_parameter(name: str) -> Obj:
     schema = {"type": type_of(name), "uniqueItems": True}
-    if name in _IN_PATH:
-        return {"name": name, "in": "path", "required": True, "schema": schema}
+    if name in IN_PATH:
+        return {"name": name.strip("{}"), "in": "path", "required": True, "schema": schema}
     return {"name": name, "in": "query", "schema": schema}
 
 
@@ -206,7 +213,7 @@ def _group_version(path: str) -> tuple[str, str]:
 
 def _v2_operation(operation: Operation, tag: str) -> Obj:
     found: Obj = {
-        "consumes": list(operation.consumes),
+        **({"consumes": list(operation.consumes)} if operation.consumes else {}),
         "produces": list(operation.produces),
         "schemes": ["https"],
         "tags": [tag],
@@ -229,6 +236,6 @@ def _v2_operation(operation: Operation, tag: str) -> Obj:
 
 def _v2_parameter(name: str) -> Obj:
     found: Obj = {"uniqueItems": True, "type": type_of(name), "name": name, "in": "query"}
-    if name in _IN_PATH:
-        found |= {"in": "path", "required": True}
+    if name in IN_PATH:
+        found |= {"name": name.strip("{}"), "in": "path", "required": True}
     return found

@@ -36,6 +36,8 @@ _CONNECT: Mapping[str, tuple[str, ...]] = {
 }
 _CONNECT_METHODS = {"proxy": ("get", "put", "post", "delete", "options", "head", "patch")}
 _STREAMS = (f"{JSON};stream=watch", f"{PROTOBUF};stream=watch")
+IN_PATH = ("{name}", "{namespace}", "{path}")
+"""Parameters that are parts of paths; in their braces, so that they are none of queries that are called the same."""
 _TYPES = {
     **dict.fromkeys(("limit", "timeoutSeconds", "gracePeriodSeconds", "limitBytes", "sinceSeconds", "tailLines", "ports"), "integer"),
     **dict.fromkeys(("allowWatchBookmarks", "sendInitialEvents", "watch", "orphanDependents", "force", "follow", "previous"), "boolean"),
@@ -112,11 +114,11 @@ class _Writer:
 
     def place(self, path: str, operations: Mapping[str, Operation]) -> Place:
         """A path; what all its operations take is said once."""
-        named = tuple(p for p in ("name", "namespace", "path") if f"{{{p}}}" in path)
+        named = tuple(p for p in IN_PATH if p in path)
         pretty = () if any(o.action == "connect" for o in operations.values()) else ("pretty",)
         common = frozenset.intersection(*(frozenset(o.parameters) for o in operations.values())) if operations else frozenset()
         left = {method: o._replace(parameters=tuple(p for p in o.parameters if p not in common)) for method, o in operations.items()}
-        return Place(path, tuple(sorted((*common, *named, *pretty))), left)
+        return Place(path, tuple(sorted((*named, *common, *pretty), key=lambda p: p.strip("{}"))), left)
 
     def of_collection(self) -> dict[str, Operation]:
         found: dict[str, Operation] = {}

@@ -27,9 +27,9 @@ class Target(NamedTuple):
 
 @lru_cache(maxsize=256)
 def parse(path: str) -> Target | None:
-    """The resource that `path` (decoded) names, or None when it is not under a group version. A trailing slash means nothing."""
+    """The resource that `path` (decoded) names, or None when it is not under a group version. Slashes at the end mean nothing."""
     parts = path.split("/")
-    if not parts[-1]:
+    while parts and not parts[-1]:
         parts.pop()
     if len(parts) > 3 and parts[1] == "api":
         group, version, rest = "", parts[2], parts[3:]

@@ -18,8 +18,6 @@ from lightship.meta.resources import Column, Default, Part, Prepare, Resource, R
 
 _DATA = Path(__file__).parent / "data"
 _SCHEMA_PREFIX = "#/components/schemas/"
-_NOT_YET = frozenset({"proxy"})
-"""Subresources of the real server that ours does not serve."""
 _OWN_FIELDS = frozenset({"status", "scale"})
 """Subresources that `Resource` tells by fields of their own."""
 _SCALE = Scale(selector_path=".spec.selector")
@@ -99,7 +97,7 @@ def resource(
         verbs=tuple(facts["verbs"]),
         status="status" in facts["subresources"],
         scale=_SCALE if "scale" in facts["subresources"] else None,
-        subresources=tuple(sorted(facts["subresources"].keys() - _NOT_YET - _OWN_FIELDS)),
+        subresources=tuple(sorted(facts["subresources"].keys() - _OWN_FIELDS)),
         schema=schema_ref(facts["schema"]),
         columns=columns,
         selectable=selectable or {},
