@@ -375,6 +375,20 @@ class StoreContract:
 
         self.run(test, limits=store.Limits(seconds=100))
 
+    def test_history_ends_without_a_write_too(self) -> None:
+        async def test(s: Store) -> None:
+            for i in range(10):
+                await s.commit(put("core/pods/default/a", str(i)))
+                self.clock.advance(10)
+            self.clock.advance(200)
+            with pytest.raises(store.Compacted):
+                s.list("core/pods/", revision=5)
+            assert s.list("core/pods/").records
+            with pytest.raises(store.Compacted):
+                s.watch("core/pods/", 5)
+
+        self.run(test, limits=store.Limits(seconds=100))
+
     @pytest.mark.parametrize("limits", [store.Limits(events=20), store.Limits(bytes=900)])
     def test_history_is_bounded(self, limits: store.Limits) -> None:
         async def test(s: Store) -> None:

@@ -1,7 +1,7 @@
 """How much history the store keeps: the decision alone, as a function of time and of how much there is.
 
-`Store` asks after every write and compacts when told. Old enough history goes (watchers that were away longer must list again), and so
-does the older part of a history that grows too large, so that memory stays bounded under any load.
+`Store` asks after every write, and before it shows the past, and compacts when told. Old enough history goes (watchers that were away
+longer must list again), and so does the older part of a history that grows too large, so that memory stays bounded under any load.
 """
 
 from collections import deque

@@ -80,6 +80,8 @@ class Store:
 
         Continue a page with `after=page.next, revision=page.revision`; `limit` 0 is no limit.
         """
+        if revision:
+            self._forget()
         return self._state.page(prefix, after, limit, revision)
 
     async def commit(self, *ops: Op) -> tuple[Record, ...]:
@@ -100,6 +102,7 @@ class Store:
 
     def watch(self, prefix: str, since: int, *, buffer: int = WATCH_BUFFER) -> Watch:
         """All changes under `prefix` after revision `since`, past and future. Raises `Compacted` or `Future`."""
+        self._forget()
         watch = Watch(self._hub, prefix, self._state.since(prefix, since), buffer)
         if self._closed:
             watch.close()
@@ -136,15 +139,19 @@ class Store:
             self._failed(batches, error)
             return
         while len(self._warm) > WARM_EVENTS:
-            self._warm.popleft().cool()
+            self._state.cool(self._warm.popleft())
         for batch in batches:
             self._state.settle(batch.events)
             self._hub.publish(batch.events)
             self._warm.extend(batch.events)
             if not batch.done.done():
                 batch.done.set_result(None)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of history that is old enough: with each write, and before the past is asked for, so that it ends in idle times too."""
         begin = self._retention.begin(self._state)
-        if begin > self._state.oldest:
+        if begin > self._state.oldest and not self._closed:
             self.compact(begin)
 
     def _failed(self, batches: Sequence[Batch], error: StoreError) -> None:
