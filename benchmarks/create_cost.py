@@ -23,7 +23,7 @@ from benchmarks.load import PATH, POD
 from benchmarks.report import machine
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import managed, objectmeta, writing
+from lightship.apiserver import managed, objectmeta, rounds, write_checks, writing
 from lightship.apiserver.authn import StaticTokens
 from lightship.apiserver.core import Core
 from lightship.apiserver.documents import Documents
@@ -122,7 +122,7 @@ async def _create(core: Core, laps: Laps, body: bytes) -> None:
     laps.begin()
     obj = codec.decode(body)
     laps.lap("decode")
-    writing.check_identity(served, asked, obj)
+    write_checks.check_identity(served, asked, obj)
     laps.lap("identity")
     served.accept(obj, "", [])
     laps.lap("schema: types, unknown fields, defaults")
@@ -138,7 +138,7 @@ async def _create(core: Core, laps: Laps, body: bytes) -> None:
     wish = AdmissionRequest(
         operation="CREATE", resource=resource, subresource="", namespace="default", name=meta["name"], obj=obj, old=None, user=_ADMIN
     )
-    await writing.admit(served.rules.running(core.store, "CREATE", "").mutating, wish, [])
+    await rounds.mutate(served.rules.running(core.store, "CREATE", "").mutating, wish)
     laps.lap("admission: namespace, account, priority")
     objectmeta.check_new(meta, served.name_rule, builtin=True)
     laps.lap("validation of metadata")

@@ -13,7 +13,8 @@ from lightship.apiserver import managed
 from lightship.apiserver.managed import Applied, Owned
 from lightship.apiserver.requests import HEAVY, Answer, Request
 from lightship.apiserver.served import Served
-from lightship.apiserver.writing import Writer, check_identity, check_options
+from lightship.apiserver.write_checks import check_identity, check_options
+from lightship.apiserver.writing import Writer
 from lightship.meta import codec, errors
 from lightship.meta.errors import Cause, StatusError
 from lightship.meta.fields import application, checking, elements, sets

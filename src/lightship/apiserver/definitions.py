@@ -45,7 +45,7 @@ class Definitions:
         resource = self._core.catalogue.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
         if resource is None:
             return []
-        return [Admission(name="CustomResourceDefinition", resources=(resource,), mutate=self._complete)]
+        return [Admission(name="CustomResourceDefinition", resources=(resource,), settle=self._complete)]
 
     def take_given(self) -> None:
         """Note the custom kinds that were handed in as Resources; call before `serve_stored`."""

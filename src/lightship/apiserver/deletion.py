@@ -15,8 +15,9 @@ import msgspec
 from lightship.apiserver.core import Core
 from lightship.apiserver.objectmeta import FOREGROUND, ORPHAN
 from lightship.apiserver.requests import Answer, Request
+from lightship.apiserver.rounds import admit
 from lightship.apiserver.served import Served
-from lightship.apiserver.writing import admit, encoder
+from lightship.apiserver.writing import encoder
 from lightship.meta import errors, times
 from lightship.meta.admission import AdmissionRequest
 from lightship.meta.objects import Obj
@@ -98,7 +99,7 @@ class Deleter:
 
     async def _admit(self, served: Served, request: Request, old: Obj, options: DeleteOptions) -> list[Op]:
         rules = served.rules.running(self._core.store, "DELETE", request.subresource)
-        if not (rules.mutating or rules.validating):
+        if not (rules.mutating or rules.settling or rules.validating):
             return []
         asked = AdmissionRequest(
             operation="DELETE",
@@ -114,7 +115,7 @@ class Deleter:
             warnings=request.warnings,
             annotations=request.annotations,
         )
-        await admit((*rules.mutating, *rules.validating), asked, request.warnings)
+        await admit((*rules.mutating, *rules.settling, *rules.validating), asked)
         return asked.also
 
 

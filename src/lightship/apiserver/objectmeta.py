@@ -7,17 +7,21 @@ Contract: apimachinery pkg/api/validation/objectmeta.go, apiserver pkg/registry/
 from lightship.meta.objectmeta import ANNOTATIONS_LIMIT, FOREGROUND, ORPHAN, check_new, check_update
 from lightship.meta.objects import Obj
 
-__all__ = ["ANNOTATIONS_LIMIT", "FOREGROUND", "ORPHAN", "carry_over", "check_new", "check_update", "stamp_new"]
+__all__ = ["ANNOTATIONS_LIMIT", "FOREGROUND", "ORPHAN", "carry_over", "check_new", "check_update", "stamp_new", "wipe_new"]
 
 _SERVER_OWNED = frozenset(
     {"uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields", "generation"}
 )
 
 
-def stamp_new(meta: Obj, uid: str, now: str, *, generation: bool) -> None:
-    """Fill, in place, what the server says of a new object."""
+def wipe_new(meta: Obj) -> None:
+    """Take away, in place, what a client cannot say of a new object."""
     for field in _SERVER_OWNED & meta.keys():
         del meta[field]
+
+
+def stamp_new(meta: Obj, uid: str, now: str, *, generation: bool) -> None:
+    """Fill, in place, what the server says of a new object."""
     meta["uid"] = uid
     meta["creationTimestamp"] = now
     if generation:

@@ -11,7 +11,8 @@ from lightship.apiserver import applying
 from lightship.apiserver.requests import Answer, Request
 from lightship.apiserver.served import CannotDecode, Served
 from lightship.apiserver.subobjects import STATUS_FIELDS
-from lightship.apiserver.writing import Writer, check_identity, check_options
+from lightship.apiserver.write_checks import check_identity, check_options
+from lightship.apiserver.writing import Writer
 from lightship.meta import errors, patch
 from lightship.meta.objects import Obj
 from lightship.meta.rest import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, WriteOptions

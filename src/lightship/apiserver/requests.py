@@ -41,6 +41,8 @@ class Request:
     """Fields that came twice in the body."""
     weight: int = 0
     """Bytes of the body that a stranger sent; 0 for requests from within, which are never taken aside."""
+    generated: bool = False
+    """The server has made up the name of the object."""
     annotations: dict[str, str] = field(default_factory=dict)
     """What is noted for the audit trail on the way; the first note of a key counts."""
 

@@ -13,7 +13,7 @@ from lightship.apiserver.authz import Attributes, Authorizer
 from lightship.apiserver.paths import Target
 from lightship.apiserver.requests import Answer, Request
 from lightship.apiserver.served import Served
-from lightship.apiserver.writing import check_identity
+from lightship.apiserver.write_checks import check_identity
 from lightship.kinds import definitions
 from lightship.kinds import reviews as questions
 from lightship.meta import errors, times

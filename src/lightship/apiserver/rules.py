@@ -32,6 +32,7 @@ class Running(NamedTuple):
     mutating: tuple[Admit, ...]
     validating: tuple[Admit, ...]
     default_again: bool
+    settling: tuple[Admit, ...] = ()
 
 
 class Rules:
@@ -56,7 +57,8 @@ class Rules:
         chosen = [rule for rule in self._rules if _concerns(rule.admission, store, operation, whole=whole)]
         mutating = tuple(rule.admission.mutate for rule in chosen if rule.admission.mutate)
         validating = tuple(rule.admission.validate for rule in chosen if rule.admission.validate)
-        return Running(mutating, validating, any(rule.admission.mutate and not rule.complete for rule in chosen))
+        settling = tuple(rule.admission.settle for rule in chosen if rule.admission.settle)
+        return Running(mutating, validating, any(rule.admission.mutate and not rule.complete for rule in chosen), settling)
 
 
 def _concerns(admission: Admission, store: Presence, operation: str, *, whole: bool) -> bool:

@@ -1,24 +1,27 @@
 """The write path: a body becomes a stored object, or a refusal that says why.
 
 `registry` calls `create`, `update` and (through `patching`, `subresources`) `replace`. The steps, in order: identity, unknown fields and
-types, defaults, managed fields, `prepare`, mutating admission, validation, validating admission, commit. Optimistic: a write builds on the
-newest head, in flight or not, and tries again when another one was faster and the client asked for no particular version.
+types, defaults, managed fields, mutating admission, name and uid, `prepare`, validation, validating admission, commit. Optimistic: a write
+builds on the newest head, in flight or not, and tries again when another one was faster and the client asked for no particular version.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from lightship.aio.aside import aside
 from lightship.apiserver import managed, objectmeta
 from lightship.apiserver.conversion import Unconverted
 from lightship.apiserver.core import Core
-from lightship.apiserver.custom_objects import scale_problems, undecodable_metadata
+from lightship.apiserver.custom_objects import scale_problems
 from lightship.apiserver.requests import HEAVY, Answer, Request
-from lightship.apiserver.served import CannotDecode, Served
+from lightship.apiserver.rounds import admit, mutate
+from lightship.apiserver.rules import Running
+from lightship.apiserver.served import Served
 from lightship.apiserver.subobjects import STATUS_FIELDS, merge_subresource
+from lightship.apiserver.write_checks import check_identity, check_options, check_uid, check_version
 from lightship.cel.rules import Dear
 from lightship.meta import codec, errors, names, times
-from lightship.meta.admission import AdmissionRequest, Admit
+from lightship.meta.admission import AdmissionRequest
 from lightship.meta.objects import Obj
 from lightship.meta.rest import WriteOptions
 from lightship.store import Delete, Op, Put, Record, RevisionMismatch
@@ -26,7 +29,6 @@ from lightship.store import Delete, Op, Put, Record, RevisionMismatch
 NAME_ATTEMPTS = 8
 """Names that are tried for a `generateName` before the client is told to try again (KEP-4420)."""
 CONFLICT_ATTEMPTS = 5
-_VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 
 Build: TypeAlias = Callable[[Obj], Obj]
 """Given the stored object (shared, not to be changed), the new one, private to the write."""
@@ -56,14 +58,11 @@ class Writer:
         ):  # others are dropped, as they name nothing
             raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
         sent = meta.get("managedFields") if applied is None else applied
-        objectmeta.stamp_new(meta, self._core.uid(), times.rfc3339(self._core.clock.now()), generation=served.has_generation)
-        generated = not meta.get("name") and bool(meta.get("generateName"))
-        if generated:
-            meta["name"] = names.generate(meta["generateName"], self._core.suffix)
+        objectmeta.wipe_new(meta)
         if resource.status and resource.custom:
             obj.pop("status", None)
         also = await self._finish(served, request, obj, None, options, causes, sent)
-        return await self._commit_new(served, request, obj, options, generated, also)
+        return await self._commit_new(served, request, obj, options, also)
 
     async def update(self, served: Served, request: Request, obj: Obj, options: WriteOptions) -> Answer:
         """200 with the stored object; 201 for the few kinds that PUT creates."""
@@ -152,11 +151,7 @@ class Writer:
             causes = await aside(self._accept_change, served, request, new, options)
         else:
             causes = self._accept_change(served, request, new, options)
-        also = await self._finish(served, request, new, old, options, causes, sent)
-        annotated = served.annotations_count and not request.subresource and _annotated(new, old)
-        if served.has_generation and (annotated or _spec_changed(served, new, old)):
-            new["metadata"]["generation"] = (old["metadata"].get("generation") or 0) + 1
-        return also
+        return await self._finish(served, request, new, old, options, causes, sent)
 
     def _accept_change(self, served: Served, request: Request, new: Obj, options: WriteOptions) -> list[errors.Cause]:
         if request.subresource != "status" or served.resource.custom:
@@ -173,39 +168,81 @@ class Writer:
     async def _finish(
         self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, causes: list[errors.Cause], sent: Any
     ) -> list[Op]:
-        """Default, tell who owns what, prepare, admit and validate, in place. Returns what must be written with the object."""
+        """Default, tell who owns what, let others change it, complete, in place. Returns what must be written with the object."""
         resource = served.resource
-        main = not request.subresource
-        rules = resource if main else resource.parts.get(request.subresource)
-        now = times.rfc3339(self._core.clock.now())
-        if resource.default and (main or request.subresource == "finalize"):
+        if resource.default and request.subresource in ("", "finalize"):
             resource.default(obj)
         # What a client did not ask for is nobody's: so before the server and admission have their say, but after defaults.
         if not (resource.custom and any(cause.reason == errors.TYPE_INVALID for cause in causes)):
-            await self._own(served, request, obj, old, options, now, sent)
+            await self._own(served, request, obj, old, options, times.rfc3339(self._core.clock.now()), sent)
+        chosen = served.rules.running(self._core.store, "UPDATE" if old else "CREATE", request.subresource)
+        if chosen.mutating:
+            causes = await self._change(chosen, served, request, obj, old, options, causes)
+        return await self._complete(chosen, served, request, obj, old, options, causes, sent)
+
+    async def _change(
+        self,
+        chosen: Running,
+        served: Served,
+        request: Request,
+        obj: Obj,
+        old: Obj | None,
+        options: WriteOptions,
+        causes: list[errors.Cause],
+    ) -> list[errors.Cause]:
+        """Mutating admission, in place. Returns what is wrong with the types of the object now."""
+        resource, metadata = served.resource, obj["metadata"]
+        entries = metadata.get("managedFields")
+        await mutate(chosen.mutating, self._admission(served, request, obj, old, options, []))
+        managed.check_after_admission(obj["metadata"], entries, request.warnings)
+        if obj["metadata"] is not metadata:
+            # A policy or webhook has put another object in its place.
+            if resource.custom:
+                causes = served.accept(obj, "Ignore", [])
+            _keep_parts(served, request, obj, old)
+        if chosen.default_again and resource.default and not request.subresource:
+            resource.default(obj)
+        return causes
+
+    async def _complete(
+        self,
+        chosen: Running,
+        served: Served,
+        request: Request,
+        obj: Obj,
+        old: Obj | None,
+        options: WriteOptions,
+        causes: list[errors.Cause],
+        sent: Any,
+    ) -> list[Op]:
+        """What the server itself says of the object, validation, and the judgement of others. Returns what must be written with it."""
+        resource, now = served.resource, times.rfc3339(self._core.clock.now())
+        if old is None:
+            self._name(served, request, obj["metadata"], now)
+        rules = resource.parts.get(request.subresource) if request.subresource else resource
         if rules and rules.prepare:
             rules.prepare(obj, old)
         if rules and rules.sign:
             rules.sign(obj, old, request.user, now)
         also: list[Op] = []
-        chosen = served.rules.running(self._core.store, "UPDATE" if old else "CREATE", request.subresource)
-        wish = self._admission(served, request, obj, old, options, also) if chosen.mutating or chosen.validating else None
-        if wish and chosen.mutating:
-            metadata = obj["metadata"]
-            entries = metadata.get("managedFields")
-            await admit(chosen.mutating, wish, request.warnings)
-            managed.check_after_admission(obj["metadata"], entries, request.warnings)
-            if resource.custom and obj["metadata"] is not metadata:
-                # A webhook has put another object in its place.
-                causes = served.accept(obj, "Ignore", [])
-            if main and resource.default and chosen.default_again:
-                resource.default(obj)
+        wish = self._admission(served, request, obj, old, options, also) if chosen.settling or chosen.validating else None
+        if wish is not None and chosen.settling:
+            await admit(chosen.settling, wish)
+        if old is not None and served.has_generation and _is_next_generation(served, request, obj, old):
+            obj["metadata"]["generation"] = (old["metadata"].get("generation") or 0) + 1
         await self._validated(served, request, obj, old, causes, sent)
-        if wish and chosen.validating:
-            await admit(chosen.validating, wish, request.warnings)
         if rules and rules.warn and (told := await aside(rules.warn, obj, old) if request.weight > HEAVY else rules.warn(obj, old)):
-            request.warnings[:] = dict.fromkeys([*request.warnings, *told])
+            request.warnings.extend(told)
+        if wish is not None and chosen.validating:
+            await admit(chosen.validating, wish)
         return also
+
+    def _name(self, served: Served, request: Request, meta: Obj, now: str) -> None:
+        """What no client can say of a new object, and a name where it has none."""
+        objectmeta.stamp_new(meta, self._core.uid(), now, generation=served.has_generation)
+        if not meta.get("name") and meta.get("generateName"):
+            request.generated = True
+            meta["name"] = names.generate(meta["generateName"], self._core.suffix)
 
     async def _own(self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, now: str, sent: Any) -> None:
         owned = self.owned(served)
@@ -278,9 +315,7 @@ class Writer:
             annotations=request.annotations,
         )
 
-    async def _commit_new(
-        self, served: Served, request: Request, obj: Obj, options: WriteOptions, generated: bool, also: list[Op]
-    ) -> Answer:
+    async def _commit_new(self, served: Served, request: Request, obj: Obj, options: WriteOptions, also: list[Op]) -> Answer:
         meta = obj["metadata"]
         for attempt in range(1, NAME_ATTEMPTS + 1):
             key = served.key(request.namespace, meta["name"])
@@ -291,20 +326,18 @@ class Writer:
                 try:
                     return Answer(201, record=await self._put(served, key, 0, obj, also))
                 except RevisionMismatch as mismatch:
-                    if mismatch.key != key:
-                        if attempt == NAME_ATTEMPTS:
-                            raise served.conflict(meta["name"]) from mismatch
-                        also = await self._admit_again(served, request, obj, options)
-                        continue
-                    existing = mismatch.current
-            if not generated or attempt == NAME_ATTEMPTS:
-                raise _exists(served, meta["name"], existing, generated)
-            meta["name"] = names.generate(meta["generateName"], self._core.suffix)
+                    if mismatch.key == key:
+                        existing = mismatch.current
+                    elif attempt == NAME_ATTEMPTS:
+                        raise served.conflict(meta["name"]) from mismatch
+            if existing is not None:
+                if not request.generated or attempt == NAME_ATTEMPTS:
+                    raise _exists(served, meta["name"], existing, request.generated)
+                del meta["name"]
+            # Another name, or companions that somebody has written in between: to be judged anew.
+            chosen = served.rules.running(self._core.store, "CREATE", "")
+            also = await self._complete(chosen, served, request, obj, None, options, [], managed.Applied(meta.get("managedFields") or ()))
         raise errors.internal("unreachable")
-
-    async def _admit_again(self, served: Served, request: Request, obj: Obj, options: WriteOptions) -> list[Op]:
-        """Once more for a new object whose companion ops met a newer revision."""
-        return await self._finish(served, request, obj, None, options, [], managed.Applied(obj["metadata"].get("managedFields") or ()))
 
     async def _commit_change(
         self, served: Served, request: Request, head: Record, old: Record, new: Obj, options: WriteOptions, also: list[Op]
@@ -364,84 +397,6 @@ def encoder(obj: Obj) -> Callable[[int], bytes]:
     return encode
 
 
-async def admit(functions: Sequence[Admit], request: AdmissionRequest, warnings: list[str]) -> None:
-    """Run admission functions in order; the first that refuses ends the request."""
-    for function in functions:
-        warned = await function(request)
-        if warned:
-            warnings.extend(warned)
-
-
-def check_options(options: WriteOptions, kind: str, *, applying: bool = False) -> None:
-    """Raises 422 for options that no write of this kind has."""
-    causes = []
-    if applying and not options.field_manager:
-        causes.append(errors.required("fieldManager", "is required for apply patch"))
-    elif options.force and not applying:
-        causes.append(errors.forbidden_field("force", "may not be specified for non-apply patch"))
-    if options.field_manager:
-        causes += managed.check_manager(options.field_manager)
-    if options.field_validation not in _VALIDATIONS:
-        causes.append(errors.not_supported("fieldValidation", options.field_validation, _VALIDATIONS))
-    if causes:
-        raise errors.invalid(kind, "", causes, "meta.k8s.io")
-
-
-def check_identity(served: Served, request: Request, obj: Obj) -> None:
-    """Is the body of the kind, name and namespace that the URL says? Fills, in place, what it leaves out."""
-    resource = served.resource
-    if not isinstance(obj, dict):
-        raise errors.bad_request(f"the object provided is unrecognized (must be of type {resource.kind}): it is no JSON object")
-    kind = obj.setdefault("kind", resource.kind) or resource.kind
-    api_version = obj.setdefault("apiVersion", resource.api_version) or resource.api_version
-    if kind != resource.kind or api_version != resource.api_version:
-        why = f"expected {resource.kind} of {resource.api_version}, found {kind} of {api_version}"
-        raise CannotDecode(f'{kind} in version "{api_version}" cannot be handled as a {resource.kind}: {why}', why)
-    meta = obj.setdefault("metadata", {})
-    if meta is None:
-        meta = obj["metadata"] = {}
-    if not isinstance(meta, dict):
-        raise served.cannot_decode(undecodable_metadata(resource, meta))
-    _check_namespace(request, meta, namespaced=resource.namespaced)
-    if request.name and not meta.get("name"):
-        raise errors.bad_request(f"the name of the object ({request.name} based on URL) was undeterminable: name must be provided")
-    if request.name and meta["name"] != request.name:
-        raise errors.bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({request.name})")
-
-
-def _check_namespace(request: Request, meta: Obj, *, namespaced: bool) -> None:
-    found = meta.get("namespace")
-    if not namespaced:
-        meta.pop("namespace", None)
-    elif not found:
-        meta["namespace"] = request.namespace
-    elif found != request.namespace:
-        raise errors.bad_request("the namespace of the provided object does not match the namespace sent on the request")
-
-
-def check_uid(served: Served, request: Request, new: Obj, old: Obj) -> None:
-    """Does a PUT mean the very object that is stored, and not one that had its name before? Raises 409."""
-    uid, stored = new["metadata"].get("uid"), old["metadata"]["uid"]
-    if uid and uid != stored:
-        resource = served.resource
-        path = "/".join(filter(None, (resource.group if resource.custom else "", resource.plural, request.namespace, request.name)))
-        error = f"StorageError: invalid object, Code: 4, Key: /registry/{path}, ResourceVersion: 0, AdditionalErrorMsg: "
-        raise served.conflict(request.name, f"{error}Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}")
-
-
-def check_version(served: Served, request: Request, new: Obj, old: Obj) -> None:
-    """Does the client speak of the version that is stored? Raises 409 when not, 422 where it must say."""
-    version = new["metadata"].get("resourceVersion")
-    if not version:
-        if served.resource.custom or not served.resource.unconditional_update:
-            cause = errors.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
-            raise errors.invalid(served.resource.plural, request.name, [cause], served.resource.group)
-    elif version != old["metadata"]["resourceVersion"]:
-        if not str(version).isdecimal():
-            raise errors.bad_request(f'metadata.resourceVersion: Invalid value: "{version}": must be a decimal number')
-        raise served.conflict(request.name)
-
-
 def is_finished(served: Served, new: Obj, old: Obj) -> bool:
     """Was this update the last thing that a deletion waited for?"""
     if new["metadata"].get("finalizers") or not old["metadata"].get("deletionTimestamp"):
@@ -449,6 +404,25 @@ def is_finished(served: Served, new: Obj, old: Obj) -> bool:
     if served.bucket == "core/namespaces" and (new.get("spec") or {}).get("finalizers"):
         return False
     return not old["metadata"].get("deletionGracePeriodSeconds")
+
+
+def _keep_parts(served: Served, request: Request, new: Obj, old: Obj | None) -> None:
+    """Put back, in place, what a write to this part of an object cannot change, whoever has changed it."""
+    resource = served.resource
+    if old is None:
+        if resource.status and resource.custom:
+            new.pop("status", None)
+        return
+    merged = merge_subresource(resource, request.subresource, {**new}, old)
+    new.clear()
+    new.update(merged)
+
+
+def _is_next_generation(served: Served, request: Request, new: Obj, old: Obj) -> bool:
+    """Does a write change what the object is to be?"""
+    if served.annotations_count and not request.subresource and _annotated(new, old):
+        return True
+    return _spec_changed(served, new, old)
 
 
 def _spec_changed(served: Served, new: Obj, old: Obj) -> bool:

@@ -1,6 +1,6 @@
 """Admission: the last word before an object is stored, for rules that must look at other objects.
 
-The server calls admission functions in order (mutating first, then validating); on a real cluster the same functions stand behind a
+The server calls admission functions in order (mutating first, validating last); on a real cluster the same functions stand behind a
 webhook. Rules that need nothing but the object itself belong in `Resource.default` and `Resource.validate`.
 Contract: admission.k8s.io/v1 AdmissionRequest.
 """
@@ -32,6 +32,8 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     also: list[Any] = []
     """Store operations that an admission function appends: they are written in the same commit as the object, or neither is (a quota's
     charge). When one of them meets a newer revision, admission is asked again, from an empty list. A dry run writes none of them."""
+    rounds: dict[str, Any] = {}
+    """What is remembered while mutating functions are called, and perhaps called once more, because one has changed the object."""
     warnings: list[str] = []
     """What the client is to be told even when the request is refused in the end."""
     annotations: dict[str, str] = {}
@@ -49,6 +51,9 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     resources: tuple[Resource, ...]
     """Empty: every resource."""
     mutate: Admit | None = None
+    settle: Admit | None = None
+    """Completes or judges, for the server itself, what nobody is going to change any more: the object has its name and uid and is private
+    still. Called after all that mutate and before validation."""
     validate: Admit | None = None
     last: bool = False
     """Runs after all that are not: a quota charges only what nobody else refuses."""

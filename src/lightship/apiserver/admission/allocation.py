@@ -37,7 +37,7 @@ def admission(core: Core) -> list[Admission]:
         return []
     allocator = Allocator(core)
     core.committed[SERVICES.bucket] = allocator.committed
-    return [Admission(name="ServiceAllocation", resources=(SERVICES,), mutate=allocator.allocate)]
+    return [Admission(name="ServiceAllocation", resources=(SERVICES,), settle=allocator.allocate)]
 
 
 class _Asked(NamedTuple):

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from lightship import cel
+from lightship.apiserver.admission.refusals import forbidden
 from lightship.apiserver.admission.webhooks import review
 from lightship.apiserver.authz import Attributes
 from lightship.apiserver.conversion import convert
@@ -196,7 +197,4 @@ class Conditions:
         try:
             return matches(self._compiled, values, fails_open=self._fails_open)
         except Failed as error:
-            resource = request.resource
-            qualified = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
-            shown_name = f'{qualified} "{request.name}"' if request.name else qualified
-            raise errors.forbidden(f"{shown_name} is forbidden: {error}", resource.plural, request.name, resource.group) from error
+            raise forbidden(request, str(error)) from error

@@ -43,8 +43,6 @@ class _Ranger:
             return None
         for limit_range in self._ranges(request.namespace):
             _fill(request.obj, limit_range)
-            # What was decided by requests and limits is decided by those that it has now.
-            request.obj.setdefault("status", {})["qosClass"] = pods.qos_class(request.obj)
         return None
 
     async def validate(self, request: AdmissionRequest) -> list[str] | None:

@@ -3,6 +3,7 @@
 Contract: apiserver pkg/admission/plugin/namespace/lifecycle.
 """
 
+from lightship.apiserver.admission.refusals import forbidden
 from lightship.apiserver.core import Core
 from lightship.meta import errors
 from lightship.meta.admission import Admission, AdmissionRequest
@@ -38,10 +39,8 @@ def _check(core: Core, request: AdmissionRequest) -> None:
 
 
 def _terminating(request: AdmissionRequest) -> errors.StatusError:
-    resource, namespace = request.resource, request.namespace
-    qualified = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
-    why = f"unable to create new content in namespace {namespace} because it is being terminated"
-    error = errors.forbidden(f'{qualified} "{request.name}" is forbidden: {why}', resource.plural, request.name, resource.group)
+    namespace = request.namespace
+    error = forbidden(request, f"unable to create new content in namespace {namespace} because it is being terminated")
     message = f"namespace {namespace} is being terminated"
     cause = {"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}
     error.details = {**(error.details or {}), "causes": [cause]}

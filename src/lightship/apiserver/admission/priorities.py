@@ -3,8 +3,8 @@
 Contract: kube-apiserver plugin/pkg/admission/priority; scheduling.k8s.io/v1 PriorityClass.
 """
 
+from lightship.apiserver.admission.refusals import forbidden
 from lightship.apiserver.core import Core
-from lightship.meta import errors
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
 
@@ -26,18 +26,17 @@ def admission(core: Core) -> list[Admission]:
     async def resolve(request: AdmissionRequest) -> list[str] | None:
         pod = request.obj
         if request.operation == "CREATE" and not request.subresource and pod is not None:
-            _resolve(core, default, request.name, pod["spec"])
+            _resolve(core, default, request, pod["spec"])
         return None
 
     return [Admission(name="Priority", resources=(pods,), mutate=resolve, operations=("CREATE",), whole=True)]
 
 
-def _resolve(core: Core, default: "_DefaultClass", pod: str, spec: Obj) -> None:
+def _resolve(core: Core, default: "_DefaultClass", request: AdmissionRequest, spec: Obj) -> None:
     name = spec.get("priorityClassName") or ""
     found = _named(core, name) if name else default.current()
     if found is None:
-        why = f"no PriorityClass with name {name} was found"
-        raise errors.forbidden(f'pods "{pod}" is forbidden: {why}', "pods", pod)
+        raise forbidden(request, f"no PriorityClass with name {name} was found")
     if not name and found.get("metadata"):
         spec["priorityClassName"] = found["metadata"]["name"]
     value = found["value"]
@@ -46,7 +45,7 @@ def _resolve(core: Core, default: "_DefaultClass", pod: str, spec: Obj) -> None:
             f"the integer value of priority ({spec['priority']}) must not be provided in pod spec; "
             f"priority admission controller computed {value} from the given PriorityClass name"
         )
-        raise errors.forbidden(f'pods "{pod}" is forbidden: {why}', "pods", pod)
+        raise forbidden(request, why)
     spec["priority"] = value
     spec.setdefault("preemptionPolicy", found.get("preemptionPolicy") or "PreemptLowerPriority")
 

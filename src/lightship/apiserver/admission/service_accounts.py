@@ -5,8 +5,8 @@ Contract: kube-apiserver plugin/pkg/admission/serviceaccount; BoundServiceAccoun
 
 import asyncio
 
+from lightship.apiserver.admission.refusals import forbidden
 from lightship.apiserver.core import Core
-from lightship.meta import errors
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
 
@@ -16,6 +16,7 @@ TOKEN_SECONDS = 3607
 """Seconds; the odd number tells such tokens from those that people asked for."""
 PATIENCE = 1.0
 """Seconds that a pod waits for its account: in a new namespace the pod may be faster than the controller that makes `default`."""
+_VOLUME = "kube-api-access-"
 _BUCKET = "core/serviceaccounts"
 _MIRROR = "kubernetes.io/config.mirror"
 
@@ -37,7 +38,9 @@ def admission(core: Core) -> list[Admission]:
         if account.get("imagePullSecrets") and not spec.get("imagePullSecrets"):
             spec["imagePullSecrets"] = list(account["imagePullSecrets"])
         if _automounts(spec, account):
-            _mount(spec, f"kube-api-access-{core.suffix(5)}")
+            volumes = (str(volume["name"]) for volume in spec.get("volumes") or ())
+            present = next((name for name in volumes if name.startswith(_VOLUME)), "")
+            _mount(spec, present or f"{_VOLUME}{core.suffix(5)}", present=bool(present))
         return None
 
     return [Admission(name="ServiceAccount", resources=(pods,), mutate=complete, operations=("CREATE",), whole=True)]
@@ -50,9 +53,7 @@ async def _account(core: Core, request: AdmissionRequest, name: str) -> Obj:
         await _wait_for(core, key)
         record = core.store.get(key)
     if record is None:
-        shown = f'pods "{request.name}"' if request.name else "pods"
-        why = f'error looking up service account {request.namespace}/{name}: serviceaccount "{name}" not found'
-        raise errors.forbidden(f"{shown} is forbidden: {why}", "pods", request.name)
+        raise forbidden(request, f'error looking up service account {request.namespace}/{name}: serviceaccount "{name}" not found')
     return record.obj
 
 
@@ -77,15 +78,15 @@ def _automounts(spec: Obj, account: Obj) -> bool:
     return True
 
 
-def _mount(spec: Obj, name: str) -> None:
-    """Add, in place, the token volume and its mounts to containers that have nothing mounted there."""
+def _mount(spec: Obj, name: str, *, present: bool) -> None:
+    """Add, in place, the token volume, if it is not present, and its mounts to containers that have nothing mounted there."""
     needed = False
     for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
         mounts = container.setdefault("volumeMounts", [])
         if all(mount.get("mountPath") != MOUNT_PATH for mount in mounts):
             mounts.append({"name": name, "readOnly": True, "mountPath": MOUNT_PATH})
             needed = True
-    if needed:
+    if needed and not present:
         spec["volumes"] = [*(spec.get("volumes") or []), _volume(name)]
 
 

@@ -7,6 +7,6 @@ Contract: audit.k8s.io/v1 Policy, Event, EventList.
 
 from lightship.apiserver.audit.policy import Policy, parse_policy
 from lightship.apiserver.audit.sinks import LogFile, Sink, Webhook
-from lightship.apiserver.audit.trail import Auditor, Trail
+from lightship.apiserver.audit.trail import PATCH, Auditor, Trail
 
-__all__ = ["Auditor", "LogFile", "Policy", "Sink", "Trail", "Webhook", "parse_policy"]
+__all__ = ["PATCH", "Auditor", "LogFile", "Policy", "Sink", "Trail", "Webhook", "parse_policy"]

@@ -16,6 +16,8 @@ from lightship.meta import codec, times
 from lightship.meta.objects import Obj
 from lightship.meta.rest import User
 
+PATCH = "patch.webhook.admission.k8s.io/"
+"""Notes of this kind show a part of the object: they are for trails that show objects."""
 _MOST_AGENT = 1024
 """Characters of a user agent that are kept."""
 _MOST_OBJECT = 1024 * 1024
@@ -35,7 +37,8 @@ class Trail:
 
     def annotate(self, key: str, value: str) -> None:
         """Why it went as it did, for those who read the trail."""
-        self._event.setdefault("annotations", {})[key] = value
+        if not key.startswith(PATCH) or self.wanted.level >= Level.Request:
+            self._event.setdefault("annotations", {})[key] = value
 
     def note_request(self, body: Any) -> None:
         """The decoded body, where the policy wants it."""

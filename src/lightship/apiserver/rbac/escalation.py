@@ -39,7 +39,7 @@ def admission(index: Index, authorizer: Authorizer, catalogue: Catalogue) -> lis
         else:
             _judge_binding(index, authorizer, request, obj)
 
-    return [Admission(name="RoleEscalation", resources=tuple(found), mutate=judge, last=True)] if found else []
+    return [Admission(name="RoleEscalation", resources=tuple(found), settle=judge, last=True)] if found else []
 
 
 def _judge_role(index: Index, authorizer: Authorizer, request: AdmissionRequest, role: Obj) -> None:

@@ -8,6 +8,7 @@ Contract: core/v1 PodExecOptions, PodAttachOptions, PodPortForwardOptions; kube-
 from collections.abc import Awaitable, Callable, Sequence
 
 from lightship.apiserver import queries
+from lightship.apiserver.admitting import ask
 from lightship.apiserver.core import Core
 from lightship.apiserver.exchange import HttpRequest, Switch
 from lightship.apiserver.queries import Query
@@ -17,9 +18,7 @@ from lightship.apiserver.streams.channels import ERROR, RESIZE, STDERR, STDIN, S
 from lightship.apiserver.streams.command import converse
 from lightship.apiserver.streams.forward import SpdyForward, forward_channels
 from lightship.apiserver.wire import Wire
-from lightship.apiserver.writing import admit
 from lightship.meta import errors
-from lightship.meta.admission import AdmissionRequest
 from lightship.meta.objects import Obj
 from lightship.meta.rest import CommandOptions, NodeConnection
 
@@ -33,25 +32,14 @@ async def connect(core: Core, request: Request, http: HttpRequest, query: Query)
     """The switch to the conversation. Raises `StatusError`."""
     served = core.catalogue.served(request.resource)
     assert served is not None
+    if "dryRun" in query:
+        raise errors.bad_request("dryRun is not supported")
+    asked = _options(request.subresource, query)
+    await ask(core, served, request, asked, operation="CONNECT")
     record = core.store.get(served.key(request.namespace, request.name))
     if record is None:
         raise served.not_found(request.name)
     pod = record.obj
-    asked = _options(request.subresource, query)
-    mutating = AdmissionRequest(
-        operation="CONNECT",
-        resource=request.resource,
-        subresource=request.subresource,
-        namespace=request.namespace,
-        name=request.name,
-        obj=asked,
-        old=None,
-        user=request.user,
-        warnings=request.warnings,
-        annotations=request.annotations,
-    )
-    rules = served.rules.running(core.store, "CONNECT", request.subresource)
-    await admit((*rules.mutating, *rules.validating), mutating, request.warnings)
     node = _node(core, pod)
     if request.subresource == "portforward":
         return _forward(http, node, pod, _ports(query))

@@ -1,18 +1,20 @@
 """Changing an object by MutatingAdmissionPolicies: one after another, each seeing what the others made of it.
 
-Loaded by `index.Gate` when a policy first concerns a request. When any has changed the object, those with `reinvocationPolicy: IfNeeded`
-run once more. What a policy may not do, or cannot, refuses the request or is passed over, as its `failurePolicy` says.
+Loaded by `index.Gate` when a policy first concerns a request. When any has changed the object, or a webhook after them, those with
+`reinvocationPolicy: IfNeeded` run once more (`rounds`). What a policy may not do, or cannot, refuses the request or is passed over, as its
+`failurePolicy` says.
 Contract: k8s.io/apiserver pkg/admission/plugin/policy/mutating dispatcher.go.
 """
 
 from collections.abc import Sequence
 
 from lightship import cel
-from lightship.apiserver import managed
+from lightship.apiserver import managed, rounds
 from lightship.apiserver.admission.expressions import Failed, OutOfBudget, Subject, evaluate
 from lightship.apiserver.admission.policies import evaluators, patches
 from lightship.apiserver.admission.policies.index import Policy
 from lightship.apiserver.admission.policies.selecting import Invocation, Trouble, select
+from lightship.apiserver.admission.refusals import named
 from lightship.apiserver.conversion import convert
 from lightship.apiserver.core import Core
 from lightship.apiserver.served import CannotDecode, Served
@@ -23,6 +25,8 @@ from lightship.meta.errors import StatusError
 from lightship.meta.fields.types import DEDUCED, Type
 from lightship.meta.objects import Obj, copy
 from lightship.meta.resources import Resource
+
+_RULE = "MutatingAdmissionPolicy"
 
 
 class Judge:
@@ -46,24 +50,32 @@ class _Run:
         self._core = core
         self._request = request
         self._subject = Subject(core, request)
-        self._changed = False
+        self._memory = rounds.memory(request, _RULE)
+        self._dirty = self._changed = False
         self.troubles: list[tuple[Trouble, str]] = [(trouble, "Forbidden") for trouble in troubles]
 
     def all(self, invocations: Sequence[Invocation]) -> None:
-        again = [one for one in invocations if self._one(one) and one.policy.spec.get("reinvocationPolicy") == "IfNeeded"]
-        if self._changed:
-            for invocation in again:
-                self._one(invocation)
+        memory, request = self._memory, self._request
+        memory.enter(request)
+        for invocation in invocations:
+            self._one(invocation)
+        if self._dirty:
+            # Also those that were the last to change it: what they did may have changed what they would do.
+            memory.changed(request)
+        memory.leave(request)
 
-    def _one(self, invocation: Invocation) -> bool:
-        """Run the mutations of one policy. True unless its conditions are not met."""
-        compiled = evaluators.mutations(invocation.policy)
+    def _one(self, invocation: Invocation) -> None:
+        """Run the mutations of one policy, if its conditions are met and it is its turn."""
+        compiled, memory, key = evaluators.mutations(invocation.policy), self._memory, _key(invocation)
         try:
             if not compiled.concerns(self._subject, invocation):
-                return False
+                return
         except Failed as error:
             self._note(invocation, error)
-            return False
+            return
+        if rounds.is_second(self._request) and key not in memory.due:
+            return
+        self._changed = False
         for is_patch, expression in compiled.mutations:
             if self._request.obj is None:
                 break
@@ -71,7 +83,10 @@ class _Run:
                 self._mutate(invocation, expression, is_patch=is_patch)
             except (Failed, OutOfBudget, patches.Unpatched) as error:
                 self._note(invocation, error)
-        return True
+        if self._changed:
+            memory.changed(self._request)
+        if invocation.policy.spec.get("reinvocationPolicy") == "IfNeeded":
+            memory.asked.add(key)
 
     def _note(self, invocation: Invocation, error: Exception) -> None:
         self.troubles.append((Trouble(invocation.policy, invocation.binding, str(error)), "Invalid"))
@@ -89,6 +104,7 @@ class _Run:
         value = evaluate(expression, compiled.complete(values), cel.Budget(per_call=PER_EXPRESSION, total=PER_POLICY))
         served = self._core.catalogue.served(shown) if live.get("kind") == shown.kind else None
         patched = patches.json_patched(live, value) if is_patch else patches.configured(_type(self._core, served), live, value)
+        self._dirty = True
         if patched is not live:
             self._check_version(shown)
             self._take(served, copy(patched), strict=is_patch)
@@ -109,10 +125,15 @@ class _Run:
             if request.resource.default:
                 request.resource.default(patched)
         assert request.obj is not None
+        self._changed = self._changed or patched != request.obj
         request.obj.clear()
         request.obj.update(patched)
         self._subject.changed()
-        self._changed = True
+
+
+def _key(invocation: Invocation) -> tuple[str, str, str, str]:
+    meta: Obj = (invocation.param or {}).get("metadata") or {}
+    return invocation.policy.name, invocation.binding.name, meta.get("namespace") or "", meta.get("name") or ""
 
 
 def _type(core: Core, served: Served | None) -> Type:
@@ -132,8 +153,7 @@ def _accept(served: Served, patched: Obj, *, strict: bool) -> None:
 
 def _refusal(request: AdmissionRequest, failed: Sequence[tuple[Trouble, str]]) -> StatusError:
     resource = request.resource
-    meta: Obj = (request.obj or {}).get("metadata") or {}
-    name = request.name or meta.get("name") or meta.get("generateName") or "Unknown"
+    name = named(request)
     texts = [_worded(trouble) for trouble, _ in failed]
     details: Obj = {"name": name, **({"group": resource.group} if resource.group else {}), "kind": resource.plural}
     details["causes"] = [{"message": text} for text in texts]

@@ -12,6 +12,7 @@ from lightship.apiserver.admission.policies import evaluators
 from lightship.apiserver.admission.policies.evaluators import Validations
 from lightship.apiserver.admission.policies.index import Binding, Policy
 from lightship.apiserver.admission.policies.selecting import Invocation, Trouble, select
+from lightship.apiserver.admission.refusals import named
 from lightship.apiserver.core import Core
 from lightship.cel.admission import PER_EXPRESSION, PER_POLICY
 from lightship.meta import codec
@@ -205,9 +206,3 @@ def refusal(request: AdmissionRequest, denial: Denial) -> StatusError:
     details["causes"] = [{"message": message}]
     reason = denial.reason or "Invalid"
     return StatusError(_CODES.get(reason, 422), reason, f'{qualified} "{name}" is forbidden: {message}', details)
-
-
-def named(request: AdmissionRequest) -> str:
-    """What refusals call the object."""
-    meta: Obj = (request.obj or {}).get("metadata") or {}
-    return request.name or meta.get("name") or meta.get("generateName") or "Unknown"

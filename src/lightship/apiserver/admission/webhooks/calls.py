@@ -1,23 +1,32 @@
 """Asking webhooks: the mutating ones one after another, each seeing what the others made of the object; the validating ones side by side.
 
 A webhook that cannot be reached refuses the request or is passed over, as its `failurePolicy` says. Mutating ones with
-`reinvocationPolicy: IfNeeded` are asked once more when the object has changed since.
+`reinvocationPolicy: IfNeeded` are asked once more when the object has changed since (`rounds`).
 Contract: k8s.io/apiserver pkg/admission/plugin/webhook/{mutating,validating}; texts of its errors.
 """
 
 import asyncio
 import logging
+from typing import Any
 
+from lightship.apiserver import rounds
 from lightship.apiserver.admission.webhooks import review
-from lightship.apiserver.admission.webhooks.configurations import Configurations, Hook, Invocation
+from lightship.apiserver.admission.webhooks.configurations import Configurations, Invocation
+from lightship.apiserver.audit import PATCH
 from lightship.apiserver.conversion import convert
 from lightship.apiserver.core import Core
 from lightship.apiserver.outbound import CallError
-from lightship.meta import errors, patch
+from lightship.meta import codec, errors, patch
 from lightship.meta.admission import AdmissionRequest
 from lightship.meta.objects import Obj, copy
+from lightship.meta.resources import Resource
 
 log = logging.getLogger(__name__)
+
+_RULE = "MutatingAdmissionWebhook"
+_MUTATION = "mutation.webhook.admission.k8s.io/"
+_VALIDATING = "validating.webhook.admission.k8s.io/"
+_FAILED_OPEN = "failed-open."
 
 
 class _FailedCallError(Exception):
@@ -30,8 +39,9 @@ class _Caller:
         self._mutating = mutating
         self._configurations = Configurations(core, plural)
 
-    async def ask(self, invocation: Invocation, request: AdmissionRequest, warnings: list[str]) -> review.Verdict | None:
-        """The verdict; None for a webhook that failed and may. Raises `StatusError` for a refusal or a failure that counts."""
+    async def ask(self, invocation: Invocation, request: AdmissionRequest, place: str) -> review.Verdict | None:
+        """The verdict; None for a webhook that failed and may, noted at `place`. Raises `StatusError` for a refusal or a failure that
+        counts."""
         hook = invocation.hook
         try:
             verdict = await self._call(invocation, request)
@@ -39,9 +49,12 @@ class _Caller:
             message = f'failed calling webhook "{hook.name}": {failure}'
             if hook.fails_open:
                 log.warning("%s; failing open", message)
+                request.annotations.setdefault(_FAILED_OPEN + place, hook.name)
                 return None
             raise errors.internal(message) from failure
-        warnings.extend(verdict.warnings)
+        for key, value in verdict.annotations.items():
+            request.annotations.setdefault(f"{hook.name}/{key}", value)
+        request.warnings.extend(verdict.warnings)
         if not verdict.allowed:
             raise review.refusal(hook.name, verdict.status)
         return verdict
@@ -55,7 +68,7 @@ class _Caller:
         except ValueError as error:
             raise _FailedCallError(f"could not create admission objects: {error}") from error
         uid = self._core.uid()
-        obj, old = (convert(side, shown) if side is not None else None for side in (request.obj, request.old))
+        obj, old = (_shown(request, side, shown) for side in (request.obj, request.old))
         document = review.question(request, shown, obj, old, uid, version)
         try:
             answer = await self._core.outbound.post(hook.target, document, timeout=hook.timeout, query=f"timeout={hook.timeout:.0f}s")
@@ -70,52 +83,61 @@ class Mutating(_Caller):
     def __init__(self, core: Core) -> None:
         super().__init__(core, "mutatingwebhookconfigurations", mutating=True)
 
-    async def admit(self, request: AdmissionRequest) -> list[str] | None:
-        """Let the webhooks change `request.obj`, in place. Returns their warnings."""
-        warnings: list[str] = []
-        asked: list[Hook] = []
-        due: set[Hook] = set()
+    async def admit(self, request: AdmissionRequest) -> None:
+        """Let the webhooks change `request.obj`, in place; in the second round those that were asked before others changed it."""
+        memory, second = rounds.memory(request, _RULE), rounds.is_second(request)
+        memory.enter(request)
         for invocation in self._configurations.concerning(request):
-            changed = await self._change(invocation, request, warnings)
-            if changed:
-                # Those before it have not seen what it did.
-                due.update(asked)
-            if invocation.hook.spec.get("reinvocationPolicy") == "IfNeeded":
-                asked.append(invocation.hook)
-        if due:
-            for invocation in self._configurations.concerning(request):
-                if invocation.hook in due:
-                    await self._change(invocation, request, warnings)
-        return warnings
+            hook = invocation.hook
+            if second and hook not in memory.due:
+                continue
+            if await self._change(invocation, request, second=second):
+                memory.changed(request)
+            if hook.spec.get("reinvocationPolicy") == "IfNeeded":
+                memory.asked.add(hook)
+        memory.leave(request)
 
-    async def _change(self, invocation: Invocation, request: AdmissionRequest, warnings: list[str]) -> bool:
-        verdict = await self.ask(invocation, request, warnings)
-        if verdict is None or not verdict.patch:
-            return False
-        if request.obj is None:
-            name = invocation.hook.name
-            raise errors.internal(f'admission webhook "{name}" attempted to modify the object, which is not supported for this operation')
-        before = convert(request.obj, invocation.resource)
+    async def _change(self, invocation: Invocation, request: AdmissionRequest, *, second: bool) -> bool:
+        """Ask one webhook; true when it has changed the object."""
+        hook = invocation.hook
+        place = f"{_MUTATION}round_{int(second)}_index_{hook.index}"
+        changed = False
         try:
-            patched = patch.json_patch(before, verdict.patch)
+            verdict = await self.ask(invocation, request, place)
+            changed = verdict is not None and bool(verdict.patch) and self._apply(invocation, request, verdict.patch, place)
+        finally:
+            said = {"configuration": hook.configuration, "webhook": hook.name, "mutated": changed}
+            request.annotations.setdefault(place, codec.encode(said).decode())
+        return changed
+
+    def _apply(self, invocation: Invocation, request: AdmissionRequest, operations: list[Any], place: str) -> bool:
+        hook = invocation.hook
+        if request.obj is None:
+            told = f'admission webhook "{hook.name}" attempted to modify the object, which is not supported for this operation'
+            raise errors.internal(told)
+        before = _shown(request, request.obj, invocation.resource)
+        assert before is not None
+        try:
+            patched = patch.json_patch(before, operations)
         except ValueError as error:
             raise errors.internal(str(error)) from error
+        said = {"configuration": hook.configuration, "webhook": hook.name, "patch": operations, "patchType": "JSONPatch"}
+        request.annotations.setdefault(PATCH + place.removeprefix(_MUTATION), codec.encode(said).decode())
         if patched == before:
             return False
-        if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
-            raise errors.internal(f'admission webhook "{invocation.hook.name}" left no object')
-        self._take(request, convert(copy(patched), request.resource))
+        if not isinstance(patched, dict) or ("metadata" in before and not isinstance(patched.get("metadata"), dict)):
+            raise errors.internal(f'admission webhook "{hook.name}" left no object')
+        self._take(request, copy(patched))
         return True
 
     def _take(self, request: AdmissionRequest, patched: Obj) -> None:
         """Put the new content in the place of the old, made complete as any object that comes in."""
         served = self._core.catalogue.served(request.resource)
-        if served is not None and not request.subresource:
+        if served is not None and patched.get("kind") == request.resource.kind:
+            patched = convert(patched, request.resource)
             served.accept(patched, "Ignore", [])
             if request.resource.default:
                 request.resource.default(patched)
-            if request.operation == "CREATE" and request.resource.plural == "pods" and request.resource.prepare:
-                request.resource.prepare(patched, None)
         assert request.obj is not None
         request.obj.clear()
         request.obj.update(patched)
@@ -125,14 +147,17 @@ class Validating(_Caller):
     def __init__(self, core: Core) -> None:
         super().__init__(core, "validatingwebhookconfigurations", mutating=False)
 
-    async def admit(self, request: AdmissionRequest) -> list[str] | None:
+    async def admit(self, request: AdmissionRequest) -> None:
         """Ask all that the request concerns at once. Raises the refusal of the first in order that refuses."""
         concerned = list(self._configurations.concerning(request))
         if not concerned:
-            return None
-        warnings: list[list[str]] = [[] for _ in concerned]
-        calls = [self.ask(invocation, request, told) for invocation, told in zip(concerned, warnings, strict=True)]
+            return
+        calls = [self.ask(invocation, request, f"{_VALIDATING}round_0_index_{i}") for i, invocation in enumerate(concerned)]
         for outcome in await asyncio.gather(*calls, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
-        return [warning for told in warnings for warning in told]
+
+
+def _shown(request: AdmissionRequest, side: Obj | None, shown: Resource) -> Obj | None:
+    """The object, before or after, in the version that a webhook wants; what is of another kind (a Scale) has only one."""
+    return convert(side, shown) if side is not None and side.get("kind") == request.resource.kind else side

@@ -21,11 +21,13 @@ _KINDS_OF_REQUESTS = 4096
 
 
 class Hook:
-    """One webhook of one configuration."""
+    """One webhook of one configuration. `index`: its place among all."""
 
-    __slots__ = ("_target", "conditions", "fails_open", "name", "spec", "timeout")
+    __slots__ = ("_target", "conditions", "configuration", "fails_open", "index", "name", "spec", "timeout")
 
-    def __init__(self, spec: Obj) -> None:
+    def __init__(self, configuration: str, index: int, spec: Obj) -> None:
+        self.configuration = configuration
+        self.index = index
         self.spec = spec
         self.name: str = spec["name"]
         self.fails_open = spec.get("failurePolicy") == "Ignore"
@@ -106,5 +108,6 @@ class Configurations:
             return
         self._seen = state
         records = self._core.store.list(self._prefix).records
-        self._hooks = [Hook(spec) for record in records for spec in record.obj.get("webhooks") or ()]
+        found = [(record.obj["metadata"]["name"], spec) for record in records for spec in record.obj.get("webhooks") or ()]
+        self._hooks = [Hook(name, index, spec) for index, (name, spec) in enumerate(found)]
         self._concerned = {}

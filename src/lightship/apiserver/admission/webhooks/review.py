@@ -31,6 +31,8 @@ class Verdict(NamedTuple):
     patch: list[Any]
     status: Obj
     warnings: list[str]
+    annotations: dict[str, str]
+    """For the audit trail."""
 
 
 def version(accepted: Sequence[str]) -> str:
@@ -102,12 +104,13 @@ def verdict(answer: Any, uid: str, version: str, *, mutating: bool) -> Verdict:
         _check_identity(answer, response, uid)
         _check_patch_type(response, mutating=mutating)
     warnings = response.get("warnings")
-    status = response.get("status")
+    status, annotations = response.get("status"), response.get("auditAnnotations")
     return Verdict(
         allowed=response.get("allowed") is True,
         patch=_patch(response.get("patch")) if mutating and response.get("allowed") is True else [],
         status=status if isinstance(status, dict) else {},
         warnings=[str(warning) for warning in warnings] if isinstance(warnings, list) else [],
+        annotations={key: str(value) for key, value in annotations.items()} if isinstance(annotations, dict) else {},
     )
 
 
