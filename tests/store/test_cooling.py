@@ -53,6 +53,36 @@ def test_what_was_read_stays_until_it_is_superseded() -> None:
     asyncio.run(test())
 
 
+def test_values_are_packed_and_come_out_as_they_went_in() -> None:
+    async def test() -> None:
+        opened = store.memory()
+        written = {}
+        for number in range(40):
+            obj = {"name": f"p{number}", "text": "x" * 300}
+            (record,) = await opened.commit(store.Put(f"core/pods/default/p{number}", _encode(obj)))
+            written[record.key] = record.value
+        records = opened.list("core/pods/").records
+        assert {record.key: record.value for record in records} == written
+        assert [record.size for record in records] == [len(record.value) for record in records]
+        assert sum(record.value is not record.value for record in records) >= 40 - WARM_EVENTS - 5
+
+    asyncio.run(test())
+
+
+def test_a_glance_keeps_nothing() -> None:
+    async def test() -> None:
+        opened = store.memory()
+        record = await _put(opened, "a")
+        assert record.glance() is record.obj
+        await _pass_by(opened)
+        cold = opened.list("core/pods/").records[-1]
+        await _pass_by(opened)
+        assert cold.glance() == {"name": cold.key.rpartition("/")[2], "at": cold.revision}
+        assert cold.decoded is None
+
+    asyncio.run(test())
+
+
 def test_lines_of_a_watch_are_made_again() -> None:
     async def test() -> None:
         opened = store.memory()

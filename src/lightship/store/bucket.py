@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from operator import attrgetter
 
+from .packing import Packer
 from .records import ADDED, DELETED, MODIFIED, Event, Page, Record, Row
 
 _revision = attrgetter("revision")
@@ -15,9 +16,10 @@ _revision = attrgetter("revision")
 class Bucket:
     """`records` by key, `keys` sorted, `history` in revision order; `revision` is that of the last change since the store was opened."""
 
-    __slots__ = ("history", "keys", "records", "revision")
+    __slots__ = ("history", "keys", "packer", "records", "revision")
 
     def __init__(self) -> None:
+        self.packer = Packer()
         self.revision = 0
         self.records: dict[str, Record] = {}
         self.keys: list[str] = []
@@ -37,7 +39,7 @@ class Bucket:
         self.history.append(event)
 
     def load(self, row: Row) -> None:
-        """Take a row of the history from a journal; `keys` are sorted by the caller when all rows are in."""
+        """Take a row of the history from a journal; see `loaded`."""
         record = Record(row.key, row.value, row.revision)
         previous = self.records.get(row.key)
         self.history.append(Event(DELETED if row.deleted else MODIFIED if previous else ADDED, record, previous))
@@ -51,6 +53,19 @@ class Bucket:
         if row.deleted:
             yield row.revision
         self._replace(row, Record(row.key, row.value, row.revision))
+
+    def loaded(self, oldest: int) -> None:
+        """All rows are in, of which those up to `oldest` are in no event."""
+        self.keys = sorted(self.records)
+        for event in self.history:
+            event.cool(self.packer)
+        for record in self.records.values():
+            if record.revision <= oldest:
+                record.cool(self.packer)
+
+    def cool(self, event: Event) -> None:
+        """An event is no news any more: keep it in less memory."""
+        event.cool(self.packer)
 
     def since(self, revision: int) -> list[Event]:
         """The events after `revision`, in order."""

@@ -1,7 +1,8 @@
 """The values a store deals in: records, events, the two kinds of write, and a page of a list.
 
 Records and events are made once and shared by every reader and watcher, so they are never changed after a write is visible. Values are
-JSON bytes that already contain their own resourceVersion; the store decodes them only for readers that ask for `.obj`.
+JSON bytes that already contain their own resourceVersion; they are decoded only for readers that ask for `.obj`, and once they are no news
+kept packed.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,8 @@ from typing import Literal, NamedTuple, TypeAlias
 from lightship.meta import codec
 from lightship.meta.objects import Obj
 
-from .sharing import Sharer
+from .packing import Form, Packer
+from .readers import Readers
 
 ADDED: Literal["ADDED"] = "ADDED"
 MODIFIED: Literal["MODIFIED"] = "MODIFIED"
@@ -18,28 +20,37 @@ DELETED: Literal["DELETED"] = "DELETED"
 Change: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
 
 
-_sharer = Sharer()
+_readers = Readers()
 
 
 class Record:
-    """One object at one revision."""
+    """One object at one revision; `size` is how many bytes its value has."""
 
-    __slots__ = ("_obj", "_read", "key", "revision", "value")
+    __slots__ = ("_form", "_is_kept", "_is_read", "_obj", "_value", "key", "revision", "size")
 
     def __init__(self, key: str, value: bytes, revision: int, obj: Obj | None = None) -> None:
         self.key = key
-        self.value = value
         self.revision = revision
+        self.size = len(value)
+        self._value = value
+        self._form: Form | None = None
         self._obj = obj
-        self._read = False
+        self._is_read = False
+        self._is_kept = False
+
+    @property
+    def value(self) -> bytes:
+        """The object as JSON."""
+        return self._value if self._form is None else self._form.unpack(self._value)
 
     @property
     def obj(self) -> Obj:
-        """The decoded value, shared by all readers: never mutate it."""
-        self._read = True
+        """The decoded value, shared by all readers: never mutate it. It stays decoded for a while: see `glance`."""
+        self._is_read = True
         found = self._obj
         if found is None:
             found = self._obj = codec.decode(self.value)
+            self._keep()
         return found
 
     @property
@@ -47,15 +58,34 @@ class Record:
         """The decoded value if it is at hand: for readers who can do without."""
         return self._obj
 
-    def cool(self, *, superseded: bool = False) -> None:
-        """Keep only the bytes, which are a fifth of it all, unless this is current and somebody has asked for the decoded value.
+    def glance(self) -> Obj:
+        """The decoded value for a reader who looks at it once, as at many others: nothing stays decoded on his account."""
+        return self._obj or codec.decode(self.value)
 
-        What is kept shares what it has in common with others.
-        """
-        if superseded or not self._read:
+    def cool(self, packer: Packer, *, superseded: bool = False) -> None:
+        """Keep only the bytes, packed, unless this is current and somebody has asked for the decoded value."""
+        if superseded or not self._is_read:
             self._obj = None
         elif self._obj is not None:
-            _sharer.share(self._obj)
+            self._keep()
+        if self._form is None:
+            packed = packer.pack(self._value)
+            if packed is not None:
+                self._form, self._value = packed
+
+    def forget(self) -> bool:
+        """For `Readers`: let the decoded value go, unless somebody has read it since the last time."""
+        if self._is_read and self._obj is not None:
+            self._is_read = False
+            return False
+        self._obj = None
+        self._is_kept = False
+        return True
+
+    def _keep(self) -> None:
+        if not self._is_kept:
+            self._is_kept = True
+            _readers.keep(self)
 
     def __repr__(self) -> str:
         return f"<{self.key} at {self.revision}>"
@@ -81,12 +111,12 @@ class Event:
             found = self._wire = b'{"type":"%b","object":%b}\n' % (self.type.encode(), self.record.value)
         return found
 
-    def cool(self) -> None:
+    def cool(self, packer: Packer) -> None:
         """Drop what can be made again, now that nobody is likely to ask soon."""
         self._wire = None
-        self.record.cool(superseded=self.type == DELETED)
+        self.record.cool(packer, superseded=self.type == DELETED)
         if self.previous is not None:
-            self.previous.cool(superseded=True)
+            self.previous.cool(packer, superseded=True)
 
     def __repr__(self) -> str:
         return f"<{self.type} {self.record.key} at {self.revision}>"

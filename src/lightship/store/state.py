@@ -95,10 +95,14 @@ class State:
             bucket.apply(event)
             if was_empty or not bucket.records:
                 self.shape += 1
-            self.history_bytes += len(event.record.value)
+            self.history_bytes += event.record.size
             self.revision = event.revision
             if self._heads.get(event.record.key) is event:
                 del self._heads[event.record.key]
+
+    def cool(self, event: Event) -> None:
+        """A visible event is no news any more: keep it in less memory."""
+        self._bucket(event.record.key).cool(event)
 
     def abandon(self) -> None:
         """Forget everything in flight: the revisions that were given are given again."""
@@ -114,7 +118,7 @@ class State:
         garbage: list[int] = []
         for bucket in self._buckets.values():
             for event in bucket.forget(revision):
-                self.history_bytes -= len(event.record.value)
+                self.history_bytes -= event.record.size
                 if event.previous is not None:
                     garbage.append(event.previous.revision)
                 if event.type == DELETED:
@@ -137,7 +141,7 @@ class State:
             else:
                 garbage.extend(bucket.load_past(row))
         for bucket in self._buckets.values():
-            bucket.keys = sorted(bucket.records)
+            bucket.loaded(self.oldest)
         self.shape += 1
         return garbage
 

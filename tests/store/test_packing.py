@@ -1,0 +1,123 @@
+"""What values have in common is kept once; every value comes out as it went in."""
+
+import json
+import random
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightship.store.packing import FORMS, LEAST, MOST, Packer
+
+
+def pod(name: str, *, revision: int = 1, note: str = "a note", kind: str = "Pod") -> bytes:
+    spec = {"image": "busybox:1.36", "command": ["sh", "-c", "echo 100% done; %b %s"], "note": note, "more": "x" * LEAST}
+    return json.dumps({"kind": kind, "metadata": {"name": name, "resourceVersion": revision}, "spec": spec}).encode()
+
+
+def packed(packer: Packer, value: bytes) -> bytes:
+    """What stays of a value of its own; the value must come out of it again."""
+    found = packer.pack(value)
+    if found is None:
+        return value
+    form, rest = found
+    assert form.unpack(rest) == value
+    return rest
+
+
+def test_the_third_of_a_template_is_what_differs() -> None:
+    packer = Packer()
+    first, second = pod("one"), pod("two", revision=2)
+    assert packed(packer, first) == first
+    assert packed(packer, second) == second
+    assert packed(packer, pod("three", revision=30)) == b'three": 30}, '
+
+
+def test_values_may_end_with_what_differs() -> None:
+    packer = Packer()
+    values = [b'{"text":"%s","at":%d}' % (b"x" * LEAST, number) for number in range(20)]
+    assert [packed(packer, value) for value in values][2:] == [b":%d}" % number for number in range(2, 20)]
+
+
+def test_what_comes_to_differ_later_makes_a_wider_form() -> None:
+    packer = Packer()
+    for number in range(5):
+        packed(packer, pod(f"p{number}", revision=number))
+    assert len(packed(packer, pod("q", revision=6, note="another"))) > LEAST
+    assert len(packed(packer, pod("r", revision=7, note="a third"))) < 40
+    assert len(packed(packer, pod("s", revision=8))) < 40
+
+
+def test_several_templates_at_once() -> None:
+    packer = Packer()
+    sizes = [len(packed(packer, pod(f"p{n}", revision=n, note=str(n % 3) * 200, kind=f"Kind{n % 3}"))) for n in range(60)]
+    assert max(sizes[30:]) < 250
+
+
+def test_values_that_have_little_in_common_stay_as_they_are() -> None:
+    packer = Packer()
+    dice = random.Random(1)
+    values = [json.dumps({"data": dice.randbytes(400).hex(), "n": n}).encode() for n in range(200)]
+    assert [packed(packer, value) for value in values] == values
+
+
+def test_very_small_and_very_big_values_are_not_looked_at() -> None:
+    packer = Packer()
+    for value in (b"{}", b'{"a":"%s"}' % (b"x" * MOST)):
+        assert [packer.pack(value) for _ in range(5)] == [None] * 5
+
+
+def test_what_a_packer_remembers_is_bounded() -> None:
+    packer = Packer()
+    dice = random.Random(2)
+    for number in range(3000):
+        tokens = ["x" * 10] * dice.randrange(40, 400)
+        packer.pack(json.dumps({"n": number, "t": tokens}).encode())
+    assert len(packer._forms) <= FORMS
+    assert len(packer._samples) <= FORMS
+    assert len(packer._gaps) <= FORMS
+
+
+def test_no_value_of_one_form_takes_long_however_often_forms_fail() -> None:
+    """Looking for forms thins out: of many values that fit none, few are taken apart."""
+    packer = Packer()
+    dice = random.Random(3)
+    taken: list[bytes] = []
+    learn = packer._learn
+    packer._learn = lambda value: (taken.append(value), learn(value))[1]  # type: ignore[method-assign,func-returns-value]
+    for number in range(2000):
+        packer.pack(json.dumps({"n": number, "t": [dice.randbytes(8).hex() for _ in range(40)]}).encode())
+    assert len(taken) < 200
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=30)
+@given(
+    st.lists(JSON, max_size=4),
+    st.lists(st.sampled_from(["a", "b", '"', "%", "%%b", "\\", '\\"', "é", ""]), min_size=3, max_size=12),
+    st.booleans(),
+)
+def test_all_values_come_out_as_they_went_in(parts: list[object], names: list[str], plain: bool) -> None:
+    packer = Packer()
+    for name in names:
+        value = json.dumps({"name": name, "parts": parts, "again": name, "fill": "f" * LEAST}, ensure_ascii=plain).encode()
+        packed(packer, value)
+
+
+@given(st.lists(st.binary(max_size=40).map(lambda rest: rest + b'"' * 3 + b"x" * LEAST + rest), min_size=3, max_size=12))
+def test_so_do_values_that_are_no_json(values: list[bytes]) -> None:
+    packer = Packer()
+    for value in values:
+        packed(packer, value)
+
+
+def test_what_stays_is_a_tenth_of_a_value() -> None:
+    packer = Packer()
+    stayed = [sys.getsizeof(packed(packer, pod(f"pod-{number}", revision=number))) for number in range(100)]
+    assert sum(stayed[2:]) < 100 * sys.getsizeof(pod("pod-100")) / 4
