@@ -114,6 +114,10 @@ def test_bodies_over_the_limit_are_refused(announced: bool) -> None:
     [
         (b"this is not HTTP\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: t\r\nContent-Length: ten\r\n\r\n", 400),
+        (b"GET /api/%zz HTTP/1.1\r\nHost: t\r\n\r\n", 400),
+        (b"GET version HTTP/1.1\r\nHost: t\r\n\r\n", 400),
+        (b"(FOO) / HTTP/1.1\r\nHost: t\r\n\r\n", 400),
+        (b"FOO", 400),
         (b"GET / HTTP/1.1\r\nHost: t\r\nX: " + b"y" * (connection.HEADER_LIMIT + 10) + b"\r\n\r\n", 431),
         (b"GET /" + b"y" * (connection.HEADER_LIMIT + 10) + b" HTTP/1.1\r\nHost: t\r\n\r\n", 431),
     ],
@@ -123,8 +127,34 @@ def test_what_is_no_request_is_refused_and_the_connection_ends(sent: bytes, want
         wire = await site.connect()
         await wire.send(sent)
         refused = await wire.response()
-        assert (refused.code, refused.obj["kind"]) == (want, "Status")
+        assert (refused.code, refused.headers["content-type"]) == (want, "text/plain; charset=utf-8")
+        assert refused.body.startswith(f"{want} ".encode())
         wire.writer.write_eof()
+        assert await wire.ended()
+
+    run(test)
+
+
+def test_methods_that_nobody_knows_are_methods() -> None:
+    async def test(site: HttpSite) -> None:
+        wire = await site.connect()
+        for method in ("FOO", "get", "X-Y", "GETX", "A" * 64):
+            assert (await wire.ask(method, CONFIG_MAPS)).code == 405
+            assert (await wire.ask(method, "/healthz")).code == 200
+        assert (await wire.ask("FOO", CONFIG_MAPS, {"a": 1})).code == 405
+        assert (await wire.ask("GET", "/version")).code == 200
+
+    run(test)
+
+
+def test_methods_that_nobody_knows_in_one_piece_with_others() -> None:
+    async def test(site: HttpSite) -> None:
+        wire = await site.connect()
+        ask = "{} /healthz HTTP/1.1\r\nHost: t\r\n\r\n"
+        await wire.send((ask.format("FOO") + ask.format("GET")).encode())
+        assert [(await wire.response()).code for _ in range(2)] == [403, 200]  # nobody may foo
+        await wire.send((ask.format("GET") + ask.format("FOO")).encode())
+        assert (await wire.response()).code == 200
         assert await wire.ended()
 
     run(test)

@@ -7,13 +7,14 @@ producing while the client does not read. Knows nothing of Kubernetes: everythin
 
 import asyncio
 import logging
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias, cast
 
 import httptools
 
-from lightship.apiserver.exchange import SEPARATOR, HttpRequest, Refused, Reply, Stamps, Stream, Switch, head, switching
+from lightship.apiserver.exchange import SEPARATOR, HttpRequest, Refused, Reply, Stamps, Stream, Switch, head, no_request, switching
 from lightship.apiserver.streaming import Outflow
 from lightship.apiserver.wire import Wire
 
@@ -27,6 +28,9 @@ _PIPELINED = 16
 """Requests that may wait for the worker before we stop reading."""
 _ONE_WRITE = 256 * 1024
 """Bytes of a body that are sent in one go: some 0.3 ms of work with TLS."""
+_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
+_STAND_IN = b"UNLINK"
+"""A method that the parser knows and we have no use for: it is told of those that it does not know."""
 
 Handler: TypeAlias = Callable[[HttpRequest], Awaitable[Reply | Stream | Switch]]
 """Answers one request; never raises but when cancelled."""
@@ -57,11 +61,12 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser: Any = httptools.HttpRequestParser(self)
         self._request = HttpRequest()
-        self._url = b""
+        self._url = b""  # of the request that is being read; empty between requests
+        self._unknown = ""  # the method of that request, where the parser does not know it
         self._body: list[bytes] = []
         self._body_size = 0
         self._header_size = 0
-        self._waiting: deque[HttpRequest | Reply] = deque()
+        self._waiting: deque[HttpRequest | Reply | bytes] = deque()
         self._wake: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._lost = False
@@ -91,6 +96,7 @@ class Connection(asyncio.Protocol):
             self._wire.feed(data)
         if self._deaf or self._parser is None:
             return
+        between = not self._url
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -98,9 +104,12 @@ class Connection(asyncio.Protocol):
             self._deaf = True
             self._wire = Wire(self._transport, data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
+            if between and isinstance(error, httptools.HttpParserInvalidMethodError) and (method := _unknown_method(data)):
+                self._parser, self._unknown = httptools.HttpRequestParser(self), method
+                self.data_received(_STAND_IN + data[len(method) :])
             # Errors that our own callbacks raised to stop the parser have enqueued their refusal already.
-            if not self._deaf:
-                self._enqueue_refusal(400, f"malformed HTTP request: {error}")
+            elif not self._deaf:
+                self._refuse_bytes(400)
 
     def eof_received(self) -> bool:
         return False
@@ -155,10 +164,13 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         request = self._request
-        request.method = self._parser.get_method().decode("latin-1")
+        request.method = self._unknown or self._parser.get_method().decode("latin-1")
         request.version = self._parser.get_http_version()
         request.keep_alive = self._parser.should_keep_alive()
-        request.set_url(self._url)
+        self._unknown = ""
+        if not request.set_url(self._url):
+            self._refuse_bytes(400)
+            raise ValueError("the address is none")  # stops the parser
         length = request.headers.get(b"content-length")
         if length is not None and int(length) > BODY_LIMIT:
             self._too_large()
@@ -177,6 +189,7 @@ class Connection(asyncio.Protocol):
             self._request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             self._enqueue(self._request)
             self._body = []
+            self._url = b""
 
     # For the listener
 
@@ -215,10 +228,13 @@ class Connection(asyncio.Protocol):
             await self._drain()
         self._transport.close()
 
-    async def _answer(self, request: HttpRequest | Reply) -> bool:
+    async def _answer(self, request: HttpRequest | Reply | bytes) -> bool:
         """Answer one request; False when the connection is to end."""
-        if isinstance(request, Reply):
-            self._send(HttpRequest(), request, keep_alive=False)
+        if not isinstance(request, HttpRequest):
+            if isinstance(request, Reply):
+                self._send(HttpRequest(), request, keep_alive=False)
+            elif not self._lost:
+                self._transport.write(request)
             await self._linger()
             return False
         request.audit_id = self._owner.stamps.audit_id(request)
@@ -313,7 +329,7 @@ class Connection(asyncio.Protocol):
         except TimeoutError:
             pass
 
-    def _enqueue(self, request: HttpRequest | Reply) -> None:
+    def _enqueue(self, request: HttpRequest | Reply | bytes) -> None:
         self._waiting.append(request)
         if len(self._waiting) > _PIPELINED and self._reading:
             self._reading = False
@@ -326,19 +342,22 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _too_large(self) -> None:
-        self._enqueue_refusal(413, f"Request entity too large: limit is {BODY_LIMIT}")
+        if not self._deaf:
+            self._deaf = True
+            self._enqueue(self._owner.refuse(413, f"Request entity too large: limit is {BODY_LIMIT}"))
         raise ValueError("request body over the limit")  # stops the parser
 
     def _count_header(self, size: int) -> None:
         self._header_size += size
         if self._header_size > HEADER_LIMIT:
-            self._enqueue_refusal(431, f"request headers too large: limit is {HEADER_LIMIT} bytes")
+            self._refuse_bytes(431)
             raise ValueError("request headers over the limit")  # stops the parser
 
-    def _enqueue_refusal(self, code: int, message: str) -> None:
+    def _refuse_bytes(self, code: int) -> None:
+        """What has come is no request."""
         if not self._deaf:
             self._deaf = True
-            self._enqueue(self._owner.refuse(code, message))
+            self._enqueue(no_request(code))
 
     async def _sleep(self) -> None:
         self._wake = self._loop.create_future()
@@ -350,6 +369,18 @@ class Connection(asyncio.Protocol):
     def _rouse(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+
+
+def _unknown_method(data: bytes) -> str:
+    """The method with which `data` begins, if it could be one but the parser does not know it."""
+    method, space, _ = data.partition(b" ")
+    if not space or not _METHOD.fullmatch(method):
+        return ""
+    try:
+        httptools.HttpRequestParser(object()).feed_data(method + space)
+    except httptools.HttpParserInvalidMethodError:
+        return method.decode()
+    return ""
 
 
 def _set(turn: "asyncio.Future[None]") -> None:

@@ -3,6 +3,7 @@
 Made and consumed by `connection`, `front` and what `front` calls. Knows HTTP's envelope and nothing of Kubernetes.
 """
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from lightship.apiserver.wire import Wire
 
 JSON_TYPE = "application/json"
 _LONGEST_ID = 64
+_NO_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 SEPARATOR = b"\n"
 """Between the values of a header of identities that was sent several times."""
 
@@ -44,14 +46,21 @@ class HttpRequest:
         found = self.headers.get(name)
         return found.decode("latin-1") if found else ""
 
-    def set_url(self, url: bytes) -> None:
-        """Split the request target; a proxy's absolute form is accepted too."""
+    def set_url(self, url: bytes) -> bool:
+        """Split the request target; a proxy's absolute form is accepted too. False when it is none."""
         text = url.decode("latin-1")
         if not text.startswith("/"):
-            _, _, rest = text.partition("://")
+            _, absolute, rest = text.partition("://")
+            if not absolute and text != "*":
+                return False
             text = "/" + rest.partition("/")[2]
         path, _, self.query = text.partition("?")
-        self.path = unquote(path) if "%" in path else path
+        if "%" in path:
+            if _NO_ESCAPE.search(path):
+                return False
+            path = unquote(path)
+        self.path = path
+        return True
 
 
 class Reply(NamedTuple):
@@ -167,6 +176,13 @@ def switching(headers: tuple[tuple[str, str], ...]) -> bytes:
     """The head of a 101."""
     more = "".join([f"{name}: {value}\r\n" for name, value in headers])
     return f"HTTP/1.1 101 {PHRASES[101]}\r\nConnection: Upgrade\r\n{more}\r\n".encode("latin-1", "replace")
+
+
+def no_request(code: int) -> bytes:
+    """What is said, as plainly as Go's server says it, to bytes that are no request; the connection ends with it."""
+    told = f"{code} {PHRASES[code]}"
+    head = f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(told)}\r\nConnection: close"
+    return f"HTTP/1.1 {told}\r\n{head}\r\n\r\n{told}".encode()
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a mistake
