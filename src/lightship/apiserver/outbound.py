@@ -9,11 +9,12 @@ pkg/util/webhook; errors in the words of Go's HTTP client and of client-go, whic
 import asyncio
 import base64
 import binascii
+import posixpath
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from lightship.apiserver.outbound_exchange import Answer, Broken, Exchange
 from lightship.meta import codec, errors
@@ -24,6 +25,8 @@ ANSWER_LIMIT = 16 * 1024 * 1024
 IDLE_SECONDS = 55.0
 _KEPT = 4
 """Idle connections that are kept to one place."""
+_PLAIN = "$&+,/:;=@"
+"""What Go leaves as it is in a path, besides what every URL may have."""
 _CONTEXTS = 64
 """TLS contexts that are remembered, one for each bundle of authorities."""
 
@@ -78,12 +81,12 @@ def target_of(config: Obj) -> Target:
         raise CallError(f"unable to load root certificates: {error}") from error
     service = config.get("service")
     if not service:
-        return Target(url=config.get("url") or "", ca=ca)
+        return Target(url=_tidy(config.get("url") or ""), ca=ca)
     return Target(
         namespace=service.get("namespace") or "",
         service=service.get("name") or "",
         port=service.get("port") or 443,
-        path=service.get("path") or "",
+        path=_cleaned(service.get("path") or ""),
         ca=ca,
     )
 
@@ -204,6 +207,20 @@ class Outbound:
             for exchange in kept:
                 exchange.close()
         self._idle.clear()
+
+
+def _tidy(url: str) -> str:
+    """The URL that is called: client-go joins its path anew. What is no URL stays as it is, for the call to fail on."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    return f"{parts.scheme}://{parts.netloc}{quote(_cleaned(unquote(parts.path)), safe=_PLAIN)}"
+
+
+def _cleaned(path: str) -> str:
+    """As Go's `path.Join("/", path)` has it: neither empty segments nor dots, and no slash at the end."""
+    return "/" + posixpath.normpath("/" + path).lstrip("/")
 
 
 def _rooted(path: str) -> str:
