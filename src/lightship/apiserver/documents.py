@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from typing import Protocol
 
-from lightship.apiserver import discovery, health, negotiation, openapi, queries
+from lightship.apiserver import discovery, health, negotiation, openapi, queries, zpages
 from lightship.apiserver.discovery import etag
 from lightship.apiserver.exchange import HttpRequest, Reply
 from lightship.apiserver.health import Check
@@ -24,12 +24,16 @@ from lightship.meta.objects import Obj
 
 _CONFIGURATION = "/.well-known/openid-configuration"
 _JWKS = "/openid/v1/jwks"
-_OTHERS = ("/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version")
+_ROUTED = {"/version": JSON, _CONFIGURATION: JSON, _JWKS: negotiation.JWKS}
+"""What is routed like resources, and as what it can be had."""
+_METRICS, _INDICATORS = "/metrics", "/metrics/slis"
+_OTHERS = ("/flagz", "/livez", _METRICS, _INDICATORS, "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/statusz", "/version")
+_INDEX = ("/", "/index.html")
+_NUMBERS = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 _TEXT = "text/plain; charset=utf-8"
 _NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
-_AGGREGATED = Endpoint(negotiation.DISCOVERY_FORMS)
+_AGGREGATED = Endpoint(negotiation.DISCOVERY_FORMS, routed=False)
 _DOCUMENT = Endpoint()
-_READ = ("GET", "HEAD")
 _YEAR = 365 * 24 * 3600
 
 
@@ -49,6 +53,7 @@ class Documents:
         self.metrics = metrics or Metrics()
         self._checks = health.complete(checks)
         self._openapi = openapi.Documents(server.resources)
+        self._started = server.clock.now()
         self._generation = -1
         self._made: dict[tuple[str, Accepted, bool], Reply] = {}
 
@@ -62,11 +67,28 @@ class Documents:
         first = path[1:].partition("/")[0]
         if first in health.PATHS:
             return self._health(first, path[len(first) + 2 :], path.endswith("/"), query)
-        if path == "/metrics":
-            return Reply(200, self.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
+        if path in (_METRICS, _INDICATORS):
+            return self._numbers(request.method, path)
         if first == "openapi":
             return await self._openapi_reply(request, path, query)
+        if path in zpages.PATHS:
+            pretty = negotiation.wants_pretty(query.get("pretty"), request.header(b"user-agent"))
+            return zpages.answer(path, request.header(b"accept"), self._started, self._server.clock.now(), pretty=pretty)
+        if path in _INDEX:
+            return self._index()
         return self._document(request, path.rstrip("/"), query)
+
+    def _numbers(self, method: str, path: str) -> Reply:
+        if method == "DELETE" and path == _METRICS:
+            self.metrics.reset()
+            return Reply(200, b"metrics reset\n", _TEXT)
+        text = self.metrics.text() if path == _METRICS else health.indicators(self._checks)
+        return Reply(200, text, _NUMBERS, (("Process-Start-Time-Unix", str(int(self._started))),))
+
+    def _index(self) -> Reply:
+        keys = (_CONFIGURATION, _JWKS) if self._keys is not None else ()
+        others = [*_OTHERS, *health.paths(self._checks), *keys]
+        return Reply(200, encoded(discovery.root_paths(self._served, others), JSON, pretty=True))
 
     def _health(self, endpoint: str, only: str, slash: bool, query: Query) -> Reply:
         if slash:
@@ -75,36 +97,43 @@ class Documents:
         return health.answer(endpoint, only, self._checks, verbose="verbose" in query, exclude=exclude)
 
     def _document(self, request: HttpRequest, path: str, query: Query) -> Reply:
-        parts = path.split("/")[1:]
-        if path in ("", "/version", _CONFIGURATION, _JWKS):
-            return self._raw(request, path)
-        if parts[0] not in ("api", "apis") or (parts[0] == "apis" and len(parts) > 3 and not self.knows(parts[1])):
+        for place in _ROUTED:
+            if path == place or path.startswith(place + "/"):
+                return self._routed(request, place, path)
+        parts = path.split("/")[1:] or [""]
+        if parts[0] not in ("api", "apis") or (parts[0] == "apis" and len(parts) > 2 and not self._has(parts)):
             return not_found()
         if len(parts) > 3:
             raise errors.no_such_path()
         if parts[0] == "apis" and len(parts) > 1 and discovery.group(self._served, parts[1]) is None:
             return not_found()
-        if request.method != "GET" and path != "/apis":
+        if request.method != "GET" and (parts[0] == "api" or (len(parts) > 2 and self.knows(parts[1]))):
             raise errors.method_not_allowed()
         accepted = negotiation.accept(request.header(b"accept"), _AGGREGATED if path in ("/api", "/apis") else _DOCUMENT)
         pretty = accepted.pretty or negotiation.wants_pretty(query.get("pretty"), request.header(b"user-agent"))
         reply = self._kept((path, accepted, pretty), parts, request.header(b"host"))
         return _unless_known(request, reply)
 
-    def _raw(self, request: HttpRequest, path: str) -> Reply:
+    def _has(self, parts: list[str]) -> bool:
+        """Is there somebody to say what is at this place of a group? Of groups without built-in kinds, only what there is is known."""
+        group, version = parts[1:3]
+        return self.knows(group) or (len(parts) == 3 and any((r.group, r.version) == (group, version) for r in self._served))
+
+    def _routed(self, request: HttpRequest, place: str, path: str) -> Reply:
         """Documents that are JSON for people, whoever asks."""
-        if path and request.method not in (_READ if path in (_CONFIGURATION, _JWKS) else ("GET",)):
+        if self._keys is None and place != "/version":
+            return not_found()
+        if path != place:
+            raise errors.no_such_path()
+        if request.method != "GET":
             raise errors.method_not_allowed()
-        if path == "/version":
+        media = _ROUTED[place]
+        if not negotiation.is_produced(request.header(b"accept") or "*/*", (media,)):
+            raise negotiation.not_produced(media=(media,))
+        if self._keys is None or place == "/version":
             return Reply(200, encoded(discovery.version(), JSON, pretty=True))
-        if path in (_CONFIGURATION, _JWKS):
-            if self._keys is None:
-                return not_found()
-            document = self._keys.jwks() if path == _JWKS else self._keys.configuration()
-            kind = "application/jwk-set+json" if path == _JWKS else JSON
-            return Reply(200, codec.encode(document), kind, (("Cache-Control", "public, max-age=3600"),))
-        others = [*_OTHERS, *health.paths(self._checks), *((_CONFIGURATION, _JWKS) if self._keys is not None else ())]
-        return Reply(200, encoded(discovery.root_paths(self._served, others), JSON, pretty=True))
+        document = self._keys.jwks() if place == _JWKS else self._keys.configuration()
+        return Reply(200, codec.encode(document), media, (("Cache-Control", "public, max-age=3600"),))
 
     def _kept(self, key: tuple[str, Accepted, bool], parts: list[str], host: str) -> Reply:
         if key[0] == "/api" and not key[1].form:

@@ -52,6 +52,15 @@ def answer(endpoint: str, only: str, checks: Mapping[str, Check], *, verbose: bo
     return Reply(200, "\n".join([*lines, f"{endpoint} check passed", ""]).encode() if verbose else b"ok", _TEXT, _NO_SNIFFING)
 
 
+def indicators(checks: Mapping[str, Check]) -> bytes:
+    """`/metrics/slis`: the outcome of each check, for Prometheus."""
+    lines = ["# HELP kubernetes_healthcheck [STABLE] This metric records the result of a single healthcheck."]
+    lines.append("# TYPE kubernetes_healthcheck gauge")
+    for name, outcome in sorted((name, 0 if check() else 1) for name, check in checks.items()):
+        lines += [f'kubernetes_healthcheck{{name="{name}",type="{endpoint}"}} {outcome}' for endpoint in PATHS]
+    return ("\n".join(lines) + "\n").encode()
+
+
 def _single(name: str, checks: Mapping[str, Check]) -> Reply:
     if name not in checks:
         return Reply(404, b"404 page not found\n", _TEXT, _NO_SNIFFING)

@@ -54,6 +54,10 @@ class Metrics:
         found.buckets[bisect_left(BUCKETS, seconds)] += 1
         found.seconds += seconds
 
+    def reset(self) -> None:
+        """Count from zero."""
+        self._counts.clear()
+
     def text(self) -> bytes:
         """Everything, for Prometheus."""
         lines: list[str] = []

@@ -6,6 +6,7 @@ that is how objects are stored: protobuf goes only to those who take nothing els
 Contract: apiserver pkg/endpoints/handlers/negotiation with goautoneg's order of clauses; go-restful's check of what a route produces.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -29,7 +30,7 @@ _METADATA: Forms = frozenset(
 OBJECT_FORMS: Forms = _METADATA | {("Table", "meta.k8s.io", version) for version in ("v1", "v1beta1")}
 METADATA_FORMS = _METADATA
 """Of answers that no table is known for."""
-DISCOVERY_FORMS: Forms = frozenset({("APIGroupDiscoveryList", "apidiscovery.k8s.io", version) for version in ("v2", "v2beta1")})
+DISCOVERY_FORMS: Forms = frozenset({("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2")})
 _LONG = 1000
 """Characters from which on a header is not worth remembering."""
 _INSERTED = 12
@@ -101,7 +102,7 @@ def accept(header: str, endpoint: Endpoint) -> Accepted:
 
 
 def _negotiated(header: str, endpoint: Endpoint) -> Accepted:
-    if endpoint.routed and not _is_produced(header):
+    if endpoint.routed and not is_produced(header):
         raise not_produced(endpoint.listing)
     first: Accepted | None = None
     for clause in clauses(header):
@@ -136,9 +137,9 @@ def of_error(header: str) -> Accepted:
 _REFUSAL = Endpoint(routed=False)
 
 
-def not_produced(listing: bool = False) -> StatusError:
+def not_produced(listing: bool = False, media: Sequence[str] = ALL) -> StatusError:
     """406 in the words of go-restful, which looks at the header before Kubernetes does."""
-    offered = (*ALL, *(media + _STREAM for media in (JSON, PROTOBUF))) if listing else ALL
+    offered = (*ALL, *(media + _STREAM for media in (JSON, PROTOBUF))) if listing else media
     return StatusError(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {', '.join(offered)}", {})
 
 
@@ -154,10 +155,11 @@ def wants_pretty(parameter: str | None, user_agent: str) -> bool:
     return user_agent.startswith(_PEOPLE)
 
 
-def _is_produced(header: str) -> bool:
+def is_produced(header: str, offered: Sequence[str] = ALL) -> bool:
+    """Does the header name one of these media types, or any?"""
     for clause in header.split(","):
         media = clause.partition(";")[0].strip(" ")
-        if media == "*/*" or media in ALL:
+        if media == "*/*" or media in offered:
             return True
     return False
 
