@@ -75,6 +75,13 @@ BAD: list[tuple[str, Any, int, str, str]] = [
     ("bad generateName", {"metadata": {"generateName": "A_"}}, 422, "Invalid", 'metadata.generateName: Invalid value: "A_"'),
     ("version", {"metadata": {"name": "a", "resourceVersion": "5"}}, 500, "", "resourceVersion should not be set on objects to be created"),
     (
+        "version, too",
+        {"metadata": {"name": "A_", "resourceVersion": "5"}},
+        422,
+        "Invalid",
+        "a lowercase RFC 1123 subdomain must consist of",
+    ),
+    (
         "namespace mismatch",
         {"metadata": {"name": "a", "namespace": "x"}},
         400,
@@ -207,6 +214,23 @@ def test_dry_run_stores_nothing_but_judges_everything() -> None:
         await site.create(CONFIG_MAPS, config_map("a"))
         with refused(409, "AlreadyExists"):
             await site.create(CONFIG_MAPS, config_map("a"), dry_run=True)
+
+    run(test)
+
+
+@pytest.mark.parametrize("version", ["v1", "0", "-1", " 5", "+5", "٣", "18446744073709551616"])
+def test_a_version_that_is_none_is_dropped(version: str) -> None:
+    async def test(site: Site) -> None:
+        got = await site.create(CONFIG_MAPS, config_map("a", resourceVersion=version))
+        assert got["metadata"]["resourceVersion"] == str(site.store.revision)
+
+    run(test)
+
+
+def test_a_dry_run_does_not_mind_a_version() -> None:
+    async def test(site: Site) -> None:
+        got = await site.create(CONFIG_MAPS, config_map("a", resourceVersion="5"), dry_run=True)
+        assert got["metadata"]["resourceVersion"] == "5"
 
     run(test)
 

@@ -13,6 +13,8 @@ from lightship.meta import errors
 from lightship.meta.objects import Obj
 from lightship.meta.rest import WriteOptions
 
+_LONGEST = 20
+"""Digits of the largest uint64."""
 _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 
 
@@ -71,6 +73,12 @@ def check_uid(served: Served, request: Request, new: Obj, old: Obj) -> None:
         path = "/".join(filter(None, (resource.group if resource.custom else "", resource.plural, request.namespace, request.name)))
         error = f"StorageError: invalid object, Code: 4, Key: /registry/{path}, ResourceVersion: 0, AdditionalErrorMsg: "
         raise served.conflict(request.name, f"{error}Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}")
+
+
+def check_unversioned(version: str) -> None:
+    """A new object names no version. What is none (a uint64 above zero) is dropped. Asked when all others have agreed, as storage does."""
+    if version.isascii() and version.isdecimal() and len(digits := version.lstrip("0")) <= _LONGEST and 0 < int(digits or "0") < 1 << 64:
+        raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
 
 
 def check_version(served: Served, request: Request, new: Obj, old: Obj) -> None:

@@ -18,7 +18,7 @@ from lightship.apiserver.rounds import admit, mutate
 from lightship.apiserver.rules import Running
 from lightship.apiserver.served import Served
 from lightship.apiserver.subobjects import STATUS_FIELDS, merge_subresource
-from lightship.apiserver.write_checks import check_identity, check_options, check_uid, check_version
+from lightship.apiserver.write_checks import check_identity, check_options, check_uid, check_unversioned, check_version
 from lightship.cel.rules import Dear
 from lightship.meta import codec, errors, names, times
 from lightship.meta.admission import AdmissionRequest
@@ -53,10 +53,6 @@ class Writer:
             causes = served.accept(obj, options.field_validation, request.warnings, request.doubles)
         resource = served.resource
         meta = obj["metadata"]
-        if (
-            (version := meta.get("resourceVersion")) and version.isdecimal() and version.strip("0")
-        ):  # others are dropped, as they name nothing
-            raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
         sent = meta.get("managedFields") if applied is None else applied
         objectmeta.wipe_new(meta)
         if resource.status and resource.custom:
@@ -317,6 +313,8 @@ class Writer:
 
     async def _commit_new(self, served: Served, request: Request, obj: Obj, options: WriteOptions, also: list[Op]) -> Answer:
         meta = obj["metadata"]
+        if (sent := meta.get("resourceVersion")) and not options.dry_run:
+            check_unversioned(sent)
         for attempt in range(1, NAME_ATTEMPTS + 1):
             key = served.key(request.namespace, meta["name"])
             existing = self._core.store.head(key)
