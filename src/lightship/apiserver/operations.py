@@ -43,6 +43,8 @@ _FUTURE_STEP = 0.05
 _LONG_HEADERS = 1000
 """Bytes from which on headers are not worth remembering."""
 _LONGEST_VERSION = 20
+_UNCACHED = "events"
+"""The only kind whose lists the real server cuts into pages for clients to whom any version will do: all others come whole."""
 GZIP_FROM = 128 * 1024
 """Bytes of an answer from which on it is compressed for those who take that."""
 _TEXT = "text/plain"
@@ -93,7 +95,10 @@ class Operations:
             await self._awaited(version)
         if verb == "get":
             return answer_reply(asked, await self._registry.get(asked, version), view, self._clock)
-        return await page_reply(asked, await self._registry.list(asked, queries.list_options(query)), view, self._clock)
+        options = queries.list_options(query)
+        if options.limit and version == "0" and not options.continue_ and asked.resource.plural != _UNCACHED:
+            options = msgspec.structs.replace(options, limit=0)
+        return await page_reply(asked, await self._registry.list(asked, options), view, self._clock)
 
     async def _patched(self, asked: Request, request: HttpRequest, query: Query, type: PatchType) -> Reply:
         view = view_of(request, query, endpoint(asked, "patch"))
@@ -158,7 +163,7 @@ class Operations:
 
 def endpoint(asked: Request, verb: str) -> Endpoint:
     """What representations can be had of an operation's answers."""
-    tables = bool(asked.resource.verbs) and "get" in asked.resource.verbs and asked.subresource in ("", "status")
+    tables = bool(asked.resource.verbs) and "get" in asked.resource.verbs and asked.subresource in ("", "status", "scale")
     return _endpoint(asked.resource.custom, verb == "watch", tables, verb in ("list", "watch"))
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from lightship.aio.clock import Clock
 from lightship.aio.streams import closing
-from lightship.apiserver import negotiation, yaml_bodies
+from lightship.apiserver import negotiation, tables, yaml_bodies
 from lightship.apiserver.exchange import JSON_TYPE, Refused, Reply
 from lightship.apiserver.negotiation import JSON, PLAIN, PROTOBUF, YAML, Accepted
 from lightship.apiserver.pacing import Pace
@@ -64,7 +64,11 @@ def answer_reply(request: Request, answer: Answer, view: View, clock: Clock) -> 
             raise errors.not_acceptable(
                 f"you requested PartialObjectMetadataList, but the requested object is not a list ({_go_type(request)})"
             )
-        obj = _shape(request.resource, view, clock)(obj) if form != "Table" else _table(request.resource, view, clock, [obj], _version(obj))
+        if form == "Table":
+            shown = tables.of_scale(request.resource) if request.subresource == "scale" else request.resource
+            obj = _table(shown, view, clock, [obj], _version(obj))
+        else:
+            obj = _shape(request.resource, view, clock)(obj)
     return Reply(answer.code, encoded(obj, view.accepted.media, pretty=view.pretty), view.accepted.media, headers)
 
 
@@ -94,7 +98,8 @@ async def page_reply(request: Request, page: Page, view: View, clock: Clock) -> 
         items = await _sliced(shape, objs, clock)
         return Reply(200, encoded(_list(api_version, kind, metadata, items), JSON, pretty=view.pretty), JSON, headers)
     if accepted.media == YAML:
-        parts = await _sliced(lambda obj: yaml_bodies.encode(shape(obj)), objs, clock)
+        bare = not (resource.custom or accepted.form)
+        parts = await _sliced(lambda obj: yaml_bodies.encode(_nameless(obj) if bare else shape(obj)), objs, clock)
         head = {"kind": f"{kind}List", "apiVersion": api_version, "metadata": metadata}
         return Reply(200, yaml_bodies.encode_list(head, parts), YAML, headers)
     parts = await _sliced(lambda obj: protobuf.encode_item(api_version, kind, shape(obj)), objs, clock)
@@ -122,6 +127,11 @@ def _items(records: Sequence[Record], told: bytes) -> bytes:
         return b",".join([record.value for record in records])
     size = len(told)
     return b",".join([b"{" + value[size:] if value.startswith(told) else value for value in [record.value for record in records]])
+
+
+def _nameless(obj: Obj) -> Obj:
+    """An item of a list of a built-in kind, which does not say what it is."""
+    return {name: value for name, value in obj.items() if name not in ("kind", "apiVersion")}
 
 
 async def watch_lines(request: Request, batches: AsyncIterator[Batch], view: View, clock: Clock, pace: Pace) -> AsyncGenerator[bytes, None]:

@@ -19,6 +19,9 @@ Include: TypeAlias = Literal["None", "Metadata", "Object"]
 Cell: TypeAlias = Callable[[Obj, float], Any]
 
 _NAME = Column("Name", "string", "name", description="Name must be unique within a namespace.")
+_BARE = ["Name", "Created At"]
+"""Columns of kinds that the real server has no table for; without objects their rows are null."""
+_COUNTS = (Column("Desired", "integer"), Column("Available", "integer"))
 _AGE = Column("Age", "date", description="When the object was created, as the time since then.", json_path=".metadata.creationTimestamp")
 
 
@@ -40,6 +43,7 @@ class Table:
         self._row = resource.row
         self._columns = _columns(resource)
         self._cells = [] if resource.row else [_cell(column) for column in self._columns]
+        self._bare = not resource.custom and [column.name for column in self._columns] == _BARE
         self._defined = False
 
     def document(self, objs: Iterable[Obj], metadata: Obj) -> Obj:
@@ -50,7 +54,8 @@ class Table:
         """A Table of rows that `row` has made."""
         definitions = None if self._defined else [_definition(column) for column in self._columns]
         self._defined = True
-        return {"kind": "Table", "apiVersion": self._api_version, "metadata": metadata, "columnDefinitions": definitions, "rows": rows}
+        head = {"kind": "Table", "apiVersion": self._api_version, "metadata": metadata, "columnDefinitions": definitions}
+        return {**head, "rows": rows or (None if self._bare else [])}
 
     def at(self, now: float) -> "Table":
         """The same table with ages as of `now`."""
@@ -70,6 +75,12 @@ class Table:
         return row
 
 
+def of_scale(resource: Resource) -> Resource:
+    """What has the columns of the Scale of a kind."""
+    name, age = Column("Name", format="name" if resource.custom else ""), Column("Age", "date" if resource.custom else "string")
+    return Resource(group="autoscaling", version="v1", kind="Scale", plural="scales", columns=(name, *_COUNTS, age), row=_scale_row)
+
+
 def metadata_only(obj: Obj, api_version: str = "meta.k8s.io/v1") -> Obj:
     """`PartialObjectMetadata` of an object."""
     return {"kind": "PartialObjectMetadata", "apiVersion": api_version, "metadata": obj.get("metadata") or {}}
@@ -82,6 +93,11 @@ def _columns(resource: Resource) -> Sequence[Column]:
         return (_NAME, _AGE)
     named = resource.columns[0].name.lower() == "name"
     return resource.columns if named else (_NAME, *resource.columns)
+
+
+def _scale_row(scale: Obj, now: float) -> list[Any]:
+    counts = [(scale.get(part) or {}).get("replicas") or 0 for part in ("spec", "status")]
+    return [objects.name(scale), *counts, _age(objects.meta(scale).get("creationTimestamp"), now)]
 
 
 def _definition(column: Column) -> Obj:
