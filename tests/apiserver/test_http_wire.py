@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lightship.apiserver import operations
+from lightship.apiserver import operations, rendering
 from lightship.apiserver.openapi import V2_PROTOBUF
 from lightship.meta.objects import Obj
 from tests.apiserver.http_site import CONFIG_MAPS, PODS, HttpSite, config_map, pod, request, run
@@ -140,6 +140,25 @@ def test_long_answers_are_compressed_for_those_who_take_it() -> None:
         assert gzip.decompress(short.body) == whole.body
         assert len(short.body) < len(whole.body) / 10
         assert "content-encoding" not in (await wire.ask("GET", CONFIG_MAPS + "/none", accept_encoding="gzip")).headers
+
+    run(test)
+
+
+def test_long_lists_are_made_while_they_go_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "LONG", 1000)
+    monkeypatch.setattr(rendering, "PIECE", 2000)
+
+    async def test(site: HttpSite) -> None:
+        wire = await site.connect()
+        for number in range(9):
+            await wire.ask("POST", CONFIG_MAPS, config_map(f"m{number}", a="x" * 700))
+        found = await wire.ask("GET", CONFIG_MAPS)
+        assert found.headers["transfer-encoding"] == "chunked"
+        assert [item["metadata"]["name"] for item in found.obj["items"]] == [f"m{number}" for number in range(9)]
+        short = await wire.ask("GET", CONFIG_MAPS, accept_encoding="gzip")
+        assert gzip.decompress(short.body) == found.body
+        monkeypatch.setattr(rendering, "LONG", 100_000)
+        assert (await wire.ask("GET", CONFIG_MAPS)).body == found.body, "the same bytes in one piece"
 
     run(test)
 

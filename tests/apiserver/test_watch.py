@@ -284,8 +284,9 @@ def test_a_slow_watcher_is_dropped_and_holds_up_nobody() -> None:
         await asyncio.sleep(0)
         await site.create(CONFIG_MAPS, config_map("a"))
         assert len(await waiting) == 1
-        watch = next(iter(site.store._hub._watches["core/configmaps"].values()))[0]
-        watch._room = 3
+        channel = next(iter(site.store._hub._channels["core/configmaps"].values()))
+        next(iter(channel.watches)).buffer = 3
+        channel._next_look = 0
         for i in range(10):
             await site.create(CONFIG_MAPS, config_map(f"c{i}"))
         assert [batch async for batch in stream] == [], "it must list again: nothing more is sent"

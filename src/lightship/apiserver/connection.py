@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol, TypeAlias, cast
 
 import httptools
@@ -245,6 +245,8 @@ class Connection(asyncio.Protocol):
         if isinstance(answer, Switch):
             await self._switch(request, answer)
             return False
+        if answer.pieces is not None:
+            return await self._send_pieces(request, answer, answer.pieces, keep_alive=keep_alive) and keep_alive
         if len(answer.body) > _ONE_WRITE and request.method != "HEAD":
             await self._send_long(request, answer, keep_alive=keep_alive)
         else:
@@ -257,9 +259,12 @@ class Connection(asyncio.Protocol):
             return
         body = reply.body
         framing = f"Content-Length: {len(body) if length < 0 else length}\r\n" if reply.code != 304 else ""
+        self._send_framed(request, reply, framing, keep_alive=keep_alive)
+
+    def _send_framed(self, request: HttpRequest, reply: Reply, framing: str, *, keep_alive: bool) -> None:
         stamps = {"audit_id": request.audit_id, "date": self._owner.stamps.date()}
         start = head(reply.code, reply.content_type, framing, reply.headers, keep_alive=keep_alive, **stamps)
-        self._transport.write(start if request.method == "HEAD" else start + body)
+        self._transport.write(start if request.method == "HEAD" else start + reply.body)
 
     async def _send_long(self, request: HttpRequest, reply: Reply, *, keep_alive: bool) -> None:
         """Piece by piece, each in a turn of its own: to encrypt a list of thousands at once would keep everybody else waiting."""
@@ -268,10 +273,31 @@ class Connection(asyncio.Protocol):
         while rest and not self._lost:
             self._transport.write(rest[:_ONE_WRITE])
             rest = rest[_ONE_WRITE:]
-            turn = self._loop.create_future()
-            self._loop.call_soon(_set, turn)
-            await turn
-            await self._drain()
+            await self._let_others()
+
+    async def _send_pieces(self, request: HttpRequest, reply: Reply, pieces: Iterable[bytes], *, keep_alive: bool) -> bool:
+        """As `_send_long`, and each piece is made when it is its turn; False when only the end of the connection can tell the client that
+        there are no more. Chunked, as the length is not known."""
+        chunked = request.version == "1.1"
+        framing = "Transfer-Encoding: chunked\r\n" if chunked else ""
+        self._send_framed(request, reply, framing, keep_alive=keep_alive and chunked)
+        if request.method == "HEAD":
+            return chunked
+        for piece in pieces:
+            if self._lost:
+                return False
+            self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            await self._let_others()
+        if chunked:
+            self._transport.write(b"0\r\n\r\n")
+        return chunked
+
+    async def _let_others(self) -> None:
+        """Wait for one turn of the event loop, and until the client has taken what was sent."""
+        turn = self._loop.create_future()
+        self._loop.call_soon(_set, turn)
+        await turn
+        await self._drain()
 
     async def _stream(self, request: HttpRequest, stream: Stream) -> bool:
         """Send a stream to its end; False when the connection cannot be used after it."""

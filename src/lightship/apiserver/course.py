@@ -65,7 +65,7 @@ class Course:
                 trail.complete(reply.code, reply.body if reply.content_type.startswith("application/json") else b"")
             if seat is None:
                 return reply
-            return Reply(reply.code, reply.body, reply.content_type, reply.headers + _headers(seat.flow))
+            return Reply(reply.code, reply.body, reply.content_type, reply.headers + _headers(seat.flow), reply.pieces)
         if isinstance(reply, Stream) and seat is not None:
             reply = reply._replace(headers=reply.headers + _headers(seat.flow))
         if trail is None:

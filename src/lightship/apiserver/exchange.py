@@ -4,7 +4,7 @@ Made and consumed by `connection`, `front` and what `front` calls. Knows HTTP's 
 """
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from email.utils import formatdate
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -64,12 +64,16 @@ class HttpRequest:
 
 
 class Reply(NamedTuple):
-    """A whole response. `headers` come on top of content type and length."""
+    """A whole response. `headers` come on top of content type and length.
+
+    A long body may come as `pieces` instead, which are made when they are asked for, every time anew: nothing has to hold all of it.
+    """
 
     code: int
     body: bytes
     content_type: str = JSON_TYPE
     headers: tuple[tuple[str, str], ...] = ()
+    pieces: Iterable[bytes] | None = None
 
 
 class Stream(NamedTuple):

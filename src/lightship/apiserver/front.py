@@ -136,7 +136,9 @@ class Front:
                 raise
             refused = error_reply(error, request.header(b"accept"), pretty=_wants_pretty(request))
             return refused._replace(headers=(*refused.headers, *warning_headers(asked.warnings)))
-        return reply if isinstance(reply, Stream) or len(reply.body) <= GZIP_FROM else await compressed(request, reply)
+        if isinstance(reply, Stream) or (len(reply.body) <= GZIP_FROM and reply.pieces is None):
+            return reply
+        return await compressed(request, reply)
 
     async def _connect(
         self, asked: Request, wish: Attributes, request: HttpRequest, query: Query, target: Target

@@ -8,7 +8,7 @@ Contract: apiserver pkg/endpoints/handlers (create.go, get.go, patch.go, update.
 import asyncio
 import logging
 import zlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -198,19 +198,20 @@ def _usual_view(header: bytes, agent: bytes, endpoint: Endpoint) -> View:
 
 async def compressed(request: HttpRequest, reply: Reply) -> Reply:
     """A long reply for a client that takes gzip. The work is done in a thread, which leaves the interpreter to others."""
-    if len(reply.body) <= GZIP_FROM or not _takes_gzip(request.header(b"accept-encoding")):
+    if (reply.pieces is None and len(reply.body) <= GZIP_FROM) or not _takes_gzip(request.header(b"accept-encoding")):
         return reply
-    body = await asyncio.to_thread(_gzip, reply.body)
-    return reply._replace(body=body, headers=(*reply.headers, ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")))
+    body = await asyncio.to_thread(_gzip, reply.pieces or (reply.body,))
+    headers = (*reply.headers, ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
+    return reply._replace(body=body, pieces=None, headers=headers)
 
 
 def _takes_gzip(header: str) -> bool:
     return "gzip" in header and any(token.strip() == "gzip" for token in header.split(","))
 
 
-def _gzip(body: bytes) -> bytes:
+def _gzip(pieces: Iterable[bytes]) -> bytes:
     packer = zlib.compressobj(1, wbits=31)
-    return packer.compress(body) + packer.flush()
+    return b"".join([*map(packer.compress, pieces), packer.flush()])
 
 
 def _delete_options(request: HttpRequest, query: Query) -> Any:

@@ -6,7 +6,7 @@ metadata only, YAML, protobuf) is made in slices, so that a long list does not k
 Contract: apiserver pkg/endpoints/handlers (response.go, responsewriters), metav1.List kinds, metav1.WatchEvent.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -30,8 +30,10 @@ Headers = tuple[tuple[str, str], ...]
 
 SLICE = 200
 """Objects of a list that are transformed in one go: a few milliseconds."""
-_JOINED = 1000
-"""Items that are put behind each other in one go: a millisecond."""
+PIECE = 128 * 1024
+"""Bytes of a long list that are put together and encrypted in one go: some 0.3 ms of work."""
+LONG = 1024 * 1024
+"""Bytes of objects from which on a list is made while it goes out."""
 _MOST_WARNINGS = 4 * 1024
 """Characters of warnings that are sent as they are; of more, each is cut to `_LONG_WARNING`."""
 _LONG_WARNING = 256
@@ -82,7 +84,10 @@ async def page_reply(request: Request, page: Page, view: View, clock: Clock) -> 
             f"you requested PartialObjectMetadata, but the requested object is a list ({_go_type(request, 'List')})"
         )
     if not accepted.form and accepted.media == JSON:
-        body = await joined(resource, metadata, page.records, clock)
+        pieces = ListBody(resource, metadata, page.records)
+        if sum([record.size for record in page.records]) > LONG and not view.pretty:
+            return Reply(200, b"", JSON_TYPE, headers, pieces)
+        body = b"".join(pieces)
         return Reply(200, msgspec.json.format(body, indent=2) if view.pretty else body, JSON_TYPE, headers)
     objs = [record.decoded or codec.decode(record.value) for record in page.records]
     if accepted.form == "Table":
@@ -106,27 +111,30 @@ async def page_reply(request: Request, page: Page, view: View, clock: Clock) -> 
     return Reply(200, protobuf.encode_list(api_version, f"{kind}List", metadata, parts), PROTOBUF, headers)
 
 
-async def joined(resource: Resource, metadata: Obj, records: Sequence[Record], clock: Clock) -> bytes:
-    """A list in JSON out of stored bytes. Items of built-in kinds do not say what they are, as those of Go's lists."""
-    start = codec.encode({"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata})[:-1]
-    told = b"" if resource.custom else codec.encode({"kind": resource.kind, "apiVersion": resource.api_version})[:-1] + b","
-    if len(records) <= _JOINED:
-        return b'%b,"items":[%b]}\n' % (start, _items(records, told))
-    parts = []
-    for first in range(0, len(records), _JOINED):
-        parts.append(_items(records[first : first + _JOINED], told))
-        await clock.sleep(0)
-    parts[0] = start + b',"items":[' + parts[0]
-    parts[-1] += b"]}\n"
-    return b",".join(parts)
+class ListBody:
+    """A list in JSON out of stored bytes, in pieces. Items of built-in kinds do not say what they are, as those of Go's lists."""
 
+    def __init__(self, resource: Resource, metadata: Obj, records: Sequence[Record]) -> None:
+        self._records = records
+        self._start = codec.encode({"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata})[:-1]
+        said = {"kind": resource.kind, "apiVersion": resource.api_version}
+        self._told = b"" if resource.custom else codec.encode(said)[:-1] + b","
 
-def _items(records: Sequence[Record], told: bytes) -> bytes:
-    """Items without what they begin with."""
-    if not told:
-        return b",".join([record.value for record in records])
-    size = len(told)
-    return b",".join([b"{" + value[size:] if value.startswith(told) else value for value in [record.value for record in records]])
+    def __iter__(self) -> Iterator[bytes]:
+        before = self._start + b',"items":['
+        records, told, size = self._records, self._told, len(self._told)
+        last, done = len(records), 0
+        while done < last:
+            first, held = done, 0
+            while done < last and held < PIECE:
+                held += records[done].size
+                done += 1
+            values = [record.value for record in records[first:done]]
+            if told:
+                values = [b"{" + value[size:] if value.startswith(told) else value for value in values]
+            yield before + b",".join(values)
+            before = b","
+        yield b"]}\n" if records else before + b"]}\n"
 
 
 def _nameless(obj: Obj) -> Obj:

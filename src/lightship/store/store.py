@@ -103,11 +103,9 @@ class Store:
     def watch(self, prefix: str, since: int, *, buffer: int = WATCH_BUFFER) -> Watch:
         """All changes under `prefix` after revision `since`, past and future. Raises `Compacted` or `Future`."""
         self._forget()
-        watch = Watch(self._hub, prefix, self._state.since(prefix, since), buffer)
+        watch = self._hub.open(prefix, self._state.since(prefix, since), buffer)
         if self._closed:
             watch.close()
-        else:
-            self._hub.add(watch)
         return watch
 
     @property

@@ -1,13 +1,13 @@
 """Watches: every change under a prefix, in order, in batches, to many readers at their own pace.
 
-`Store` opens watches on its `Hub` and publishes what becomes visible; the readers are the API server's streams. Publishing never waits:
-a reader that lets its buffer run full is cut off with `Overflow` and must list again. Events that become visible together are read as
-one batch.
+`Store` opens watches on its `Hub` and publishes what becomes visible; the readers are the API server's streams. All readers of a prefix
+share one channel, in which each knows its place, so that an event costs the same for one reader as for a thousand. Publishing never waits:
+a reader that falls too far behind is cut off with `Overflow` and must list again. What became visible since the last look is one batch.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeAlias
 
 from .errors import Overflow
@@ -17,31 +17,34 @@ from .records import Event, bucket_of
 class Watch:
     """An asynchronous iterator of batches. Ends when it is closed or the store is."""
 
-    def __init__(self, hub: "Hub", prefix: str, replay: Sequence[Event], buffer: int) -> None:
-        self.prefix = prefix
+    def __init__(self, hub: "Hub", channel: "Channel", replay: Sequence[Event], buffer: int) -> None:
+        self.prefix = channel.prefix
+        self.closed = False
+        self.place = channel.end
+        """How much of the channel has been read, or is none of this reader's business."""
+        self.buffer = buffer
         self._hub = hub
+        self._channel = channel
         # What the reader asked to be told of the past is owed to it whatever its length; only what comes later is bounded.
-        self._events: list[Event] = list(replay)
-        self._room = len(replay) + buffer
-        self._buffer = buffer
+        self._replay: list[Event] = list(replay)
         self._waiter: asyncio.Future[None] | None = None
         self._overflown = False
-        self.closed = False
 
     def __aiter__(self) -> "Watch":
         return self
 
     async def __anext__(self) -> list[Event]:
-        while not self._events:
+        while not self._has_news:
             if self.closed and not self._overflown:
                 raise StopAsyncIteration
             self._check()
             await self._wait()
+        self._check()
         return self._take()
 
     async def ready(self, timeout: float) -> list[Event]:
         """The next batch, or an empty list after `timeout` seconds without one or when the watch has ended (see `closed`)."""
-        if not (self._events or self.closed):
+        if not (self._has_news or self.closed):
             # Cheaper than a timeout around the waiting, and with very many readers that counts.
             alarm = asyncio.get_running_loop().call_later(timeout, self.wake)
             try:
@@ -55,46 +58,106 @@ class Watch:
         """End the watch; what was not read is dropped. Closing twice is fine."""
         if not self.closed:
             self.closed = True
-            self._events = []
-            self._hub.remove(self)
+            self._replay = []
+            self._hub.remove(self._channel, self)
             self.wake()
 
-    def push(self, event: Event) -> None:
-        """For the hub: queue one event, or cut the reader off."""
-        if len(self._events) < self._room:
-            self._events.append(event)
-            if self._waiter is not None and len(self._events) == 1:
-                self._hub.rouse(self)
-        else:
-            self._overflown = True
-            self.close()
-
-    def _check(self) -> None:
-        if self._overflown:
-            raise Overflow(f"the watcher of {self.prefix} left more than {self._buffer} events waiting")
-
-    def _take(self) -> list[Event]:
-        batch, self._events = self._events, []
-        self._room = self._buffer
-        return batch
-
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+    def cut_off(self) -> None:
+        """For the channel: this reader is too slow."""
+        self._overflown = True
+        self.close()
 
     def wake(self) -> None:
         """Let the reader look whether there is something."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    @property
+    def _has_news(self) -> bool:
+        return not self.closed and (self.place < self._channel.end or bool(self._replay))
+
+    def _check(self) -> None:
+        if self._overflown:
+            raise Overflow(f"the watcher of {self.prefix} left more than {self.buffer} events waiting")
+
+    def _take(self) -> list[Event]:
+        if self.closed:
+            return []
+        batch = self._channel.since(self.place)
+        self.place = self._channel.end
+        if self._replay:
+            batch, self._replay = self._replay + batch, []
+        return batch
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._channel.await_news(self)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+
+class Channel:
+    """What was published under one prefix and not every reader has read yet. Places are counted from the first event on."""
+
+    __slots__ = ("_events", "_next_look", "_start", "_waiting", "end", "prefix", "watches")
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.watches: dict[Watch, None] = {}
+        self.end = 0
+        self._start = 0
+        self._events: list[Event] = []
+        self._waiting: dict[Watch, None] = {}
+        self._next_look = 0
+
+    def since(self, place: int) -> list[Event]:
+        """The events from a place on: shared by all who are at the same place, so not to be changed."""
+        return self._events[place - self._start :]
+
+    def await_news(self, watch: Watch) -> None:
+        """This reader has nothing to read."""
+        self._waiting[watch] = None
+
+    def add(self, watch: Watch) -> None:
+        self.watches[watch] = None
+        self._next_look = min(self._next_look, self.end + watch.buffer)
+
+    def remove(self, watch: Watch) -> bool:
+        """False when it was not there."""
+        self._waiting.pop(watch, None)
+        return self.watches.pop(watch, watch) is None
+
+    def publish(self, event: Event) -> Collection[Watch]:
+        """Returns the readers that have waited for it."""
+        self._events.append(event)
+        self.end += 1
+        if self.end > self._next_look:
+            self._look()
+        if not self._waiting:
+            return ()
+        waiting, self._waiting = self._waiting, {}
+        return waiting
+
+    def _look(self) -> None:
+        """Cut off who is too slow, and drop what everybody has read."""
+        end = self.end
+        for watch in [watch for watch in self.watches if end - watch.place > watch.buffer]:
+            watch.cut_off()
+        first = min([watch.place for watch in self.watches], default=end)
+        del self._events[: first - self._start]
+        self._start = first
+        room = min([watch.buffer - (end - watch.place) for watch in self.watches], default=0)
+        self._next_look = end + min(room, _LOOK_EVERY)
+
 
 Listener: TypeAlias = Callable[[Event], None]
 """Told of one change at once, before whoever wrote it. It must be quick and must not raise."""
 
 
+_LOOK_EVERY = 1024
+"""Events after which a channel looks at its readers, so that it lets go of what all of them have read."""
 AT_ONCE = 32
 """Readers that are woken in one turn of the event loop. More wait for the next turns, so that a crowd of readers does not keep writers
 waiting for as long as it takes to serve all of them."""
@@ -107,43 +170,49 @@ class Hub:
         self._count = 0
         self._roused: deque[Watch] = deque()
         self._waking = False
-        self._watches: dict[str, dict[str, list[Watch]]] = {}
+        self._channels: dict[str, dict[str, Channel]] = {}
         self._listeners: dict[str, list[Listener]] = {}
 
     def listen(self, bucket: str, listener: Listener) -> None:
         """Call `listener` for every change in a bucket, for good."""
         self._listeners.setdefault(bucket, []).append(listener)
 
-    def add(self, watch: Watch) -> None:
-        self._watches.setdefault(bucket_of(watch.prefix), {}).setdefault(watch.prefix, []).append(watch)
+    def open(self, prefix: str, replay: Sequence[Event], buffer: int) -> Watch:
+        """A watch on what is published from now on, after `replay`."""
+        channels = self._channels.setdefault(bucket_of(prefix), {})
+        channel = channels.get(prefix)
+        if channel is None:
+            channel = channels[prefix] = Channel(prefix)
+        watch = Watch(self, channel, replay, buffer)
+        channel.add(watch)
         self._count += 1
+        return watch
 
-    def remove(self, watch: Watch) -> None:
-        prefixes = self._watches.get(bucket_of(watch.prefix), {})
-        same = prefixes.get(watch.prefix, [])
-        if watch in same:
-            same.remove(watch)
+    def remove(self, channel: Channel, watch: Watch) -> None:
+        """For `Watch.close`."""
+        if channel.remove(watch):
             self._count -= 1
-        if not same:
-            prefixes.pop(watch.prefix, None)
+            if not channel.watches:
+                self._channels[bucket_of(channel.prefix)].pop(channel.prefix, None)
 
     def publish(self, events: Iterable[Event]) -> None:
         for event in events:
-            bucket = bucket_of(event.record.key)
+            key = event.record.key
+            bucket = bucket_of(key)
             if bucket in self._listeners:
                 for listener in self._listeners[bucket]:
                     listener(event)
-            prefixes = self._watches.get(bucket)
-            if not prefixes:
+            channels = self._channels.get(bucket)
+            if not channels:
                 continue
-            for prefix, watches in tuple(prefixes.items()):
-                if event.record.key.startswith(prefix):
-                    for watch in tuple(watches):
-                        watch.push(event)
+            for channel in [channel for prefix, channel in channels.items() if key.startswith(prefix)]:
+                waiting = channel.publish(event)
+                if waiting:
+                    self._rouse(waiting)
 
-    def rouse(self, watch: Watch) -> None:
-        """Wake a reader when it is its turn."""
-        self._roused.append(watch)
+    def _rouse(self, watches: Iterable[Watch]) -> None:
+        """Wake readers when it is their turn."""
+        self._roused.extend(watches)
         if not self._waking:
             self._waking = True
             asyncio.get_running_loop().call_soon(self._wake_some)
@@ -156,9 +225,9 @@ class Hub:
             asyncio.get_running_loop().call_soon(self._wake_some)
 
     def close(self) -> None:
-        for prefixes in tuple(self._watches.values()):
-            for watches in tuple(prefixes.values()):
-                for watch in tuple(watches):
+        for channels in tuple(self._channels.values()):
+            for channel in tuple(channels.values()):
+                for watch in tuple(channel.watches):
                     watch.close()
 
     def __len__(self) -> int:
