@@ -118,7 +118,7 @@ class Front:
             return await self._connect(asked, wish, request, query, target)
         _check_place(resource, target, _routed(request.method, resource, target, verb))
         if course.trail is not None and request.body:
-            course.trail.note_request(self._operations.glimpse(asked, request))
+            course.trail.note_request(await self._operations.glimpse(asked, request))
         return await self._operate(asked, wish, request, query, target)
 
     async def _operate(self, asked: Request, wish: Attributes, request: HttpRequest, query: Query, target: Target) -> Reply | Stream:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from lightship.aio.aside import aside
+from lightship.aio.aside import Overdue, aside
 from lightship.aio.clock import Clock
 from lightship.aio.streams import closing
 from lightship.apiserver import bodies, discovery, negotiation, queries
@@ -28,6 +28,7 @@ from lightship.apiserver.registry import Registry
 from lightship.apiserver.rendering import View, answer_reply, error_reply, page_reply, watch_lines, watch_type
 from lightship.apiserver.requests import HEAVY, LogStream, Request
 from lightship.apiserver.tables import include_object
+from lightship.apiserver.turns import Turns
 from lightship.meta import codec, errors
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import GVK, Obj
@@ -62,9 +63,19 @@ class Operations:
         self._clock = clock
         self._revision = revision
         self._pace = Pace(watches)
+        self._turns = Turns()
 
     async def run(self, verb: str, asked: Request, request: HttpRequest, query: Query) -> Reply | Stream:
         """The reply to a request for an operation that is served. Raises `StatusError` for every refusal."""
+        try:
+            if len(request.body) <= HEAVY:
+                return await self._run(verb, asked, request, query)
+            async with self._turns.turn(asked.user.name, len(request.body)):
+                return await self._run(verb, asked, request, query)
+        except Overdue as error:
+            raise errors.too_large("Request entity too large: it takes more processor time than any request may have") from error
+
+    async def _run(self, verb: str, asked: Request, request: HttpRequest, query: Query) -> Reply | Stream:
         if query and "timeout" in query and verb != "watch":
             queries.check_timeout(query)
         if asked.subresource == "log":
@@ -118,13 +129,12 @@ class Operations:
         while self._revision() < wanted and self._clock.monotonic() < end:
             await self._clock.sleep(_FUTURE_STEP)
 
-    def glimpse(self, asked: Request, request: HttpRequest) -> Any:
+    async def glimpse(self, asked: Request, request: HttpRequest) -> Any:
         """The decoded body, for the audit trail; None where it cannot be read, which the operation itself will tell."""
         try:
-            if request.method == "PATCH":
-                return codec.decode(request.body)
-            return self.body(asked, request)
-        except (StatusError, ValueError):
+            read = (lambda: codec.decode(request.body)) if request.method == "PATCH" else (lambda: self.body(asked, request))
+            return await aside(read) if len(request.body) > HEAVY else read()
+        except (StatusError, ValueError, Overdue):
             return None
 
     async def _read_body(self, asked: Request, request: HttpRequest) -> Obj:
