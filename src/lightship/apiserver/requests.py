@@ -17,6 +17,8 @@ from lightship.store import Event, Record
 
 HEAVY = 64 * 1024
 """Bytes of a body, or of the object that it changes, from which on the pure steps of a request are done off the event loop."""
+LARGEST = 6 * 1024 * 1024
+"""Bytes of an object as it is stored, its managed fields included: without a limit, patch upon patch could make it grow for ever."""
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 """Annotation of the bookmark that ends the initial events of a watch-list."""
 

@@ -13,7 +13,7 @@ from lightship.apiserver import managed, objectmeta
 from lightship.apiserver.conversion import Unconverted
 from lightship.apiserver.core import Core
 from lightship.apiserver.custom_objects import scale_problems
-from lightship.apiserver.requests import HEAVY, Answer, Request
+from lightship.apiserver.requests import HEAVY, LARGEST, Answer, Request
 from lightship.apiserver.rounds import admit, mutate
 from lightship.apiserver.rules import Running
 from lightship.apiserver.served import Served
@@ -291,6 +291,8 @@ class Writer:
             found += served.breaches(obj, old, found, request.warnings, short=short)
         if found:
             raise served.invalid(meta.get("name") or "", found)
+        if request.weight > HEAVY and len(codec.encode(obj)) > LARGEST:
+            raise errors.too_large(f"Request entity too large: limit is {LARGEST}")
 
     def _admission(
         self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, also: list[Op]
