@@ -98,8 +98,8 @@ BY_HAND = (
     (APPS + "StatefulSetPersistentVolumeClaimRetentionPolicy", "whenScaled"),
 )
 """Fields that the real server judges in other words than their schema's enum or required list, or not at all."""
-LISTS_BY_HAND = ((CORE + "PodSpec", "volumes"),)
-"""Lists of which the rooms' own rules judge everything but the types of values."""
+PARTS_BY_HAND = (CORE + "PodSpec",)
+"""Parts of kinds of which the rooms' own rules judge everything but the types of values."""
 WHOLE_BY_HAND = (
     (CORE, "Endpoints Event LimitRange PersistentVolume PersistentVolumeClaim ResourceQuota Service"),
     ("io.k8s.api.admissionregistration.v1.", "MutatingAdmissionPolicy MutatingAdmissionPolicyBinding MutatingWebhookConfiguration"),
@@ -176,8 +176,8 @@ def read_components(server: Server) -> dict[str, Any]:
     for definition, field in BY_HAND:
         schema = components[definition]["properties"][field]
         schema.get("items", schema)[MARK] = True
-    for definition, field in LISTS_BY_HAND:
-        components[definition]["properties"][field][MARK] = True
+    for definition in PARTS_BY_HAND:
+        components[definition][MARK] = "inside"
     for package, kinds in WHOLE_BY_HAND:
         for kind in kinds.split():
             components[package + kind][MARK] = True

@@ -102,5 +102,7 @@ def test_a_template_has_fewer_defaults_than_a_pod() -> None:
 
 
 def test_paths_follow_the_template() -> None:
-    causes = pods.check_pod_spec({"containers": [{"name": "A", "image": "i"}]}, "spec.template.spec")
-    assert [c.field for c in causes] == ["spec.template.spec.containers[0].name"]
+    spec = {"containers": [{"name": "A", "image": "i"}]}
+    pods.default_pod_spec(spec)
+    causes = pods.check_pod_spec(spec, "spec.template.spec")
+    assert {c.field for c in causes} == {"spec.template.spec.containers[0].name"}

@@ -50,6 +50,11 @@ def one_of(path: str, value: Any, choices: Iterable[str]) -> list[Cause]:
     return [] if value is None or value in known else [errors.not_supported(path, value, known)]
 
 
+def chosen(path: str, value: str | None, choices: Iterable[str]) -> list[Cause]:
+    """A field that must have one of a set of values."""
+    return one_of(path, value, choices) if value else [errors.required(path)]
+
+
 def duplicates(path: str, items: Iterable[Obj], field: str = "name") -> list[Cause]:
     """Items of a list that repeat the field of an earlier one; missing fields are somebody else's complaint."""
     seen: set[Any] = set()

@@ -50,14 +50,14 @@ def default_secret(secret: Obj) -> None:
 
 def validate_secret(secret: Obj, old: Obj | None) -> list[Cause]:
     data = secret.get("data") or {}
-    causes = _check_keys("data", data)
-    if sum(len(value) * 3 // 4 for value in data.values()) > SIZE_LIMIT:
-        causes.append(errors.too_long("data", SIZE_LIMIT))
-    causes += _check_type(secret, data)
+    causes: list[Cause] = []
     if old is not None:
         causes += checking.immutable("type", secret.get("type"), old.get("type"))
         causes += _check_immutable(secret, old, ("data",))
-    return causes
+    causes += _check_keys("data", data)
+    if sum(len(value) * 3 // 4 for value in data.values()) > SIZE_LIMIT:
+        causes.append(errors.too_long("data", SIZE_LIMIT))
+    return causes + _check_type(secret, data)
 
 
 def _check_type(secret: Obj, data: dict[str, str]) -> list[Cause]:
@@ -84,7 +84,7 @@ def _is_json(encoded: str) -> bool:
 
 def validate_config_map(config_map: Obj, old: Obj | None) -> list[Cause]:
     data, binary = config_map.get("data") or {}, config_map.get("binaryData") or {}
-    causes: list[Cause] = []
+    causes = [] if old is None else _check_immutable(config_map, old, ("data", "binaryData"))
     for key in data:
         causes += checking.check_name(f"data[{key}]", key, "config-key")
         if key in binary:
@@ -92,8 +92,6 @@ def validate_config_map(config_map: Obj, old: Obj | None) -> list[Cause]:
     causes += _check_keys("binaryData", binary)
     if sum(map(len, data.values())) + sum(len(value) * 3 // 4 for value in binary.values()) > SIZE_LIMIT:
         causes.append(errors.too_long("[]", SIZE_LIMIT))
-    if old is not None:
-        causes += _check_immutable(config_map, old, ("data", "binaryData"))
     return causes
 
 

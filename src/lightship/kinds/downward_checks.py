@@ -47,7 +47,7 @@ def field_ref(path: str, reference: Obj, supported: Collection[str]) -> list[Cau
     at = f"{path}.fieldPath"
     text = reference.get("fieldPath")
     if not text:
-        return []  # the schema asks for it
+        return [errors.required(at)]
     if reference.get("apiVersion") not in (None, "", "v1"):
         why = f"error converting fieldPath: unsupported pod version: {reference['apiVersion']}"
         return [errors.invalid_value(at, text, why)]
@@ -63,7 +63,7 @@ def field_ref(path: str, reference: Obj, supported: Collection[str]) -> list[Cau
 def resource_field_ref(path: str, reference: Obj) -> list[Cause]:
     name = reference.get("resource")
     if not name:
-        return []  # the schema asks for it
+        return [errors.required(f"{path}.resource")]
     if name not in _RESOURCES and not name.startswith(("limits.hugepages-", "requests.hugepages-")):
         return [errors.not_supported(f"{path}.resource", name, _RESOURCES)]
     divisor = quantity.parse(reference.get("divisor") or 0)

@@ -3,8 +3,6 @@
 Called by `pod_checks`. Contract: kube 1.36 pkg/apis/core/validation; texts compared with kube-apiserver.
 """
 
-from collections import Counter
-
 from lightship.kinds import checking
 from lightship.meta import errors, names
 from lightship.meta.errors import Cause
@@ -13,22 +11,30 @@ from lightship.meta.objects import Obj
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _TOLERATION_OPERATORS = ("Equal", "Exists")
+_COMPARISONS = ("Lt", "Gt")
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_NODE_POLICIES = ("Honor", "Ignore")
 _UNSATISFIABLE = ("DoNotSchedule", "ScheduleAnyway")
 
 
-def check_placement(path: str, spec: Obj) -> list[Cause]:
-    causes: list[Cause] = checking.labels(f"{path}.nodeSelector", spec.get("nodeSelector"))
-    for i, toleration in enumerate(spec.get("tolerations") or ()):
+def check_tolerations(path: str, tolerations: list[Obj]) -> list[Cause]:
+    causes: list[Cause] = []
+    for i, toleration in enumerate(tolerations):
         if not _is_common(toleration):
-            causes += check_toleration(f"{path}.tolerations[{i}]", toleration)
-    if affinity := spec.get("affinity"):
-        causes += _check_affinity(f"{path}.affinity", affinity)
-    if constraints := spec.get("topologySpreadConstraints"):
-        causes += _check_spread(f"{path}.topologySpreadConstraints", constraints)
-    if gates := spec.get("schedulingGates"):
-        if spec.get("nodeName"):
-            causes.append(errors.forbidden_field(f"{path}.nodeName", "cannot be set until all schedulingGates have been cleared"))
-        causes += checking.duplicates(f"{path}.schedulingGates", gates)
+            causes += check_toleration(f"{path}[{i}]", toleration)
+            causes += checking.one_of(f"{path}[{i}].effect", toleration.get("effect") or None, _EFFECTS)
+    return causes
+
+
+def check_scheduling_gates(path: str, gates: list[Obj]) -> list[Cause]:
+    causes: list[Cause] = []
+    taken: set[str] = set()
+    for i, gate in enumerate(gates):
+        name = gate.get("name") or ""
+        causes += checking.check_name(f"{path}[{i}]", name, "qualified")
+        if name in taken:
+            causes.append(errors.duplicate(f"{path}[{i}]", name))
+        taken.add(name)
     return causes
 
 
@@ -37,10 +43,13 @@ def _is_common(toleration: Obj) -> bool:
     key = toleration.get("key")
     if not key or toleration.get("operator") != "Exists" or toleration.get("value"):
         return False
-    return names.follows(key, "qualified") and ("tolerationSeconds" not in toleration or toleration.get("effect") == "NoExecute")
+    effect = toleration.get("effect")
+    if effect and effect not in _EFFECTS:
+        return False
+    return names.follows(key, "qualified") and ("tolerationSeconds" not in toleration or effect == "NoExecute")
 
 
-def _check_affinity(path: str, affinity: Obj) -> list[Cause]:
+def check_affinity(path: str, affinity: Obj) -> list[Cause]:
     causes: list[Cause] = []
     if affinity.get("nodeAffinity"):
         causes += _check_node_affinity(f"{path}.nodeAffinity", affinity["nodeAffinity"])
@@ -62,11 +71,13 @@ def check_toleration(path: str, toleration: Obj) -> list[Cause]:
         causes.append(errors.invalid_value(f"{path}.effect", effect, "effect must be 'NoExecute' when `tolerationSeconds` is set"))
     value = toleration.get("value") or ""
     if operator in ("Equal", ""):
-        causes += checking.check_name(f"{path}.operator", value, "label-value")
+        if not names.follows(value, "label-value"):
+            causes.append(errors.invalid_value(f"{path}.operator", value, ";".join(names.problems(value, "label-value"))))
     elif operator == "Exists" and value:
         causes.append(errors.invalid_value(f"{path}.operator", value, "value must be empty when `operator` is 'Exists'"))
     elif operator not in _TOLERATION_OPERATORS:
-        causes.append(errors.not_supported(f"{path}.operator", operator, _TOLERATION_OPERATORS))
+        more = _COMPARISONS if operator in _COMPARISONS else ()
+        causes.append(errors.not_supported(f"{path}.operator", operator, _TOLERATION_OPERATORS + more))
     return causes
 
 
@@ -100,7 +111,11 @@ def _check_term(path: str, term: Obj) -> list[Cause]:
         elif len(expression.get("values") or ()) != 1:
             why = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"
             causes.append(errors.required(f"{at}.values", why))
-        if expression.get("key") != "metadata.name":
+        if expression.get("key") == "metadata.name":
+            causes += [
+                c for j, v in enumerate(expression.get("values") or ()) for c in checking.check_name(f"{at}.values[{j}]", v, "subdomain")
+            ]
+        else:
             causes.append(errors.invalid_value(f"{at}.key", expression.get("key") or "", "not a valid field selector key"))
     return causes
 
@@ -123,29 +138,57 @@ def _check_pod_affinity(path: str, affinity: Obj) -> list[Cause]:
 def _check_pod_term(path: str, term: Obj) -> list[Cause]:
     causes = checking.label_selector(f"{path}.labelSelector", term.get("labelSelector"))
     causes += checking.label_selector(f"{path}.namespaceSelector", term.get("namespaceSelector"))
-    for i, namespace in enumerate(term.get("namespaces") or ()):
-        causes += checking.check_name(f"{path}.namespaces[{i}]", namespace, "label")
+    for namespace in term.get("namespaces") or ():
+        causes += checking.check_name(f"{path}.namespace", namespace, "label")
+    causes += _check_label_keys(path, term)
     key = term.get("topologyKey") or ""
     if not key:
         causes.append(errors.required(f"{path}.topologyKey", "can not be empty"))
     return causes + checking.check_name(f"{path}.topologyKey", key, "qualified")
 
 
-def _check_spread(path: str, constraints: list[Obj]) -> list[Cause]:
+def _check_label_keys(path: str, term: Obj) -> list[Cause]:
+    """Labels of the new pod itself that the others must have, or must not have."""
     causes: list[Cause] = []
-    pairs = Counter((c.get("topologyKey"), c.get("whenUnsatisfiable")) for c in constraints)
+    fields = [field for field in ("matchLabelKeys", "mismatchLabelKeys") if term.get(field)]
+    if not fields:
+        return causes
+    selector = term.get("labelSelector")
+    for field in fields:
+        if selector is None:
+            causes.append(errors.forbidden_field(f"{path}.{field}", "must not be specified when labelSelector is not set"))
+            continue
+        for i, key in enumerate(term[field]):
+            causes += checking.check_name(f"{path}.{field}[{i}]", key, "qualified")
+    matched, mismatched = term.get("matchLabelKeys") or [], term.get("mismatchLabelKeys") or []
+    for i, key in enumerate(matched):
+        if key in mismatched:
+            causes.append(errors.invalid_value(f"{path}.matchLabelKeys[{i}]", key, "exists in both matchLabelKeys and mismatchLabelKeys"))
+    return causes
+
+
+def check_spread(path: str, constraints: list[Obj]) -> list[Cause]:
+    causes: list[Cause] = []
+    pairs = [(c.get("topologyKey") or "", c.get("whenUnsatisfiable") or "") for c in constraints]
     for i, constraint in enumerate(constraints):
-        at = f"{path}[{i}]"
-        skew = constraint.get("maxSkew") or 0
-        if skew <= 0:
-            causes.append(errors.invalid_value(f"{at}.maxSkew", skew, "must be greater than zero"))
-        key, action = constraint.get("topologyKey") or "", constraint.get("whenUnsatisfiable") or ""
+        at, (key, action) = f"{path}[{i}]", pairs[i]
+        causes += _check_positive(f"{at}.maxSkew", constraint.get("maxSkew") or 0)
         if not key:
             causes.append(errors.required(f"{at}.topologyKey", "can not be empty"))
-        if action not in _UNSATISFIABLE:
-            causes.append(errors.not_supported(f"{at}.whenUnsatisfiable", action, _UNSATISFIABLE))
-        if pairs[(constraint.get("topologyKey"), constraint.get("whenUnsatisfiable"))] > 1:
+        causes += checking.one_of(f"{at}.whenUnsatisfiable", action, _UNSATISFIABLE)
+        if pairs[i] in pairs[i + 1 :]:
             causes.append(errors.duplicate(f"{at}.{{topologyKey, whenUnsatisfiable}}", f"{{{key}, {action}}}"))
-            pairs.clear()
+        if (domains := constraint.get("minDomains")) is not None:
+            causes += _check_positive(f"{at}.minDomains", domains)
+            if action != "DoNotSchedule":
+                why = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}"
+                causes.append(errors.invalid_value(f"{at}.minDomains", domains, why))
+        for field in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
+            causes += checking.one_of(f"{at}.{field}", constraint.get(field), _NODE_POLICIES)
+        causes += _check_label_keys(at, {**constraint, "mismatchLabelKeys": None})
         causes += checking.label_selector(f"{at}.labelSelector", constraint.get("labelSelector"))
     return causes
+
+
+def _check_positive(path: str, value: int) -> list[Cause]:
+    return [] if value > 0 else [errors.invalid_value(path, value, "must be greater than zero")]

@@ -5,12 +5,14 @@ after defaults. Contract: kube 1.36 ValidatePodSpec, ValidatePodUpdate; texts co
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 
 from lightship.kinds import checking, gated_pods, pod_annotations
-from lightship.kinds.container_checks import Surroundings, check_container, check_security_context
-from lightship.kinds.placement_checks import check_placement
-from lightship.kinds.resource_checks import check_resources
+from lightship.kinds.container_checks import Surroundings, check_containers, check_debuggers, check_host_network, check_init_containers
+from lightship.kinds.handler_checks import Circumstances
+from lightship.kinds.placement_checks import check_affinity, check_scheduling_gates, check_spread, check_tolerations
+from lightship.kinds.resource_checks import check_pod_claims, check_resources, check_whole
+from lightship.kinds.security_checks import check_host_processes, check_pod_context, check_system
 from lightship.kinds.volume_checks import check_volumes
 from lightship.meta import codec, errors, names, objects
 from lightship.meta.errors import Cause
@@ -18,22 +20,23 @@ from lightship.meta.names import Rule
 from lightship.meta.objects import Obj, copy
 from lightship.meta.patch import same
 
-_DNS = frozenset({"hostAliases", "dnsConfig"})
-_CONTAINER_POLICIES = ("Always", "Never", "OnFailure")
-_NOT_FOR_DEBUGGERS = (
-    "ports",
-    "resources",
-    "resizePolicy",
-    "restartPolicy",
-    "restartPolicyRules",
-    "livenessProbe",
-    "readinessProbe",
-    "startupProbe",
-    "lifecycle",
+_RESTARTS = ("Always", "OnFailure", "Never")
+_DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+_PREEMPTIONS = ("PreemptLowerPriority", "Never")
+_RARE = frozenset(
+    {"readinessGates", "schedulingGates", "topologySpreadConstraints", "securityContext", "hostUsers", "hostnameOverride", "containers"}
+)
+_WITHOUT_USERS = "when `hostUsers` is false"
+_NOT_WITHOUT_USERS = (("hostPID", "HostPID"), ("hostIPC", "HostIPC"))
+_LONGEST_HOSTNAME = 64
+_MOST_NAMESERVERS, _MOST_SEARCHES, _LONGEST_SEARCHES = 3, 32, 2048
+_LABEL = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_search_path = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*").fullmatch
+_NO_SEARCH_PATH = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an "
+    rf"alphanumeric character (e.g. 'example.com', regex used for validation is '{_LABEL}(\.{_LABEL})*')"
 )
 _SYSTEMS = ("linux", "windows")
-_SYSCTL = re.compile(r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?")
-_SYSCTL_LENGTH = 253
 _MUTABLE = (
     "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
     "`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` "
@@ -43,44 +46,98 @@ _MUTABLE = (
 
 def check_pod_spec(spec: Obj, path: str = "spec", pod: str | None = None) -> list[Cause]:
     """Everything wrong with the spec of a pod or template, which is at `path`; `pod` is the name of the pod, if it is one."""
-    causes = check_volumes(f"{path}.volumes", spec, pod)
-    causes += _check_containers(path, spec)
+    volumes, causes = check_volumes(f"{path}.volumes", spec, pod)
+    causes += check_pod_claims(f"{path}.resourceClaims", spec.get("resourceClaims") or [])
+    causes += _check_containers(path, spec, volumes, is_pod=pod is not None)
+    if spec.get("resources") is not None:
+        causes += check_whole(path, spec)
+    if spec.get("hostNetwork"):
+        causes += check_host_network(f"{path}.containers", spec.get("containers") or [], is_pod=pod is not None)
+    causes += checking.chosen(f"{path}.restartPolicy", spec.get("restartPolicy"), _RESTARTS)
+    causes += checking.chosen(f"{path}.dnsPolicy", spec.get("dnsPolicy"), _DNS_POLICIES)
+    causes += checking.labels(f"{path}.nodeSelector", spec.get("nodeSelector"))
+    if spec.get("securityContext") or spec.get("shareProcessNamespace"):
+        causes += check_pod_context(f"{path}.securityContext", spec)
+    if affinity := spec.get("affinity"):
+        causes += check_affinity(f"{path}.affinity", affinity)
+    if "dnsConfig" in spec or spec.get("dnsPolicy") == "None":
+        causes += _check_dns(f"{path}.dnsConfig", spec)
+    if not _RARE.isdisjoint(spec):
+        causes += _check_rare(path, spec)
     causes += _check_names(path, spec)
-    causes += check_placement(path, spec)
-    if not _DNS.isdisjoint(spec) or spec.get("dnsPolicy") == "None":
-        causes += _check_dns(path, spec)
-    if spec.get("activeDeadlineSeconds") is not None:
-        causes += checking.in_range(f"{path}.activeDeadlineSeconds", spec["activeDeadlineSeconds"], 1, checking.INT32_MAX)
-    if context := spec.get("securityContext"):
-        causes += check_security_context(f"{path}.securityContext", context)
-    if spec.get("shareProcessNamespace") and spec.get("hostPID"):
-        why = "ShareProcessNamespace and HostPID cannot both be enabled"
-        causes.append(errors.invalid_value(f"{path}.securityContext.shareProcessNamespace", True, why))
-    causes += _check_sysctls(f"{path}.securityContext.sysctls", (spec.get("securityContext") or {}).get("sysctls") or ())
-    if spec.get("resources"):
-        causes += check_resources(f"{path}.resources", spec["resources"])
-    system = (spec.get("os") or {}).get("name")
-    if system and system not in _SYSTEMS:
-        causes.append(errors.not_supported(f"{path}.os", system, _SYSTEMS))
-    if spec.get("ephemeralContainers"):
-        causes += _check_debuggers(f"{path}.ephemeralContainers", spec)
+    return causes + _check_last(path, spec)
+
+
+def _check_rare(path: str, spec: Obj) -> list[Cause]:
+    """What few pods say: gates, spread, users, the whole of Windows."""
+    causes: list[Cause] = []
     for i, gate in enumerate(spec.get("readinessGates") or ()):
         causes += checking.check_name(f"{path}.readinessGates[{i}].conditionType", gate.get("conditionType") or "", "qualified")
+    causes += check_scheduling_gates(f"{path}.schedulingGates", spec.get("schedulingGates") or [])
+    causes += check_spread(f"{path}.topologySpreadConstraints", spec.get("topologySpreadConstraints") or [])
+    causes += check_host_processes(path, spec, _with_paths(path, spec))
+    if spec.get("hostUsers") is False:
+        wrong = [shown for field, shown in _NOT_WITHOUT_USERS if spec.get(field)]
+        causes += [errors.forbidden_field(f"{path}.{field}", _WITHOUT_USERS) for field in wrong]
+        devices = [at for at, container in _with_paths(path, spec) if container.get("volumeDevices")]
+        causes += [errors.forbidden_field(f"{at}.volumeDevices", _WITHOUT_USERS) for at in devices]
+    if (name := spec.get("hostnameOverride")) is not None:
+        at = f"{path}.hostnameOverride"
+        for field in ("setHostnameAsFQDN", "hostNetwork"):
+            if spec.get(field):
+                causes.append(errors.forbidden_field(at, f"may not be specified when {field} is true"))
+        if len(name) > _LONGEST_HOSTNAME:
+            causes.append(errors.too_long(at, _LONGEST_HOSTNAME))
+        causes += checking.check_name(at, name, "subdomain")
     return causes
 
 
-def _check_sysctls(path: str, sysctls: Iterable[Obj]) -> Iterator[Cause]:
-    seen: set[str] = set()
-    for i, sysctl in enumerate(sysctls):
-        name = sysctl.get("name") or ""
-        if not name:
-            yield errors.required(f"{path}[{i}].name")
-        elif len(name) > _SYSCTL_LENGTH or not _SYSCTL.fullmatch(name):
-            why = f"must have at most {_SYSCTL_LENGTH} characters and match regex ^{_SYSCTL.pattern}$"
-            yield errors.invalid_value(f"{path}[{i}].name", name, why)
-        elif name in seen:
-            yield errors.duplicate(f"{path}[{i}].name", name)
-        seen.add(name)
+def _check_last(path: str, spec: Obj) -> list[Cause]:
+    """What is judged after the names."""
+    causes: list[Cause] = []
+    if tolerations := spec.get("tolerations"):
+        causes += check_tolerations(f"{path}.tolerations", tolerations)
+    for i, alias in enumerate(spec.get("hostAliases") or ()):
+        at = f"{path}.hostAliases[{i}]"
+        causes += checking.ip_address(f"{at}.ip", alias.get("ip") or "")
+        causes += [
+            c for j, n in enumerate(alias.get("hostnames") or ()) for c in checking.check_name(f"{at}.hostnames[{j}]", n, "subdomain")
+        ]
+    for field in ("priorityClassName", "runtimeClassName"):
+        if name := spec.get(field):
+            causes += checking.check_name(f"{path}.{field}", name, "subdomain")
+    if spec.get("preemptionPolicy") is not None:
+        causes += checking.chosen(f"{path}.preemptionPolicy", spec["preemptionPolicy"], _PREEMPTIONS)
+    if spec.get("overhead"):
+        causes += check_resources(f"{path}.overhead", {"limits": spec["overhead"]})
+    if spec.get("os") is not None:
+        system = spec["os"].get("name")
+        causes += checking.one_of(f"{path}.os", system, _SYSTEMS) if system else [errors.required(f"{path}.os.name")]
+        causes += check_system(path, spec, _with_paths(path, spec))
+    return causes + _check_file_volumes(path, spec)
+
+
+def _check_file_volumes(path: str, spec: Obj) -> list[Cause]:
+    """Variables from files are read from empty directories."""
+    causes: list[Cause] = []
+    for at, container in _with_paths(path, spec):
+        for i, variable in enumerate(container.get("env") or ()):
+            reference = (variable.get("valueFrom") or {}).get("fileKeyRef")
+            if reference is None:
+                continue
+            name, where = reference.get("volumeName") or "", f"{at}.env[{i}].valueFrom.fileKeyRef.volumeName"
+            source = {v.get("name") or "": v for v in spec.get("volumes") or ()}.get(name)
+            if source is None:
+                causes.append(checking.not_found(where, name))
+            elif source.get("emptyDir") is None:
+                causes.append(errors.invalid_value(where, name, "referenced volume must be of type emptyDir"))
+    return causes
+
+
+def _with_paths(path: str, spec: Obj) -> list[tuple[str, Obj]]:
+    """All containers, each with where it is."""
+    lists = ("initContainers", "containers", "ephemeralContainers")
+    return [(f"{path}.{field}[{i}]", c) for field in lists for i, c in enumerate(spec.get(field) or ())]
 
 
 def check_new_pod(pod: Obj) -> list[Cause]:
@@ -90,6 +147,8 @@ def check_new_pod(pod: Obj) -> list[Cause]:
     causes += pod_annotations.check_profiles("spec", metadata.get("annotations"), spec)
     if spec.get("ephemeralContainers"):
         causes.append(errors.forbidden_field("spec.ephemeralContainers", "cannot be set on create"))
+    if spec.get("nodeName") and spec.get("schedulingGates"):
+        causes.append(errors.forbidden_field("spec.nodeName", "cannot be set until all schedulingGates have been cleared"))
     return causes
 
 
@@ -175,60 +234,17 @@ def _check_fewer_gates(new: list[Obj], old: list[Obj]) -> list[Cause]:
     return [errors.forbidden_field(f"spec.schedulingGates[{i}].name", f"{why} '{name}'") for i, name in added]
 
 
-def _check_containers(path: str, spec: Obj) -> list[Cause]:
+def _check_containers(path: str, spec: Obj, volumes: Mapping[str, Obj], *, is_pod: bool) -> list[Cause]:
     containers, init = spec.get("containers") or [], spec.get("initContainers") or []
-    causes = [] if containers else [errors.required(f"{path}.containers")]
-    volumes = {v.get("name") for v in spec.get("volumes") or () if v.get("name")}
-    claims = {c.get("name") for c in spec.get("resourceClaims") or ()}
-    pod = Surroundings(volumes, claims, bool(spec.get("hostNetwork")))
-    taken: set[str] = set()
-    for field, listed in (("containers", containers), ("initContainers", init)):
-        for i, container in enumerate(listed):
-            at, name = f"{path}.{field}[{i}]", container.get("name")
-            if name and name in taken:
-                causes.append(errors.duplicate(f"{at}.name", name))
-            taken.add(name or "")
-            policy = container.get("restartPolicy")
-            if policy and policy not in _CONTAINER_POLICIES:
-                causes.append(errors.not_supported(f"{at}.restartPolicy", policy, _CONTAINER_POLICIES))
-            ends = field == "initContainers" and policy != "Always"
-            causes += check_container(at, container, pod._replace(init=True) if ends else pod)
-    return causes + _check_host_ports(path, {"containers": containers, "initContainers": init})
-
-
-def _check_debuggers(path: str, spec: Obj) -> list[Cause]:
-    """Ephemeral containers, which have little of what other containers have."""
-    others = {c.get("name") for field in ("containers", "initContainers") for c in spec.get(field) or ()}
-    volumes = {v.get("name") for v in spec.get("volumes") or () if v.get("name")}
-    claims = {c.get("name") for c in spec.get("resourceClaims") or ()}
-    pod = Surroundings(volumes, claims, bool(spec.get("hostNetwork")))
-    taken = set(others)
-    why, causes = "cannot be set for an Ephemeral Container", list[Cause]()
-    for i, container in enumerate(spec["ephemeralContainers"]):
-        at, name, target = f"{path}[{i}]", container.get("name"), container.get("targetContainerName")
-        causes += check_container(at, {k: v for k, v in container.items() if k not in _NOT_FOR_DEBUGGERS}, pod)
-        if name in taken:
-            causes.append(errors.duplicate(f"{at}.name", name))
-        taken.add(name)
-        if target and target not in others:
-            causes.append(checking.not_found(f"{at}.targetContainerName", target))
-        causes += [errors.forbidden_field(f"{at}.{f}", why) for f in _NOT_FOR_DEBUGGERS if container.get(f)]
-        for j, mount in enumerate(container.get("volumeMounts") or ()):
-            causes += [errors.forbidden_field(f"{at}.volumeMounts[{j}].{f}", why) for f in ("subPath", "subPathExpr") if mount.get(f)]
-    return causes
-
-
-def _check_host_ports(path: str, lists: dict[str, list[Obj]]) -> list[Cause]:
-    causes: list[Cause] = []
-    taken: set[str] = set()
-    for field, listed in lists.items():
-        for i, container in enumerate(listed):
-            for j, port in enumerate(container.get("ports") or ()):
-                if port.get("hostPort"):
-                    text = f"{port.get('protocol') or 'TCP'}/{port.get('hostIP') or ''}/{port['hostPort']}"
-                    if text in taken:
-                        causes.append(errors.duplicate(f"{path}.{field}[{i}].ports[{j}].hostPort", text))
-                    taken.add(text)
+    system = (spec.get("os") or {}).get("name") or ""
+    life = Circumstances(spec.get("terminationGracePeriodSeconds"), system, spec.get("restartPolicy") or "")
+    claims = {c.get("name") or "" for c in spec.get("resourceClaims") or ()}
+    pod = Surroundings(volumes, claims, life, spec.get("hostUsers") is not False, is_pod)
+    causes = check_containers(f"{path}.containers", containers, pod)
+    if init:
+        causes += check_init_containers(f"{path}.initContainers", init, containers, pod)
+    if debuggers := spec.get("ephemeralContainers"):
+        causes += check_debuggers(f"{path}.ephemeralContainers", debuggers, [*containers, *init], pod)
     return causes
 
 
@@ -238,33 +254,40 @@ def _check_names(path: str, spec: Obj) -> list[Cause]:
         value = spec.get(field)
         if value and not names.follows(value, rule):
             causes += checking.check_name(f"{path}.{field}", value, rule)
+        if field == "nodeName" and spec.get("activeDeadlineSeconds") is not None:
+            causes += checking.in_range(f"{path}.activeDeadlineSeconds", spec["activeDeadlineSeconds"], 1, checking.INT32_MAX)
     return causes
 
 
 def _check_dns(path: str, spec: Obj) -> list[Cause]:
-    causes: list[Cause] = []
-    for i, alias in enumerate(spec.get("hostAliases") or ()):
-        at = f"{path}.hostAliases[{i}]"
-        causes += checking.ip_address(f"{at}.ip", alias.get("ip") or "")
-        for j, name in enumerate(alias.get("hostnames") or ()):
-            causes += checking.check_name(f"{at}.hostnames[{j}]", name, "subdomain")
-    config = spec.get("dnsConfig")
-    for i, server in enumerate((config or {}).get("nameservers") or ()):
-        causes += checking.ip_address(f"{path}.dnsConfig.nameservers[{i}]", server)
+    config: Obj | None = spec.get("dnsConfig")
     if spec.get("dnsPolicy") == "None":
         if config is None:
-            causes.append(errors.required(f"{path}.dnsConfig", "must provide `dnsConfig` when `dnsPolicy` is None"))
-        elif not config.get("nameservers"):
+            return [errors.required(path, "must provide `dnsConfig` when `dnsPolicy` is None")]
+        if not config.get("nameservers"):
             why = "must provide at least one DNS nameserver when `dnsPolicy` is None"
-            causes.append(errors.required(f"{path}.dnsConfig.nameservers", why))
-    return causes
+            return [errors.required(f"{path}.nameservers", why)]
+    servers, searches = (config or {}).get("nameservers") or [], (config or {}).get("searches") or []
+    causes: list[Cause] = []
+    if len(servers) > _MOST_NAMESERVERS:
+        causes.append(errors.invalid_value(f"{path}.nameservers", servers, f"must not have more than {_MOST_NAMESERVERS} nameservers"))
+    causes += [c for i, server in enumerate(servers) for c in checking.ip_address(f"{path}.nameservers[{i}]", server)]
+    if len(searches) > _MOST_SEARCHES:
+        causes.append(errors.invalid_value(f"{path}.searches", searches, f"must not have more than {_MOST_SEARCHES} search paths"))
+    if len(" ".join(searches)) > _LONGEST_SEARCHES:
+        why = f"must not have more than {_LONGEST_SEARCHES} characters (including spaces) in the search list"
+        causes.append(errors.invalid_value(f"{path}.searches", searches, why))
+    for i, search in enumerate(searches):
+        plain = search.removesuffix(".")
+        if search != "." and not _search_path(plain):
+            causes.append(errors.invalid_value(f"{path}.searches[{i}]", plain, _NO_SEARCH_PATH))
+    options = (config or {}).get("options") or ()
+    return causes + [errors.required(f"{path}.options[{i}]", "must not be empty") for i, o in enumerate(options) if not o.get("name")]
 
 
 _NAMES: tuple[tuple[str, Rule], ...] = (
+    ("serviceAccountName", "subdomain"),
+    ("nodeName", "subdomain"),
     ("hostname", "label"),
     ("subdomain", "label"),
-    ("nodeName", "subdomain"),
-    ("serviceAccountName", "subdomain"),
-    ("priorityClassName", "subdomain"),
-    ("runtimeClassName", "subdomain"),
 )

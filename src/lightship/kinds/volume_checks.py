@@ -21,22 +21,31 @@ _NAME_LIMIT = 64
 _ISCSI_KINDS = ("iqn", "eui", "naa")
 
 
-def check_volumes(path: str, spec: Obj, pod: str | None = None) -> list[Cause]:
-    """`pod`: its name, where the spec is a pod's own and no template's; "" while it has none."""
+def check_volumes(path: str, spec: Obj, pod: str | None = None) -> tuple[dict[str, Obj], list[Cause]]:
+    """The volumes that nothing is wrong with, by name, and what is wrong with the others.
+
+    `pod`: its name, where the spec is a pod's own and no template's; "" while it has none.
+    """
     volumes = spec.get("volumes") or []
     has_account = bool(spec.get("serviceAccountName"))
-    causes = checking.duplicates(path, volumes)
+    good: dict[str, Obj] = {}
+    causes: list[Cause] = []
     for i, volume in enumerate(volumes):
-        name = volume.get("name")
-        if not name:
-            causes.append(errors.required(f"{path}[{i}].name"))
-        elif not names.follows(name, "label"):
-            causes += checking.check_name(f"{path}[{i}].name", name, "label")
+        at, name, found = f"{path}[{i}]", volume.get("name") or "", list[Cause]()
         if not projection_checks.is_common(volume, has_account=has_account):
-            causes += _check_source(f"{path}[{i}]", volume, has_account=has_account)
+            found += _check_source(at, volume, has_account=has_account)
             if pod is not None:
-                causes += _check_of_pod(f"{path}[{i}]", volume, pod, volumes)
-    return causes
+                found += _check_of_pod(at, volume, pod)
+        if not (name and names.follows(name, "label")):
+            found += checking.required_name(f"{at}.name", name, "label")
+        if name in good:
+            found.append(errors.duplicate(f"{at}.name", name))
+        if not found:
+            good[name] = volume
+        causes += found
+        if pod and volume.get("persistentVolumeClaim") is not None:
+            causes += _check_not_made(f"{at}.persistentVolumeClaim", volume["persistentVolumeClaim"], pod, volumes)
+    return good, causes
 
 
 def _check_source(path: str, volume: Obj, *, has_account: bool) -> list[Cause]:
@@ -57,21 +66,23 @@ def _check_source(path: str, volume: Obj, *, has_account: bool) -> list[Cause]:
     return causes
 
 
-def _check_of_pod(path: str, volume: Obj, pod: str, volumes: Iterable[Obj]) -> list[Cause]:
+def _check_of_pod(path: str, volume: Obj, pod: str) -> list[Cause]:
     """Claims that are made for a pod are named after it; and an image must be known by the time there is a pod."""
-    name, claim, image = volume.get("name") or "", volume.get("persistentVolumeClaim"), volume.get("image")
+    name, image = volume.get("name") or "", volume.get("image")
     if image is not None and not image.get("reference"):
         return [errors.required(f"{path}.image.reference")]
     if volume.get("ephemeral") is not None and pod and name:
         wrong = names.problems(f"{pod}-{name}", "subdomain")
         return [errors.invalid_value(f"{path}.name", name, f'PVC name "{pod}-{name}": {why}') for why in wrong]
-    if claim is None or not pod:
-        return []
-    made = {f"{pod}-{v.get('name') or ''}" for v in volumes if v.get("ephemeral") is not None}
-    if claim.get("claimName") in made:
-        why = "must not reference a PVC that gets created for an ephemeral volume"
-        return [errors.invalid_value(f"{path}.persistentVolumeClaim.claimName", claim["claimName"], why)]
     return []
+
+
+def _check_not_made(path: str, claim: Obj, pod: str, volumes: Iterable[Obj]) -> list[Cause]:
+    made = {f"{pod}-{v.get('name') or ''}" for v in volumes if v.get("ephemeral") is not None}
+    if claim.get("claimName") not in made:
+        return []
+    why = "must not reference a PVC that gets created for an ephemeral volume"
+    return [errors.invalid_value(f"{path}.claimName", claim["claimName"], why)]
 
 
 def _check_empty_dir(path: str, source: Obj) -> list[Cause]:

@@ -88,7 +88,7 @@ class Node:
     def by_hand(self) -> bool:
         """Are enum and required judged elsewhere, in words of their own?
 
-        At a built-in kind's root, and of a list in it: those of everything inside.
+        At a built-in kind's root, of a list in it, and of a definition that is marked with `inside`: those of everything inside.
         """
         return bool(self.raw.get("x-lightship-by-hand"))
 
@@ -130,7 +130,9 @@ class Node:
         if found is None:
             return None
         required = name in self.required
-        lenient = self.lenient or (self.context.builtin and self._at_root and (self.by_hand or name in ("metadata", "status")))
+        inside = self.raw.get("x-lightship-by-hand") == "inside"
+        by_hand = inside or (self._at_root and (self.by_hand or name in ("metadata", "status")))
+        lenient = self.lenient or (self.context.builtin and by_hand)
         return _resolve(found, self, lenient=lenient, optional=not required)
 
     @cached_property
