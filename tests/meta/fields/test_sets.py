@@ -125,3 +125,8 @@ def test_filters() -> None:
     assert kept["f:spec"] is fields["f:spec"]
     only = filters.including(("spec", "containers", filters.ANY, "resources"))(fields)
     assert only == {"f:spec": {"f:containers": {'k:{"name":"c"}': {".": {}, "f:resources": {"f:limits": {}}}}}}
+
+
+def test_members_with_nothing_below_them_stay_so() -> None:
+    # Sets that come from a store or a webhook are made of other empty dicts than ours.
+    assert sets.union({"f:a": {"f:b": {}}}, {"f:a": {"f:b": {}}}) == {"f:a": {"f:b": {}}}

@@ -92,7 +92,7 @@ def union(one: FieldSet, other: FieldSet) -> FieldSet:
 
 def union_nodes(one: FieldSet, other: FieldSet) -> FieldSet:
     """Of two nodes below the top, where empty means a member with nothing below it."""
-    if one is other:
+    if one is other or not (one or other):
         return one
     if not other:
         return one if SELF in one else {SELF: LEAF, **one}
