@@ -112,6 +112,7 @@ class Front:
         if resource is None:
             return self._review(request, target, wish.user) if self._documents.knows(target.group) else not_found()
         asked = Request(wish.user, resource, target.namespace, target.name, target.subresource, request.header(b"user-agent"))
+        course.notes = asked.annotations
         if resource.custom and _strays(resource, target, verb):
             return not_found()
         if target.subresource in _CONNECTED and not resource.group:
@@ -132,10 +133,7 @@ class Front:
         try:
             reply = await self._operations.run(verb, asked, request, query)
         except StatusError as error:
-            if not asked.warnings:
-                raise
-            refused = error_reply(error, request.header(b"accept"), pretty=_wants_pretty(request))
-            return refused._replace(headers=(*refused.headers, *warning_headers(asked.warnings)))
+            return _refused(asked, request, error)
         if isinstance(reply, Stream) or (len(reply.body) <= GZIP_FROM and reply.pieces is None):
             return reply
         return await compressed(request, reply)
@@ -147,10 +145,16 @@ class Front:
         if target.subresource == PROXY and asked.resource.plural in discovery.PROXIED:
             if not wish.verb and request.method != "OPTIONS":
                 raise errors.method_not_allowed()
-            return await self._server.proxy(asked, request, target.rest)
-        _check_place(asked.resource, target, _routed(request.method, asked.resource, target, wish.verb))
-        require(self._authorizer, wish._replace(verb="create"))
-        return await self._server.connect(asked, request, query)
+            work = self._server.proxy(asked, request, target.rest)
+        else:
+            _check_place(asked.resource, target, _routed(request.method, asked.resource, target, wish.verb))
+            require(self._authorizer, wish._replace(verb="create"))
+            work = self._server.connect(asked, request, query)
+        try:
+            reply = await work
+        except StatusError as error:
+            return _refused(asked, request, error)
+        return reply._replace(headers=(*reply.headers, *warning_headers(asked.warnings))) if asked.warnings else reply
 
     async def _admit(self, request: HttpRequest, wish: Attributes, course: Course, version: str = "") -> Attributes:
         """The wish as it is allowed, once it is its turn: its user's own, or whom he impersonates. Raises 403 and 429."""
@@ -261,6 +265,14 @@ def _check_part(resource: Resource, target: Target, verb: str, verbs: Sequence[s
         raise errors.not_found(resource.plural, target.name, resource.group)
     if verb not in verbs:
         raise errors.method_not_supported(resource.plural, verb, resource.group)
+
+
+def _refused(asked: Request, request: HttpRequest, error: StatusError) -> Reply:
+    """The refusal with what was warned of before it. Raises it again when there is nothing."""
+    if not asked.warnings:
+        raise error
+    refused = error_reply(error, request.header(b"accept"), pretty=_wants_pretty(request))
+    return refused._replace(headers=(*refused.headers, *warning_headers(asked.warnings)))
 
 
 def _wants_pretty(request: HttpRequest) -> bool:
