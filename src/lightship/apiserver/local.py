@@ -25,6 +25,7 @@ from lightship.meta.rest import (
     WatchOptions,
     WriteOptions,
 )
+from lightship.meta.stored import Objects
 
 NAMESPACES = "core/namespaces"
 
@@ -59,7 +60,7 @@ class LocalTransport:
     async def list(self, resource: Resource, namespace: str, options: ListOptions = ListOptions()) -> Listing:  # noqa: B008
         await self._started()
         page = await self._registry.list(self._request("list", resource, namespace, selector=options.field_selector), options)
-        return Listing([record.obj for record in page.records], str(page.revision), page.continue_, page.remaining)
+        return Listing(Objects(page.records), str(page.revision), page.continue_, page.remaining)
 
     async def watch(
         self,
@@ -72,7 +73,10 @@ class LocalTransport:
         try:
             async for batch in batches:
                 for item in batch:
-                    yield WatchEvent(item.type, item.object if isinstance(item, Bookmark) else item.record.obj)
+                    if isinstance(item, Bookmark):
+                        yield WatchEvent(item.type, item.object)
+                    else:
+                        yield WatchEvent(item.type, item.record.glance(), item.record)
         finally:
             await batches.aclose()
 

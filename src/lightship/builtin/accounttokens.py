@@ -31,7 +31,7 @@ def controller(manager: Manager, sign: Sign, ca_pem: str) -> Controller:
 
     def of_account(account: Obj) -> Iterable[Key]:
         where = f"{objects.namespace(account)}/{objects.name(account)}"
-        return [objects.key(secret) for secret in secrets.by_index(_INDEX, where)]
+        return secrets.keys_by_index(_INDEX, where)
 
     return Controller(
         "serviceaccount-token", TokenReconciler(manager, sign, ca_pem), watches=[watched, Watch(SERVICE_ACCOUNTS, of_account)]

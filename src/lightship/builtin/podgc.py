@@ -8,7 +8,7 @@ Contract: Kubernetes 1.36 pod garbage collector.
 from collections.abc import Iterable
 
 from lightship.builtin import children
-from lightship.control import Controller, Done, Manager, Outcome, RequeueAfter, Watch, itself
+from lightship.control import Controller, Done, Manager, Outcome, RequeueAfter, Watch
 from lightship.kinds import NODES, PODS
 from lightship.kinds import pods as podlib
 from lightship.meta import conditions, objects
@@ -23,7 +23,7 @@ _DISRUPTED = "DisruptionTarget"
 
 def controller(manager: Manager) -> Controller:
     reconciler = PodGcReconciler(manager)
-    return Controller("podgc", reconciler, watches=[itself(PODS), Watch(NODES, reconciler.pods_of)])
+    return Controller("podgc", reconciler, watches=[Watch(PODS, reconciler.concerned), Watch(NODES, reconciler.pods_of)])
 
 
 class PodGcReconciler:
@@ -35,8 +35,14 @@ class PodGcReconciler:
         self._pods.add_index(NODE_INDEX, _node_index)
         self._missing_since: dict[str, float] = {}
 
+    def concerned(self, pod: Obj) -> Iterable[Key]:
+        """The pod, unless there is nothing to see to: nearly all pods have a node that is there, or wait for one."""
+        node = podlib.node_name(pod)
+        concerns = Key("", node) not in self._nodes if node else objects.is_deleting(pod)
+        return (objects.key(pod),) if concerns else ()
+
     def pods_of(self, node: Obj) -> Iterable[Key]:
-        return [objects.key(pod) for pod in self._pods.by_index(NODE_INDEX, objects.name(node))]
+        return self._pods.keys_by_index(NODE_INDEX, objects.name(node))
 
     async def reconcile(self, key: Key) -> Outcome:
         pod = self._pods.get(key)

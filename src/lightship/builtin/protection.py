@@ -30,7 +30,7 @@ def controllers(manager: Manager) -> list[Controller]:
         return objects.status(volume).get("phase") == "Bound"
 
     def named(attributes_class: Obj) -> bool:
-        return bool(claims.by_index(CLASS_INDEX, objects.name(attributes_class)))
+        return bool(claims.keys_by_index(CLASS_INDEX, objects.name(attributes_class)))
 
     def claims_of(pod: Obj) -> Iterable[Key]:
         return [Key(*name.split("/")) for name in _claims(pod)]

@@ -44,7 +44,7 @@ class QuotaReconciler:
 
     def quotas_of(self, counted: Obj) -> Iterable[Key]:
         """The quotas of an object's namespace."""
-        return [objects.key(quota) for quota in self._quotas.list(objects.namespace(counted))]
+        return self._quotas.keys(objects.namespace(counted))
 
     async def reconcile(self, key: Key) -> Outcome:
         if self._quotas.get(key) is None:

@@ -1,6 +1,7 @@
 """`lightship describe`: one object as people read it: what it is, its spec and status as YAML, its conditions and events as tables."""
 
 import argparse
+from collections.abc import Sequence
 
 from lightship.meta import objects, times
 from lightship.meta.objects import Obj
@@ -53,7 +54,7 @@ def text(obj: Obj) -> str:
     return "\n".join(lines)
 
 
-def event_table(events: list[Obj]) -> str:
+def event_table(events: Sequence[Obj]) -> str:
     """Events in the order they last happened, or a line that says there are none."""
     if not events:
         return "\nNo events."

@@ -24,6 +24,7 @@ from lightship.meta.rest import (
     WatchOptions,
     WriteOptions,
 )
+from lightship.meta.stored import Objects, held_of
 
 PAGE = 500
 """Objects per page of a list, as kubectl asks for."""
@@ -76,7 +77,7 @@ class Client:
         page = await self.transport.list(resource, namespace, options)
         if not page.continue_:
             return page
-        items = list(page.items)
+        held = list(held_of(page.items))
         while page.continue_:
             following = ListOptions(
                 label_selector=options.label_selector,
@@ -85,8 +86,8 @@ class Client:
                 continue_=page.continue_,
             )
             page = await self.transport.list(resource, namespace, following)
-            items.extend(page.items)
-        return Listing(items, page.resource_version)
+            held.extend(held_of(page.items))
+        return Listing(Objects(held), page.resource_version)
 
     def watch(self, resource: Resource, namespace: str = "", options: WatchOptions = _WATCH) -> AsyncIterator[WatchEvent]:
         """One watch, until the server ends it; informers are what survives that."""

@@ -2,11 +2,13 @@
 
 Controllers read from it instead of asking the server, and hear of changes through callbacks. `Cache` creates informers and the manager
 runs them. Level-triggered by design: callbacks say *that* a key changed, what holds now is read from the informer.
+Objects that the server has in this very process are left there, and decoded when they are asked for (`meta.stored`).
 Contract: Kubernetes API concepts, "efficient detection of changes"; resourceVersions are comparable integers (KEP-5504).
 """
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import TypeAlias
@@ -20,17 +22,22 @@ from lightship.meta import errors, objects
 from lightship.meta.objects import Key, Obj
 from lightship.meta.resources import Resource
 from lightship.meta.rest import Listing, WatchEvent, WatchOptions
+from lightship.meta.stored import Held, glance, held_of, key_of, read
 
 log = logging.getLogger(__name__)
 
 OnChange: TypeAlias = Callable[[Key, Obj | None, Obj | None], None]
 """(key, object before or None, object now or None); called synchronously and in order, must not block."""
 Objects: TypeAlias = list[Obj]
+Keys: TypeAlias = list[Key]
 IndexFunction: TypeAlias = Callable[[Obj], Iterable[str]]
 """The values under which an object is found again."""
 
 WATCH_SECONDS = 300
 """Each watch is asked to end after this long and up to as long again, so that a dead connection cannot starve an informer for ever."""
+
+FEW = 256
+"""A list of no more objects than this is worth remembering decoded."""
 
 HEALTHY_SECONDS = 10
 """A watch that lasted this long, or brought anything, was no failure: the next one starts without a long wait."""
@@ -63,8 +70,8 @@ class Informer:
         self._filter = Filter(resource, namespace, labels, fields)
         self._clock = clock
         self._random = random
-        self._objects: dict[Key, Obj] = {}
-        self._indexes: dict[str, tuple[IndexFunction, dict[str, dict[Key, Obj]]]] = {}
+        self._objects: dict[Key, Held] = {}
+        self._indexes: dict[str, tuple[IndexFunction, dict[str, dict[Key, None]]]] = {}
         self._callbacks: list[OnChange] = []
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._synced = False
@@ -73,20 +80,31 @@ class Informer:
     # Reading
 
     def get(self, key: Key) -> Obj | None:
-        return self._objects.get(key)
+        held = self._objects.get(key)
+        return None if held is None else read(held)
 
     def list(self, namespace: str = "") -> Objects:
-        """All objects, or those of one namespace."""
-        if not namespace:
-            return list(self._objects.values())
-        return [obj for key, obj in self._objects.items() if key.namespace == namespace]
+        """All objects, or those of one namespace. Of many objects, an index of the few that matter is better."""
+        found = [self._objects[key] for key in self.keys(namespace)]
+        return list(map(read if len(found) <= FEW else glance, found))
+
+    def keys(self, namespace: str = "") -> Keys:
+        """The keys of `list`, without a look at the objects."""
+        return [key for key in self._objects if not namespace or key.namespace == namespace]
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._objects
 
     def __len__(self) -> int:
         return len(self._objects)
 
     def by_index(self, name: str, value: str) -> Objects:
         """The objects that the index function of `name` put under `value`."""
-        return list(self._indexes[name][1].get(value, {}).values())
+        return [read(self._objects[key]) for key in self.keys_by_index(name, value)]
+
+    def keys_by_index(self, name: str, value: str) -> Keys:
+        """The keys of `by_index`, without a look at the objects."""
+        return list(self._indexes[name][1].get(value, ()))
 
     def add_index(self, name: str, function: IndexFunction) -> None:
         """Keep an index; asking for the same one twice is fine, a different one under the same name a `ValueError`."""
@@ -96,8 +114,8 @@ class Informer:
                 raise ValueError(f'informer of {self.resource.plural} has another index "{name}" already: choose another name')
             return
         self._indexes[name] = (function, {})
-        for key, obj in self._objects.items():
-            self._index(name, key, None, obj)
+        for key, held in self._objects.items():
+            self._index(name, key, None, glance(held))
 
     def owned_by(self, owner: Obj) -> Objects:
         """The objects whose controlling owner is `owner` (by uid)."""
@@ -109,8 +127,8 @@ class Informer:
     def on_change(self, callback: OnChange) -> None:
         """Call back on every change from now on, and at once for what is here already."""
         self._callbacks.append(callback)
-        for key, obj in list(self._objects.items()):
-            self._call(callback, key, None, obj)
+        for key, held in list(self._objects.items()):
+            self._call(callback, key, None, glance(held))
 
     @property
     def synced(self) -> bool:
@@ -146,7 +164,7 @@ class Informer:
         cached = self._objects.get(key)
         if answer.get("kind") == "Status":
             uid = objects.get_path(answer, "details", "uid")
-            return cached is None or (uid is not None and objects.uid(cached) != uid)
+            return cached is None or (uid is not None and objects.uid(glance(cached)) != uid)
         if self.revision >= objects.revision(answer):
             return True
         # An object that leaves the selection still brings a DELETED event, one that never was in it brings nothing.
@@ -193,13 +211,13 @@ class Informer:
 
     def _replace(self, listing: Listing) -> None:
         """Take a fresh list; what vanished between the last watch and now is told as deleted."""
-        found = {objects.key(obj): obj for obj in listing.items}
+        found = {_thin(key_of(held)): held for held in held_of(listing.items)}
         # Before the callbacks: whoever they wake must see a revision that is not older than what they see.
         self.revision = int(listing.resource_version or 0)
         for key in [key for key in self._objects if key not in found]:
-            self._set(key, None)
-        for key, obj in found.items():
-            self._set(key, obj)
+            self._set(key, None, None)
+        for key, held in found.items():
+            self._set(key, held, glance(held))
         self._listed = self._synced = True
         self._wake()
 
@@ -209,27 +227,31 @@ class Informer:
             self.revision = max(self.revision, revision)
             self._wake()
             return
-        key = objects.key(event.object)
+        key = _thin(objects.key(event.object))
         cached = self._objects.get(key)
         if event.type == "DELETED":
             # Compared with the object, not with our revision: some servers put the last revision before the deletion here.
-            if cached is not None and objects.revision(cached) <= revision:
+            if cached is not None and _revision(cached) <= revision:
                 self.revision = max(self.revision, revision)
-                self._set(key, None)
-        elif revision >= self.revision and (cached is None or objects.revision(cached) < revision):
+                self._set(key, None, None)
+        elif revision >= self.revision and (cached is None or _revision(cached) < revision):
             self.revision = revision
-            self._set(key, event.object)
+            self._set(key, event.stored or event.object, event.object)
         self.revision = max(self.revision, revision)
         self._wake()
 
-    def _set(self, key: Key, new: Obj | None) -> None:
-        old = self._objects.get(key)
-        if old is new or (old and new and objects.revision(old) == objects.revision(new) and objects.uid(old) == objects.uid(new)):
+    def _set(self, key: Key, held: Held | None, new: Obj | None) -> None:
+        """Hold what is `new` when looked at from now on."""
+        before = self._objects.get(key)
+        if before is held:
             return
-        if new is None:
+        old = None if before is None else glance(before)
+        if old and new and objects.revision(old) == objects.revision(new) and objects.uid(old) == objects.uid(new):
+            return
+        if held is None:
             del self._objects[key]
         else:
-            self._objects[key] = new
+            self._objects[key] = held
         for name in self._indexes:
             self._index(name, key, old, new)
         for callback in self._callbacks:
@@ -245,7 +267,7 @@ class Informer:
                     values.pop(value, None)
         if new is not None:
             for value in self._values(name, function, new):
-                values.setdefault(value, {})[key] = new
+                values.setdefault(value, {})[key] = None
 
     def _values(self, name: str, function: IndexFunction, obj: Obj) -> tuple[str, ...]:
         try:
@@ -272,3 +294,12 @@ class Informer:
                 future.set_result(None)
             else:
                 self._waiters.append(entry)
+
+
+def _thin(key: Key) -> Key:
+    """The key as it is kept: there are many, and their namespaces are few."""
+    return Key(sys.intern(key.namespace), key.name)
+
+
+def _revision(held: Held) -> int:
+    return objects.revision(held) if isinstance(held, dict) else held.revision

@@ -5,13 +5,14 @@ Contract: Kubernetes API concepts; metav1.ListOptions, DeleteOptions, PodLogOpti
 """
 
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
 from .objects import Obj
 from .resources import Resource
+from .stored import Stored
 
 EventType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
 PatchType: TypeAlias = Literal[
@@ -114,17 +115,18 @@ class CommandIO(Protocol):
 class Listing(NamedTuple):
     """One page of a list; items are shared, never mutate them."""
 
-    items: list[Obj]
+    items: Sequence[Obj]
     resource_version: str
     continue_: str = ""
     remaining: int | None = None
 
 
 class WatchEvent(NamedTuple):
-    """One line of a watch; the object is shared, never mutate it."""
+    """One line of a watch; the object is shared, never mutate it. `stored` is where it can be had again, if somebody keeps it."""
 
     type: EventType
     object: Obj
+    stored: Stored | None = None
 
 
 class Transport(Protocol):

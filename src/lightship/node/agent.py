@@ -27,7 +27,7 @@ from .filewatch import FileWatch
 from .hostmode import HostPorts
 from .images import Catalogue
 from .logs import Logs, Source
-from .names import Names
+from .names import Names, Reachable
 from .nodestatus import Heartbeat, Identity
 from .runtime import Exit, Runtime
 from .sources import Ref
@@ -36,6 +36,7 @@ from .worker import Node, PodWorker
 
 log = logging.getLogger(__name__)
 COMPONENT = "kubelet"
+NAMED = "node/named"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,10 +65,11 @@ class Agent:
         self._recorder = Recorder(manager.client, COMPONENT, manager.clock)
         self._pods = manager.cache.informer(kinds.PODS, fields=f"spec.nodeName={settings.name}")
         self._all_pods = manager.cache.informer(kinds.PODS)
+        self._all_pods.add_index(NAMED, hostmode.named)
         self._services = manager.cache.informer(kinds.SERVICES)
         self._config_maps = manager.cache.informer(kinds.CONFIG_MAPS)
         self._secrets = manager.cache.informer(kinds.SECRETS)
-        self.names = Names(self._all_pods, self._services)
+        self.names = Names(Reachable(self._all_pods), self._services)
         """Answers to DNS and the service relay."""
         self._files = FileWatch()
         self._logs = Logs(self._source, manager.clock, self._files)
@@ -99,7 +101,7 @@ class Agent:
             allocatable=nodestatus.allocatable(self._machine),
             new_id=lambda: f"{manager.random.getrandbits(256):064x}",
             services=self._services.list,
-            neighbours=self._all_pods.list,
+            neighbours=lambda namespace: self._all_pods.by_index(NAMED, namespace),
         )
 
     async def register(self) -> Obj:

@@ -64,6 +64,12 @@ def declared_ports(pod: Obj) -> list[int]:
     return sorted({int(port["containerPort"]) for c in containers for port in c.get("ports") or () if port.get("containerPort")})
 
 
+def named(pod: Obj) -> Iterable[str]:
+    """Index function: the namespace in which a pod has a name."""
+    spec = objects.spec(pod)
+    return (objects.namespace(pod),) if spec.get("hostname") and spec.get("subdomain") else ()
+
+
 def pod_names(pods: Iterable[Obj]) -> dict[str, str]:
     """Every name by which a pod can be called → its address, empty while it has none. Short names are those of one namespace."""
     found: dict[str, str] = {}

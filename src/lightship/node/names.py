@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from lightship.client.informer import Informer
 from lightship.kinds import pods as pod_facts
 from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
@@ -15,6 +16,7 @@ from lightship.meta.objects import Key, Obj
 from . import network
 
 DOMAIN = network.CLUSTER_DOMAIN
+_REACHABLE = "node/reachable"
 
 
 class Objects(Protocol):
@@ -23,6 +25,21 @@ class Objects(Protocol):
     def get(self, key: Key) -> Obj | None: ...
 
     def list(self, namespace: str = "") -> Sequence[Obj]: ...
+
+
+class Reachable:
+    """Of all pods those that have an address and have not ended: `Objects` that are few, however many pods there are."""
+
+    def __init__(self, pods: Informer) -> None:
+        self._pods = pods
+        pods.add_index(_REACHABLE, _reachable)
+
+    def get(self, key: Key) -> Obj | None:
+        return self._pods.get(key)
+
+    def list(self, namespace: str = "") -> Sequence[Obj]:
+        """Those of one namespace."""
+        return self._pods.by_index(_REACHABLE, namespace)
 
 
 class Backend(NamedTuple):
@@ -109,6 +126,10 @@ def _selected(selector: Obj, pod: Obj) -> bool:
 
 def pod_ip(pod: Obj) -> str:
     return objects.status(pod).get("podIP") or ""
+
+
+def _reachable(pod: Obj) -> Iterable[str]:
+    return (objects.namespace(pod),) if pod_ip(pod) and not pod_facts.is_terminal(pod) else ()
 
 
 def pod_hostname(pod: Obj) -> str:

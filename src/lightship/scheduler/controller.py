@@ -12,14 +12,13 @@ from lightship.kinds import NODES, PODS
 from lightship.meta import conditions, errors, objects
 from lightship.meta.objects import Key, Obj
 from lightship.scheduler import snapshot
+from lightship.scheduler.book import SCHEDULED, Book, Waiting
 from lightship.scheduler.plan import Bind, Decision, Gated, Unschedulable, plan
 from lightship.scheduler.snapshot import PodInfo
 
 log = logging.getLogger(__name__)
 
 CYCLE = Key("", "cycle")
-WAITING = "scheduler/waiting"
-SCHEDULED = "PodScheduled"
 GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
 
 
@@ -39,13 +38,12 @@ class Scheduler:
         self._recorder = manager.recorder
         self._pods = manager.cache.informer(PODS)
         self._nodes = manager.cache.informer(NODES)
-        self._pods.add_index(WAITING, _waiting)
+        self._book = Book()
+        self._pods.on_change(self._book.note)
         self._assumed: dict[str, PodInfo] = {}
         """Pods that we bound and whose node the cache does not show yet, by uid."""
         self._uncertain: dict[str, PodInfo] = {}
         """Pods whose binding failed, or whose answer was lost: asked for before the next plan."""
-        self._parsed: dict[str, tuple[Obj, PodInfo]] = {}
-        """What was read from each pod, by uid, with the object it was read from."""
 
     async def reconcile(self, key: Key) -> Outcome:
         """One cycle: plan for all that wait, then carry the plan out."""
@@ -53,57 +51,55 @@ class Scheduler:
         waiting = self._waiting()
         if not waiting:
             return Done()
-        placed = [pod for pod in self._pods.list() if snapshot.is_placed(pod)]
-        infos = self._read([*waiting, *placed])
-        nodes = snapshot.snapshot(self._nodes.list(), [*infos[len(waiting) :], *self._assumed.values()])
-        by_uid = {objects.uid(pod): pod for pod in waiting}
-        failures = [await self._carry_out(decision, by_uid[decision.pod.uid]) for decision in plan(infos[: len(waiting)], nodes)]
+        nodes = snapshot.snapshot(self._nodes.list(), [*self._book.placed.values(), *self._assumed.values()])
+        failures = [
+            await self._carry_out(decision, waiting[decision.pod.uid]) for decision in plan([w.info for w in waiting.values()], nodes)
+        ]
         for failure in failures:
             if failure is not None:
                 raise failure
         return Done()
 
-    def _waiting(self) -> list[Obj]:
-        """Pods without a node, except those whose binding is on its way to us."""
-        found = self._pods.by_index(WAITING, "")
-        uids = {objects.uid(pod) for pod in found}
-        self._assumed = {uid: info for uid, info in self._assumed.items() if uid in uids}
-        return [pod for pod in found if objects.uid(pod) not in self._assumed]
+    def _waiting(self) -> dict[str, Waiting]:
+        """Pods without a node by uid, except those whose binding is on its way to us."""
+        found = {waiting.info.uid: waiting for waiting in self._book.waiting.values()}
+        self._assumed = {uid: info for uid, info in self._assumed.items() if uid in found}
+        return {uid: waiting for uid, waiting in found.items() if uid not in self._assumed}
 
-    def _read(self, pods: list[Obj]) -> list[PodInfo]:
-        """What the plan needs of each pod. Read again only for pods that changed; pods that are gone are forgotten."""
-        before, self._parsed = self._parsed, {}
-        for pod in pods:
-            uid = objects.uid(pod)
-            known = before.get(uid)
-            self._parsed[uid] = known if known is not None and known[0] is pod else (pod, snapshot.pod_info(pod))
-        return [self._parsed[objects.uid(pod)][1] for pod in pods]
-
-    async def _carry_out(self, decision: Decision, pod: Obj) -> Exception | None:
+    async def _carry_out(self, decision: Decision, waiting: Waiting) -> Exception | None:
         """Do what was decided for one pod. A failure is returned, so that the other pods get their turn first."""
         try:
             match decision:
                 case Bind():
-                    await self._bind(decision, pod)
+                    await self._bind(decision)
                 case Unschedulable():
-                    await self._explain(pod, "Unschedulable", decision.message, decision.cause)
+                    await self._explain(waiting, "Unschedulable", decision.message, decision.cause)
                 case Gated():
-                    await self._explain(pod, "SchedulingGated", GATED_MESSAGE, GATED_MESSAGE)
+                    await self._explain(waiting, "SchedulingGated", GATED_MESSAGE, GATED_MESSAGE)
         except errors.StatusError as error:
             return None if errors.is_not_found(error) else error
         return None
 
-    async def _bind(self, decision: Bind, pod: Obj) -> None:
-        namespace, name = objects.key(pod)
+    def _pod(self, info: PodInfo) -> Obj | None:
+        """The pod as it is now, if it is still there."""
+        pod = self._pods.get(info.key)
+        return pod if pod is not None and objects.uid(pod) == info.uid else None
+
+    async def _bind(self, decision: Bind) -> None:
+        info = decision.pod
+        pod = self._pod(info)
+        if pod is None:
+            return
+        namespace, name = info.key
         binding = {
             "apiVersion": "v1",
             "kind": "Binding",
-            "metadata": {"namespace": namespace, "name": name, "uid": objects.uid(pod)},
+            "metadata": {"namespace": namespace, "name": name, "uid": info.uid},
             "target": {"apiVersion": "v1", "kind": "Node", "name": decision.node},
         }
-        self._uncertain[decision.pod.uid] = decision.pod
+        self._uncertain[info.uid] = info
         await self._client.create_subresource(PODS, name, namespace, "binding", binding)
-        self._assume(self._uncertain.pop(decision.pod.uid), decision.node)
+        self._assume(self._uncertain.pop(info.uid), decision.node)
         self._recorder.event(pod, "Normal", "Scheduled", f"Successfully assigned {namespace}/{name} to {decision.node}")
 
     async def _make_certain(self) -> None:
@@ -117,10 +113,12 @@ class Scheduler:
     def _assume(self, pod: PodInfo, node: str) -> None:
         self._assumed[pod.uid] = snapshot.on_node(pod, node)
 
-    async def _explain(self, pod: Obj, reason: str, message: str, cause: str) -> None:
+    async def _explain(self, waiting: Waiting, reason: str, message: str, cause: str) -> None:
         """Say on the pod why it waits, and tell an event; nothing when that was said before with the same cause."""
-        said = conditions.get(pod, SCHEDULED) or {}
-        if said.get("reason") == reason and (said.get("message") or "").startswith(cause):
+        if waiting.reason == reason and waiting.message.startswith(cause):
+            return
+        pod = self._pod(waiting.info)
+        if pod is None:
             return
         known = objects.status(pod).get("conditions") or []
         status = {
@@ -130,7 +128,3 @@ class Scheduler:
         await self._client.patch_status(PODS, pod, status)
         if reason == "Unschedulable":
             self._recorder.event(pod, "Warning", "FailedScheduling", message)
-
-
-def _waiting(pod: Obj) -> Iterable[str]:
-    return ("",) if snapshot.is_waiting(pod) else ()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from lightship.meta import codec
-from lightship.meta.objects import Obj
+from lightship.meta.objects import Key, Obj
 
 from .packing import Form, Packer
 from .readers import Readers
@@ -43,14 +43,20 @@ class Record:
         """The object as JSON."""
         return self._value if self._form is None else self._form.unpack(self._value)
 
+    def where(self) -> Key:
+        """Namespace and name of the object."""
+        return Key(*self.key.rsplit("/", 2)[1:])
+
     @property
     def obj(self) -> Obj:
-        """The decoded value, shared by all readers: never mutate it. It stays decoded for a while: see `glance`."""
+        """The decoded value, shared by all readers: never mutate it. What had to be decoded for this stays so for a while: see `glance`."""
         self._is_read = True
         found = self._obj
         if found is None:
             found = self._obj = codec.decode(self.value)
-            self._keep()
+            if not self._is_kept:
+                self._is_kept = True
+                _readers.keep(self)
         return found
 
     @property
@@ -63,11 +69,9 @@ class Record:
         return self._obj or codec.decode(self.value)
 
     def cool(self, packer: Packer, *, superseded: bool = False) -> None:
-        """Keep only the bytes, packed, unless this is current and somebody has asked for the decoded value."""
-        if superseded or not self._is_read:
+        """Keep only the bytes, packed, unless this is current and somebody had it decoded, who may come back."""
+        if superseded or not self._is_kept:
             self._obj = None
-        elif self._obj is not None:
-            self._keep()
         if self._form is None:
             packed = packer.pack(self._value)
             if packed is not None:
@@ -81,11 +85,6 @@ class Record:
         self._obj = None
         self._is_kept = False
         return True
-
-    def _keep(self) -> None:
-        if not self._is_kept:
-            self._is_kept = True
-            _readers.keep(self)
 
     def __repr__(self) -> str:
         return f"<{self.key} at {self.revision}>"

@@ -22,7 +22,7 @@ def controller(manager: Manager) -> Controller:
 
     def gathering(role: Obj) -> Iterable[Key]:
         """Any role may be part of any aggregated one, by its labels of now or of before."""
-        aggregated = [objects.key(found) for found in roles.by_index(_INDEX, _ALL)]
+        aggregated = roles.keys_by_index(_INDEX, _ALL)
         return (objects.key(role), *aggregated) if gather.is_aggregated(role) else aggregated
 
     return Controller(NAME, AggregationReconciler(manager), watches=[Watch(CLUSTER_ROLES, gathering)])

@@ -72,6 +72,11 @@ def endpoints(service: Obj, pods: Iterable[Obj]) -> Obj:
     }
 
 
+def listed_in(pod: Obj) -> Iterable[str]:
+    """Index function: the namespace, of pods that can be behind a service."""
+    return (objects.namespace(pod),) if _is_listed(pod) else ()
+
+
 def _is_listed(pod: Obj) -> bool:
     return bool(objects.status(pod).get("podIP")) and not podlib.is_terminal(pod)
 

@@ -13,6 +13,7 @@ from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
 
 NAMESPACE_INDEX = "builtin/namespace"
+LISTED_INDEX = "builtin/listed"
 
 
 def controller(manager: Manager) -> Controller:
@@ -28,8 +29,8 @@ class EndpointsReconciler:
         self._pods = manager.cache.informer(PODS)
         self._slices = manager.cache.informer(ENDPOINT_SLICES)
         self._endpoints = manager.cache.informer(ENDPOINTS)
-        for informer in (self._services, self._pods):
-            informer.add_index(NAMESPACE_INDEX, _namespace)
+        self._services.add_index(NAMESPACE_INDEX, _namespace)
+        self._pods.add_index(LISTED_INDEX, build.listed_in)
 
     def services_of(self, pod: Obj) -> Iterable[Key]:
         """The Services that select a pod."""
@@ -44,7 +45,7 @@ class EndpointsReconciler:
             return Done()
         if not build.has_selector(service) or objects.is_deleting(service):
             return Done()
-        pods = [pod for pod in self._pods.by_index(NAMESPACE_INDEX, key.namespace) if build.selects(service, pod)]
+        pods = [pod for pod in self._pods.by_index(LISTED_INDEX, key.namespace) if build.selects(service, pod)]
         wanted = build.slices(service, pods)
         await children.every(wanted, self._apply_slice)
         kept = {objects.name(obj) for obj in wanted}
