@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, cast
 
 from lightship.aio.clock import SystemClock
+from lightship.apiserver.cargo import Cargo
 from lightship.apiserver.connection import Connection
 from lightship.apiserver.exchange import HttpRequest, Reply, Stamps
 
@@ -13,6 +14,7 @@ PIECES = [LONG[:70_000], b"x", LONG[:300_000]]
 
 class Owner:
     closing = False
+    cargo = Cargo()
 
     def __init__(self) -> None:
         self.stamps = Stamps(SystemClock(), "0" * 32)

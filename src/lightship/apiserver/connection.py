@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import httptools
 
+from lightship.apiserver.cargo import COUNTED, Cargo
 from lightship.apiserver.exchange import SEPARATOR, HttpRequest, Refused, Reply, Stamps, Stream, Switch, head, no_request, switching
 from lightship.apiserver.streaming import Outflow
 from lightship.apiserver.wire import Wire
@@ -26,6 +27,8 @@ HEADER_LIMIT = 64 * 1024
 _LINGER_SECONDS = 2.0
 _PIPELINED = 16
 """Requests that may wait for the worker before we stop reading."""
+_PIECES = 64
+"""Pieces of a body that are kept apart: each has a cost of its own, and there may be millions."""
 _ONE_WRITE = 256 * 1024
 """Bytes of a body that are sent in one go: some 0.3 ms of work with TLS."""
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
@@ -44,6 +47,7 @@ class Owner(Protocol):
     handler: Handler
     refuse: Refusal
     stamps: Stamps
+    cargo: Cargo
     closing: bool
 
     def opened(self, connection: "Connection") -> None: ...
@@ -63,8 +67,9 @@ class Connection(asyncio.Protocol):
         self._request = HttpRequest()
         self._url = b""  # of the request that is being read; empty between requests
         self._unknown = ""  # the method of that request, where the parser does not know it
-        self._body: list[bytes] = []
+        self._body: list[bytes | bytearray] = []
         self._body_size = 0
+        self._carried = 0  # bytes of the body that is being read, as far as the cargo counts them
         self._header_size = 0
         self._waiting: deque[HttpRequest | Reply | bytes] = deque()
         self._wake: asyncio.Future[None] | None = None
@@ -137,6 +142,7 @@ class Connection(asyncio.Protocol):
         if self._streaming is not None:
             self._streaming.cancel()
         self._rouse()
+        self.put_down()
         # The parser holds us and we hold it: left so, TLS state and the last body would stay until the collector comes by.
         self._parser = None
         self._request, self._body = HttpRequest(), []
@@ -182,11 +188,23 @@ class Connection(asyncio.Protocol):
         self._body_size += len(chunk)
         if self._body_size > BODY_LIMIT:
             self._too_large()
-        self._body.append(chunk)
+        if self._body_size > COUNTED:
+            self._carry()
+        body = self._body
+        if len(body) == _PIECES:
+            body[:] = [bytearray().join(body)]
+        if body and body[0].__class__ is bytearray:
+            body[0] += chunk
+        else:
+            body.append(chunk)
 
     def on_message_complete(self) -> None:
         if not self._deaf:
-            self._request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            body = self._body
+            self._request.body = body[0] if len(body) == 1 and isinstance(body[0], bytes) else b"".join(body)
+            if self._carried:
+                self._owner.cargo.whole(self)
+                self._carried = 0
             self._enqueue(self._request)
             self._body = []
             self._url = b""
@@ -206,6 +224,16 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
+    def put_down(self) -> None:
+        """Nothing of what has been read and not been worked on is wanted any more."""
+        cargo = self._owner.cargo
+        cargo.whole(self)
+        cargo.give(self._carried + sum(_weight(request) for request in self._waiting))
+        self._carried = 0
+        self._waiting.clear()
+        self._body = []
+        self._deaf = True
+
     def peer(self) -> str:
         """The client's address, for the log."""
         return str(self._transport.get_extra_info("peername"))
@@ -223,8 +251,11 @@ class Connection(asyncio.Protocol):
             self.quiet_since = None
             request = self._waiting.popleft()
             self._resume_reading()
-            if not await self._answer(request):
-                break
+            try:
+                if not await self._answer(request):
+                    break
+            finally:
+                self._owner.cargo.give(_weight(request))
             await self._drain()
         self._transport.close()
 
@@ -373,6 +404,18 @@ class Connection(asyncio.Protocol):
             self._enqueue(self._owner.refuse(413, f"Request entity too large: limit is {BODY_LIMIT}"))
         raise ValueError("request body over the limit")  # stops the parser
 
+    def _carry(self) -> None:
+        """More of a large body has come."""
+        more = self._body_size - self._carried
+        if self._owner.cargo.take(self, more, self._loop.time()):
+            self._carried += more
+            return
+        if not self._deaf:
+            self._deaf = True
+            self._owner.cargo.whole(self)
+            self._enqueue(self._owner.refuse(429, "too many large requests, please try again later"))
+        raise ValueError("no room for the request body")  # stops the parser
+
     def _count_header(self, size: int) -> None:
         self._header_size += size
         if self._header_size > HEADER_LIMIT:
@@ -412,6 +455,11 @@ def _unknown_method(data: bytes) -> str:
 def _set(turn: "asyncio.Future[None]") -> None:
     if not turn.done():
         turn.set_result(None)
+
+
+def _weight(request: HttpRequest | Reply | bytes) -> int:
+    """What the cargo counts of a request."""
+    return len(request.body) if isinstance(request, HttpRequest) and len(request.body) > COUNTED else 0
 
 
 async def _talk(answer: Switch, wire: Wire) -> None:

@@ -184,8 +184,9 @@ class Front:
 
 def refuse(code: int, message: str) -> Reply:
     """The reply to what is no acceptable HTTP request."""
-    reasons = {400: "BadRequest", 413: "RequestEntityTooLarge"}
-    return error_reply(StatusError(code, reasons.get(code, ""), message))
+    reasons = {400: "BadRequest", 413: "RequestEntityTooLarge", 429: "TooManyRequests"}
+    details = {"retryAfterSeconds": 1} if code == 429 else None
+    return error_reply(StatusError(code, reasons.get(code, ""), message, details))
 
 
 def _verb(method: str, target: Target, query: Query) -> str:

@@ -15,6 +15,7 @@ from lightship.aio.clock import Clock, SystemClock
 from lightship.apiserver.audit import Auditor
 from lightship.apiserver.authn import Authenticator
 from lightship.apiserver.authz import Authorizer
+from lightship.apiserver.cargo import Cargo
 from lightship.apiserver.client_certificates import ClientCertificates
 from lightship.apiserver.connection import Connection, Handler, Refusal
 from lightship.apiserver.documents import Documents, PublicKeys
@@ -43,6 +44,7 @@ class Listener:
         self.handler: Handler = front.handle
         self.refuse: Refusal = refuse
         self.stamps = Stamps(clock, uuid.uuid4().hex)
+        self.cargo = Cargo()
         self.closing = False
         self.port = 0
         self._clock = clock
