@@ -201,7 +201,31 @@ def test_orphans_are_told_once() -> None:
 def test_log_queries() -> None:
     query = queries.parse("container=c&follow=true&previous=false&tailLines=0&sinceSeconds=9&timestamps=1&limitBytes=100")
     want = LogOptions(container="c", follow=True, tail_lines=0, since_seconds=9, timestamps=True, limit_bytes=100)
-    assert queries.log_options(query) == want
+    assert queries.log_options(query, "p") == want
+
+
+NEW_YEAR = "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "message"),
+    [
+        ("tailLines=-1", 422, "tailLines: Invalid value: -1: must be greater than or equal to 0"),
+        ("limitBytes=0", 422, "limitBytes: Invalid value: 0: must be greater than 0"),
+        ("sinceSeconds=0", 422, "sinceSeconds: Invalid value: 0: must be greater than 0"),
+        (
+            f"sinceSeconds=0&sinceTime={NEW_YEAR}",
+            422,
+            "[]: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified",
+        ),
+        ("stream=All", 422, "stream: Forbidden: may not be specified"),
+        ("sinceTime=abc", 400, 'parsing time "abc" as "2006-01-02T15:04:05Z07:00": cannot parse "abc" as "2006"'),
+    ],
+)
+def test_log_queries_that_make_no_sense(query: str, code: int, message: str) -> None:
+    with pytest.raises(StatusError) as refused:
+        queries.log_options(queries.parse(query), "p")
+    assert (refused.value.code, refused.value.message.removeprefix('PodLogOptions "p" is invalid: ')) == (code, message)
 
 
 POD: Obj = {

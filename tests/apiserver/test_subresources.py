@@ -238,12 +238,15 @@ TWO = {
         ("two", "", 400, "a container name must be specified for pod two, choose one of: [e c d]"),
         ("two", "zz", 400, "container zz is not valid for pod two"),
         ("waiting", "", 400, "pod waiting does not have a host assigned"),
+        ("lost", "c", 404, 'pods "nowhere" not found'),
         ("two", "e", 503, 'the node "n", on which pod two runs, is not connected to this server'),
     ],
 )
 def test_logs_refuse(name: str, container: str, code: int, message: str) -> None:
     async def test(site: Site) -> None:
+        await site.create(kinds.NODES, {"metadata": {"name": "n"}})
         await site.create(PODS, {"metadata": {"name": "two"}, "spec": TWO})
+        await site.create(PODS, {"metadata": {"name": "lost"}, "spec": {**TWO, "nodeName": "nowhere"}})
         await site.create(PODS, pod("waiting"))
         reason = {404: "NotFound", 400: "BadRequest", 503: "ServiceUnavailable"}[code]
         with refused(code, reason, message):

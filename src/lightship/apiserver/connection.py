@@ -31,6 +31,7 @@ _PIECES = 64
 """Pieces of a body that are kept apart: each has a cost of its own, and there may be millions."""
 _ONE_WRITE = 256 * 1024
 """Bytes of a body that are sent in one go: some 0.3 ms of work with TLS."""
+_BODILESS = (204, 304)
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _STAND_IN = b"UNLINK"
 """A method that the parser knows and we have no use for: it is told of those that it does not know."""
@@ -289,7 +290,7 @@ class Connection(asyncio.Protocol):
         if self._lost:
             return
         body = reply.body
-        framing = f"Content-Length: {len(body) if length < 0 else length}\r\n" if reply.code != 304 else ""
+        framing = f"Content-Length: {len(body) if length < 0 else length}\r\n" if reply.code not in _BODILESS else ""
         self._send_framed(request, reply, framing, keep_alive=keep_alive)
 
     def _send_framed(self, request: HttpRequest, reply: Reply, framing: str, *, keep_alive: bool) -> None:

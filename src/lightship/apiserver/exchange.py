@@ -101,6 +101,7 @@ PHRASES = {
     200: "OK",
     201: "Created",
     202: "Accepted",
+    204: "No Content",
     301: "Moved Permanently",
     304: "Not Modified",
     400: "Bad Request",

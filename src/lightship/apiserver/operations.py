@@ -29,6 +29,7 @@ from lightship.apiserver.rendering import View, answer_reply, error_reply, page_
 from lightship.apiserver.requests import HEAVY, LogStream, Request
 from lightship.apiserver.tables import include_object
 from lightship.apiserver.turns import Turns
+from lightship.apiserver.whereabouts import Homeless
 from lightship.meta import codec, errors
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import GVK, Obj
@@ -49,6 +50,9 @@ _UNCACHED = "events"
 GZIP_FROM = 128 * 1024
 """Bytes of an answer from which on it is compressed for those who take that."""
 _TEXT = "text/plain"
+_OF_LOGS = (_TEXT, *negotiation.ALL)
+_STATUS = Endpoint(routed=False)
+"""What refusals of logs can be had as; who takes none of it gets no log."""
 _PATCH_TYPES: tuple[PatchType, ...] = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH)
 
 
@@ -76,10 +80,10 @@ class Operations:
             raise errors.too_large("Request entity too large: it takes more processor time than any request may have") from error
 
     async def _run(self, verb: str, asked: Request, request: HttpRequest, query: Query) -> Reply | Stream:
+        if asked.subresource == "log":
+            return self._log(asked, query, request.header(b"accept"))
         if query and "timeout" in query and verb != "watch":
             queries.check_timeout(query)
-        if asked.subresource == "log":
-            return self._log(verb, asked, query, request.header(b"accept"))
         if verb == "patch":
             return await self._patched(asked, request, query, _patch_type(request, custom=asked.resource.custom))
         view = view_of(request, query, endpoint(asked, verb))
@@ -165,10 +169,15 @@ class Operations:
         batches = self._registry.watch(asked, options)
         return Stream(watch_lines(asked, batches, view, self._clock, self._pace), watch_type(view.accepted))
 
-    def _log(self, verb: str, asked: Request, query: Query, header: str) -> Stream:
-        if verb != "get":
-            raise errors.method_not_allowed()
-        return Stream(_chunks(self._registry.logs(asked, queries.log_options(query)), header), _TEXT, LOG_PATIENCE)
+    def _log(self, asked: Request, query: Query, header: str) -> Reply | Stream:
+        if header and not negotiation.is_produced(header, _OF_LOGS):
+            raise negotiation.not_produced(media=_OF_LOGS)
+        negotiation.accept(header, _STATUS)
+        try:
+            log = self._registry.logs(asked, queries.log_options(query, asked.name))
+        except Homeless:
+            return Reply(204, b"", "")
+        return Stream(_chunks(log, header), _TEXT, LOG_PATIENCE)
 
 
 def endpoint(asked: Request, verb: str) -> Endpoint:

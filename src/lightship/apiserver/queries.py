@@ -15,6 +15,7 @@ from lightship.meta import errors, gojson, names, selectors
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 from lightship.meta.rest import APPLY_PATCH, DeleteOptions, ListOptions, LogOptions, WatchOptions, WriteOptions
+from lightship.meta.schema import formats
 
 Query: TypeAlias = Mapping[str, str]
 
@@ -84,14 +85,6 @@ def integer(query: Query, name: str) -> int | None:
     if not -(2**63) <= number < 2**63:
         raise errors.bad_request(f"strconv.ParseInt: parsing {gojson.go_quoted(value)}: value out of range")
     return number
-
-
-def natural(query: Query, name: str) -> int | None:
-    """A whole number, or None when it was not given; negative ones are refused where they mean nothing."""
-    value = integer(query, name)
-    if value is not None and value < 0:
-        raise errors.bad_request(f"{name}: Invalid value: {value}: must be greater than or equal to 0")
-    return value
 
 
 def check_timeout(query: Query) -> None:
@@ -246,17 +239,40 @@ def _delete_options(
     )
 
 
-def log_options(query: Query) -> LogOptions:
-    return LogOptions(
+def log_options(query: Query, pod: str) -> LogOptions:
+    """Raises 400 for what cannot be read, and 422 for what makes no sense."""
+    found = LogOptions(
         container=query.get("container", ""),
         follow=flag(query, "follow"),
         previous=flag(query, "previous"),
-        tail_lines=natural(query, "tailLines"),
-        since_seconds=natural(query, "sinceSeconds"),
+        tail_lines=integer(query, "tailLines"),
+        since_seconds=integer(query, "sinceSeconds"),
         since_time=query.get("sinceTime", ""),
         timestamps=flag(query, "timestamps"),
-        limit_bytes=natural(query, "limitBytes"),
+        limit_bytes=integer(query, "limitBytes"),
     )
+    if found.since_time and not formats.is_rfc3339(found.since_time):
+        shown = gojson.go_quoted(found.since_time)
+        raise errors.bad_request(f'parsing time {shown} as "2006-01-02T15:04:05Z07:00": cannot parse {shown} as "2006"')
+    causes = _log_causes(query, found)
+    if causes:
+        raise errors.invalid("PodLogOptions", pod, causes)
+    return found
+
+
+def _log_causes(query: Query, options: LogOptions) -> list[Cause]:
+    causes: list[Cause] = []
+    if options.tail_lines is not None and options.tail_lines < 0:
+        causes.append(errors.invalid_value("tailLines", options.tail_lines, "must be greater than or equal to 0"))
+    if options.limit_bytes is not None and options.limit_bytes < 1:
+        causes.append(errors.invalid_value("limitBytes", options.limit_bytes, "must be greater than 0"))
+    if options.since_seconds is not None and options.since_time:
+        causes.append(errors.forbidden_field("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
+    elif options.since_seconds is not None and options.since_seconds < 1:
+        causes.append(errors.invalid_value("sinceSeconds", options.since_seconds, "must be greater than 0"))
+    if "stream" in query:
+        causes.append(errors.forbidden_field("stream", "may not be specified"))
+    return causes
 
 
 def _typed(body: Obj, field: str, type: type, go_type: str) -> Any:

@@ -24,6 +24,7 @@ from lightship.apiserver.local import LocalTransport
 from lightship.apiserver.node_access.authorizer import NodeAuthorizer
 from lightship.apiserver.node_access.graph import Graph
 from lightship.apiserver.outbound import Dial, Outbound, Resolve
+from lightship.apiserver.proxying import nodes as node_servers
 from lightship.apiserver.proxying.aggregation import Aggregation
 from lightship.apiserver.proxying.places import proxy
 from lightship.apiserver.queries import Query
@@ -119,6 +120,8 @@ class Server:
 
     async def proxy(self, request: Request, http: HttpRequest, rest: str) -> Reply | Stream | Switch:
         """The answer of a pod or service behind `/proxy`. Raises `StatusError`."""
+        if request.resource.plural == "nodes":
+            raise node_servers.refusal(self._core, request.name)
         return await proxy(self._core, request, http, rest)
 
     def add_admission(self, admission: Admission) -> None:

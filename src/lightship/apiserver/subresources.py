@@ -6,7 +6,9 @@ Contract: autoscaling/v1 Scale, core/v1 Binding, policy/v1 Eviction, authenticat
 
 from collections.abc import Sequence
 
-from lightship.apiserver import binding, scaling, token_requests
+import msgspec
+
+from lightship.apiserver import binding, scaling, token_requests, whereabouts
 from lightship.apiserver.core import Core
 from lightship.apiserver.deletion import Deleter
 from lightship.apiserver.eviction import Evictor
@@ -105,15 +107,8 @@ class Subresources:
         if record is None:
             raise served.not_found(request.name)
         pod = record.obj
-        container = _log_container(pod, options.container)
-        node = get_path(pod, "spec", "nodeName")
-        if not node:
-            raise errors.bad_request(f"pod {request.name} does not have a host assigned")
-        connection = self._core.nodes(node)
-        if connection is None:
-            raise errors.unavailable(f'the node "{node}", on which pod {request.name} runs, is not connected to this server')
-        chosen = _with_container(options, container)
-        return connection.logs(request.namespace, request.name, pod["metadata"]["uid"], chosen)
+        chosen = msgspec.structs.replace(options, container=whereabouts.container_of(pod, options.container))
+        return whereabouts.node_of(self._core, pod).logs(request.namespace, request.name, pod["metadata"]["uid"], chosen)
 
 
 def scale_of(scale: Scale, obj: Obj) -> Obj:
@@ -179,30 +174,3 @@ def _set_path(obj: Obj, steps: list[str], value: object) -> None:
     for step in steps[:-1]:
         obj = obj.setdefault(step, {})
     obj[steps[-1]] = value
-
-
-def _log_container(pod: Obj, asked: str) -> str:
-    spec = pod.get("spec") or {}
-    regular = [c["name"] for c in spec.get("containers") or []]
-    inits = [c["name"] for c in spec.get("initContainers") or []]
-    name = pod["metadata"]["name"]
-    if asked:
-        if asked not in regular and asked not in inits:
-            raise errors.bad_request(f"container {asked} is not valid for pod {name}")
-        return asked
-    if len(regular) == 1:
-        return str(regular[0])
-    raise errors.bad_request(f"a container name must be specified for pod {name}, choose one of: [{' '.join([*inits, *regular])}]")
-
-
-def _with_container(options: LogOptions, container: str) -> LogOptions:
-    return LogOptions(
-        container=container,
-        follow=options.follow,
-        previous=options.previous,
-        tail_lines=options.tail_lines,
-        since_seconds=options.since_seconds,
-        since_time=options.since_time,
-        timestamps=options.timestamps,
-        limit_bytes=options.limit_bytes,
-    )

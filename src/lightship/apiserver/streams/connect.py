@@ -17,14 +17,17 @@ from lightship.apiserver.streams import channels, forward, websocket
 from lightship.apiserver.streams.channels import ERROR, RESIZE, STDERR, STDIN, STDOUT, SpdyChannels, Tunnel, WebSocketChannels
 from lightship.apiserver.streams.command import converse
 from lightship.apiserver.streams.forward import SpdyForward, forward_channels
+from lightship.apiserver.whereabouts import container_of, node_of
 from lightship.apiserver.wire import Wire
-from lightship.meta import errors
+from lightship.meta import errors, gojson
 from lightship.meta.objects import Obj
 from lightship.meta.rest import CommandOptions, NodeConnection
 
 SUBRESOURCES = ("attach", "exec", "portforward")
 _OPTIONS = {"attach": "PodAttachOptions", "exec": "PodExecOptions", "portforward": "PodPortForwardOptions"}
-_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+_LAST_PORT = 65535
+_LONGEST = 5
+"""Digits of a port."""
 _FLAGS = ("stdin", "stdout", "stderr", "tty")
 
 
@@ -40,18 +43,19 @@ async def connect(core: Core, request: Request, http: HttpRequest, query: Query)
     if record is None:
         raise served.not_found(request.name)
     pod = record.obj
-    node = _node(core, pod)
     if request.subresource == "portforward":
-        return _forward(http, node, pod, _ports(query))
-    return _command(http, node, pod, _chosen(pod, asked, attach=request.subresource == "attach"))
+        return _forward(http, node_of(core, pod), pod, asked.get("ports") or ())
+    container = container_of(pod, asked.get("container") or "")
+    node = node_of(core, pod)
+    return _command(http, node, pod, _chosen(container, asked, attach=request.subresource == "attach"))
 
 
 def _options(subresource: str, query: Query) -> Obj:
     """What the URL asks for, as the object that admission sees."""
     asked: Obj = {"kind": _OPTIONS[subresource], "apiVersion": "v1"}
     if subresource == "portforward":
-        ports = queries.every(query, "ports")
-        return {**asked, "ports": [int(port) for port in ports if port.isdecimal()]} if ports else asked
+        ports = _ports(query)
+        return {**asked, "ports": ports} if ports else asked
     asked.update({flag: True for flag in _FLAGS if flag in query and queries.flag(query, flag)})
     if query.get("container"):
         asked["container"] = query["container"]
@@ -60,8 +64,8 @@ def _options(subresource: str, query: Query) -> Obj:
     return asked
 
 
-def _chosen(pod: Obj, asked: Obj, *, attach: bool) -> CommandOptions:
-    """Valid options with the container that is meant. Raises 400 in the real server's words."""
+def _chosen(container: str, asked: Obj, *, attach: bool) -> CommandOptions:
+    """Valid options for a container. Raises 400 in the words of those who run containers."""
     flags = {flag: bool(asked.get(flag)) for flag in _FLAGS}
     if not any(flags[flag] for flag in ("stdin", "stdout", "stderr")):
         raise errors.bad_request("you must specify at least 1 of stdin, stdout, stderr")
@@ -70,43 +74,18 @@ def _chosen(pod: Obj, asked: Obj, *, attach: bool) -> CommandOptions:
     command = tuple(asked.get("command") or ())
     if not attach and not command:
         raise errors.bad_request("you must specify at least 1 command for the container")
-    return CommandOptions(container=container_of(pod, asked.get("container") or ""), command=command, **flags)
-
-
-def container_of(pod: Obj, wanted: str) -> str:
-    """The container that is meant: the one that is named, or the only or default one. Raises 400."""
-    spec, name = pod["spec"], pod["metadata"]["name"]
-    regular = [container["name"] for container in spec.get("containers") or ()]
-    started = [container["name"] for field in ("initContainers", "ephemeralContainers") for container in spec.get(field) or ()]
-    if wanted:
-        if wanted not in (*regular, *started):
-            raise errors.bad_request(f"container {wanted} is not valid for pod {name}")
-        return wanted
-    default = (pod["metadata"].get("annotations") or {}).get(_DEFAULT_CONTAINER)
-    if default in regular:
-        return str(default)
-    if len(regular) == 1:
-        return str(regular[0])
-    raise errors.bad_request(f"a container name must be specified for pod {name}, choose one of: [{' '.join(regular)}]")
-
-
-def _node(core: Core, pod: Obj) -> NodeConnection:
-    name, node = pod["metadata"]["name"], pod["spec"].get("nodeName")
-    if not node:
-        raise errors.bad_request(f"pod {name} does not have a host assigned")
-    connection = core.nodes(node)
-    if connection is None:
-        raise errors.unavailable(f'the node "{node}", on which pod {name} runs, is not connected to this server')
-    return connection
+    return CommandOptions(container=container, command=command, **flags)
 
 
 def _ports(query: Query) -> list[int]:
     """Ports in the URL: the way of WebSocket clients that know no SPDY. Raises 400."""
     found = []
     for text in (part for value in queries.every(query, "ports") for part in value.split(",")):
-        if not text.isdecimal() or not 0 < int(text) < 65536:
-            raise errors.bad_request(f'unable to parse "{text}" as a port: it must be a number from 1 to 65535')
-        found.append(int(text))
+        whole = text.isascii() and text.isdecimal()
+        if not whole or int(text[-_LONGEST:]) > _LAST_PORT or len(text.lstrip("0")) > _LONGEST:
+            why = "value out of range" if whole else "invalid syntax"
+            raise errors.bad_request(f"cannot convert to []int32: strconv.ParseUint: parsing {gojson.go_quoted(text)}: {why}")
+        found.append(int(text[-_LONGEST:]))
     return found
 
 
