@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from lightship.apiserver import traits
 from lightship.apiserver.core import Core
 from lightship.apiserver.objectmeta import FOREGROUND, ORPHAN
 from lightship.apiserver.requests import Answer, Request
@@ -125,10 +126,10 @@ def _copy(obj: Obj) -> Obj:
 
 def _spoken(served: Served, obj: Obj, options: DeleteOptions, warnings: list[str]) -> DeleteOptions:
     """The options with what a kind means by saying nothing of dependents; a finalizer that was put there before says it too."""
-    warning = served.resource.keeps_dependents
-    if not warning or options.propagation_policy:
+    if options.propagation_policy or not traits.keeps_dependents(served.resource):
         return options
-    warnings.append(warning)
+    if served.resource.keeps_dependents:
+        warnings.append(served.resource.keeps_dependents)
     decided = any(f in (FOREGROUND, ORPHAN) for f in obj["metadata"].get("finalizers") or ())
     return options if decided else msgspec.structs.replace(options, propagation_policy="Orphan")
 
