@@ -75,8 +75,8 @@ ENUMS: dict[tuple[str, str], list[str]] = {
 }
 """The order in which the real server names the choices when it refuses one, which is not the schemas' alphabetical one."""
 BY_HAND = (
-    (CORE + "HTTPHeader", "value"),
-    (CORE + "Sysctl", "value"),
+    ("io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", "key"),
+    ("io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", "operator"),
     (CORE + "Taint", "key"),
     (CORE + "Taint", "effect"),
     (CORE + "Toleration", "operator"),

@@ -72,6 +72,7 @@ _RETURNS_DELETED = frozenset(
         "storage.k8s.io/volumeattributesclasses",
     }
 )
+_KEEPS_DEPENDENTS = frozenset({"core/replicationcontrollers"})
 _NAME_RULES: dict[str, Rule] = {
     "core/namespaces": "label",
     "core/services": "label",
@@ -161,6 +162,11 @@ def metadata_last(resource: Resource) -> bool:
 def judges_prefixes(resource: Resource) -> bool:
     """Is `generateName` held to the rule for names?"""
     return resource.bucket not in _ANY_PREFIX
+
+
+def keeps_dependents(resource: Resource) -> bool:
+    """Do dependents stay when one is deleted without a word about them?"""
+    return bool(resource.keeps_dependents) or resource.bucket in _KEEPS_DEPENDENTS
 
 
 def name_rule(resource: Resource) -> Rule:

@@ -53,6 +53,8 @@ NAMESPACES = facts.resource(
     selectable={"status.phase": ("status", "phase")},
     prepare=namespaces.prepare,
     default=namespaces.default,
+    validate=namespaces.validate,
+    parts={"finalize": Part(validate=namespaces.validate_finalizers), "status": Part(validate=namespaces.validate_status)},
     row=namespaces.row,
 )
 SERVICE_ACCOUNTS = facts.resource(

@@ -18,7 +18,9 @@ def check_change(spec: Obj, before: Obj, old: Obj) -> list[Cause]:
     """`spec` in the place of `before`, which was that of `old`."""
     causes = _check_completions(spec, before)
     if not same(spec.get("selector"), before.get("selector")):
-        causes.append(errors.invalid_value("spec.selector", shown_selector(spec.get("selector")), "field is immutable"))
+        selector = spec.get("selector")
+        shown = None if selector is None else shown_selector(selector)
+        causes.append(errors.invalid_value("spec.selector", shown, "field is immutable"))
     causes += _check_template(spec.get("template") or {}, before.get("template") or {}, old)
     for field in _IMMUTABLE:
         causes += checking.immutable(f"spec.{field}", spec.get(field), before.get(field))

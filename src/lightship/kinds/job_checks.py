@@ -30,6 +30,7 @@ _COUNTS = (
     "backoffLimitPerIndex",
     "maxFailedIndexes",
 )
+_RESTARTS = ("OnFailure", "Never")
 _HTTP_PATH = re.compile(r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+")
 
 
@@ -49,7 +50,10 @@ def check_job_spec(at: str, spec: Obj) -> list[Cause]:
         causes.append(errors.required(f"{at}.backoffLimitPerIndex", "when maxFailedIndexes is specified"))
     if spec.get("managedBy") is not None:
         causes += _check_manager(f"{at}.managedBy", spec["managedBy"])
-    causes += _check_indexed(at, spec) if spec.get("completionMode") == "Indexed" else _check_not_indexed(at, spec)
+    if spec.get("completionMode") == "Indexed":
+        causes += _check_indexed(at, spec)
+    elif spec.get("completionMode") in (None, "NonIndexed"):
+        causes += _check_not_indexed(at, spec)
     causes += check_failure_policy(at, spec)
     causes += check_success_policy(at, spec)
     return causes + _check_template(at, spec)
@@ -115,13 +119,14 @@ def _check_selector(spec: Obj) -> list[Cause]:
     except ValueError:
         return causes
     if not matches:
-        causes.append(errors.invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"))
+        shown = labels and dict(sorted(labels.items()))
+        causes.append(errors.invalid_value("spec.template.metadata.labels", shown, "`selector` does not match template `labels`"))
     return causes
 
 
 def _check_generated(job: Obj, spec: Obj) -> list[Cause]:
     """Labels that the server generates may not be somebody else's."""
-    if spec.get("manualSelector"):
+    if spec.get("manualSelector") or spec.get("selector") is None:
         return []
     wanted = generated_labels(job)
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
@@ -131,7 +136,7 @@ def _check_generated(job: Obj, spec: Obj) -> list[Cause]:
         if key not in labels:
             causes.append(errors.required(f"{path}[{key}]", f"must be '{value}'"))
         elif labels[key] != value:
-            causes.append(errors.invalid_value(f"{path}[{key}]", labels, f"must be '{value}'"))
+            causes.append(errors.invalid_value(f"{path}[{key}]", dict(sorted(labels.items())), f"must be '{value}'"))
     uid_only = {k: v for k, v in wanted.items() if k == next(iter(wanted))}
     selector = spec.get("selector") or {}
     if not causes and not same(selector, {"matchLabels": uid_only}):
@@ -145,6 +150,8 @@ def _check_template(at: str, spec: Obj) -> list[Cause]:
     policy, path = (template.get("spec") or {}).get("restartPolicy") or "", f"{at}.template.spec.restartPolicy"
     if policy in ("", "Always"):
         causes.append(errors.required(path, 'valid values: "OnFailure", "Never"'))
+    elif policy not in _RESTARTS:
+        causes.append(errors.not_supported(path, policy, _RESTARTS))
     elif policy == "OnFailure" and spec.get("podFailurePolicy"):
         causes.append(errors.invalid_value(path, policy, 'only "Never" is supported when podFailurePolicy is specified'))
     return causes

@@ -7,10 +7,13 @@ Contract: kube-apiserver 1.36 pkg/registry/core/namespace.
 from typing import Any
 
 from lightship.kinds import cells
-from lightship.meta import objects
+from lightship.kinds.checking import check_name
+from lightship.meta import errors, objects
+from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 
 FINALIZER = "kubernetes"
+_STANDARD = (FINALIZER, "orphan", "foregroundDeletion")
 NAME_LABEL = "kubernetes.io/metadata.name"
 
 
@@ -30,6 +33,32 @@ def default(namespace: Obj) -> None:
     meta = namespace.setdefault("metadata", {})
     if meta.get("name"):
         meta["labels"] = {**(meta.get("labels") or {}), NAME_LABEL: meta["name"]}
+
+
+def validate(namespace: Obj, old: Obj | None) -> list[Cause]:
+    """An update keeps the finalizers, which were judged before."""
+    finalizers = objects.spec(namespace).get("finalizers") or ()
+    return [] if old is not None else [c for f in finalizers for c in _check_finalizer("spec.finalizers", f)]
+
+
+def validate_finalizers(namespace: Obj, old: Obj | None) -> list[Cause]:
+    finalizers = objects.spec(namespace).get("finalizers") or ()
+    return [c for i, f in enumerate(finalizers) for c in _check_finalizer(f"spec.finalizers[{i}]", f)]
+
+
+def validate_status(namespace: Obj, old: Obj | None) -> list[Cause]:
+    """Deletion decides the phase."""
+    wanted, what = ("Terminating", "not empty") if objects.is_deleting(namespace) else ("Active", "empty")
+    phase = objects.status(namespace).get("phase") or ""
+    why = f"may only be '{wanted}' if `deletionTimestamp` is {what}"
+    return [] if phase == wanted else [errors.invalid_value("status.Phase", phase, why)]
+
+
+def _check_finalizer(path: str, name: str) -> list[Cause]:
+    causes = check_name(path, name, "qualified")
+    if not causes and "/" not in name and name not in _STANDARD:
+        causes.append(errors.invalid_value(path, name, "name is neither a standard finalizer name nor is it fully qualified"))
+    return causes
 
 
 def row(namespace: Obj, now: float) -> list[Any]:

@@ -175,7 +175,7 @@ def check_changed_pod(new: Obj, old: Obj) -> list[Cause]:
     if before.get("schedulingGates"):
         causes += gated_pods.check_placement(spec, before)
         gated_pods.with_placement(expected, before)
-    if not causes and not same(expected, before):
+    if not same(expected, before):
         causes.append(
             errors.forbidden_field("spec", f"pod updates may not change fields other than {_MUTABLE}\n{_difference(expected, before)}")
         )

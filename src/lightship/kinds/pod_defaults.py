@@ -5,6 +5,8 @@ templates do not have. Runs on objects of the right types, of which anything may
 Contract: kube 1.36 pkg/apis/core/v1/defaults.go; compared with what kube-apiserver returns for the same pods.
 """
 
+import re
+
 from lightship.kinds import amounts, volume_rules
 from lightship.meta import quantity
 from lightship.meta.objects import Obj
@@ -31,6 +33,16 @@ _NO_EXECUTE = ("NoExecute", None, "")
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
+_IMAGE = re.compile(
+    r"(?P<name>(?:(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?/)?"
+    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*)"
+    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?P<digest>@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?",
+    re.ASCII,
+)
+_IMAGE_LIMIT, _LONGEST_IMAGE = 255, 1024
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
 def default_pod_spec(spec: Obj) -> None:
     """What a pod template leaves out, as the API server fills it in."""
     _default_spec(spec, _containers(spec))
@@ -41,6 +53,7 @@ def _default_spec(spec: Obj, containers: list[Obj]) -> None:
         if not spec.get(field):
             spec[field] = value
     spec.setdefault("securityContext", {})
+    spec.pop("schedulingGroup", None)
     _mirror_account(spec)
     for volume in spec.get("volumes") or ():
         _default_volume(volume)
@@ -117,10 +130,11 @@ def _default_rare(container: Obj) -> None:
 
 
 def pull_policy(image: str) -> str:
-    """`Always` for `latest` or no tag at all, otherwise `IfNotPresent`."""
-    name, digest, _ = image.partition("@")
-    tag = name.rpartition("/")[2].partition(":")[2]
-    return "Always" if tag == "latest" or (name and not tag and not digest) else "IfNotPresent"
+    """`Always` for `latest` or no tag at all, otherwise `IfNotPresent`, which also goes for what is no image's name."""
+    found = _IMAGE.fullmatch(image) if len(image) <= _LONGEST_IMAGE else None
+    if found is None or len(found["name"]) > _IMAGE_LIMIT or _DIGEST.fullmatch(found["name"]):
+        return "IfNotPresent"
+    return "Always" if found["tag"] == "latest" or not (found["tag"] or found["digest"]) else "IfNotPresent"
 
 
 def _default_probe(probe: Obj) -> None:

@@ -189,7 +189,10 @@ def _check_selector(spec: Obj, kind: str) -> list[Cause]:
 
 
 def _check_selector_kept(spec: Obj, old: Obj | None) -> list[Cause]:
-    return checking.immutable("spec.selector", spec.get("selector"), objects.spec(old).get("selector")) if old is not None else []
+    if old is None or same(spec.get("selector"), objects.spec(old).get("selector")):
+        return []
+    selector = spec.get("selector")
+    return [errors.invalid_value("spec.selector", None if selector is None else shown_selector(selector), "field is immutable")]
 
 
 def _check_template(spec: Obj, kind: str) -> list[Cause]:
@@ -204,7 +207,8 @@ def _check_matches(selector: Obj | None, template: Obj) -> list[Cause]:
     found = (template.get("metadata") or {}).get("labels")
     if selector is not None and selectors.from_label_selector(selector).matches(found):
         return []
-    return [errors.invalid_value(f"{_TEMPLATE}.metadata.labels", found, "`selector` does not match template `labels`")]
+    shown = found and dict(sorted(found.items()))
+    return [errors.invalid_value(f"{_TEMPLATE}.metadata.labels", shown, "`selector` does not match template `labels`")]
 
 
 def _check_always(template: Obj, kind: str) -> list[Cause]:
@@ -222,7 +226,8 @@ def shown_selector(selector: Obj | None) -> Obj:
     """A selector as the real server prints it: labels in order."""
     given = selector or {}
     shown: Obj = {"matchLabels": dict(sorted(given["matchLabels"].items()))} if given.get("matchLabels") else {}
-    return {**shown, "matchExpressions": given["matchExpressions"]} if given.get("matchExpressions") else shown
+    expressions = [{"key": "", "operator": "", **e} for e in given.get("matchExpressions") or ()]
+    return {**shown, "matchExpressions": expressions} if expressions else shown
 
 
 def _is_empty(selector: Any) -> bool:

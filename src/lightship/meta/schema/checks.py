@@ -302,13 +302,12 @@ def _check_time(node: Node) -> Check:
     def walk(value: Any, path: Path, out: list[Cause]) -> None:
         if value.__class__ is not str:
             out.append(_wrong_type(node, value, path))
-        elif micro and formats.is_rfc3339(value) and (left := formats.not_micro(value)):
-            out.append(Cause("", f'parsing time "{value}" as "{layout}": cannot parse {left}', UNDECODABLE))
-        elif not formats.is_rfc3339(value) and (value or not node.context.builtin):
-            if node.context.builtin:
-                out.append(Cause("", f'parsing time "{value}" as "{layout}": cannot parse "{value}" as "2006"', UNDECODABLE))
-            else:
+        elif not node.context.builtin:
+            if not formats.is_rfc3339(value):
                 out.append(bad_format(value, path, "date-time"))
+        elif wrong := formats.time_problem(value, micro=micro):
+            as_layout = f' as "{layout}"' if wrong.startswith("cannot") else ""
+            out.append(Cause("", f'parsing time "{value}"{as_layout}: {wrong}', UNDECODABLE))
 
     return walk
 

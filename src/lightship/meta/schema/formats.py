@@ -7,6 +7,7 @@ import base64
 import binascii
 import ipaddress
 import re
+from calendar import monthrange
 from collections.abc import Callable
 from datetime import date
 from urllib.parse import urlsplit
@@ -40,17 +41,45 @@ _MACS = tuple(
     for group, mark in ((2, ":"), (2, "-"), (4, r"\."))
 )
 
-_FRACTION = re.compile(r":\d\d((?:\.(\d+))?(Z|[+-]\d\d:\d\d))$", re.ASCII)
-_MICRO = 6
+_FRACTION = re.compile(r"\.\d+", re.ASCII)
+_COMMON_TIME = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{6})?Z", re.ASCII)
+_MICROS = ".000000"
+_PIECES = (("2006", r"\d{4}"), ("-", "-"), ("01", r"\d\d"), ("-", "-"), ("02", r"\d\d"), ("T", "T"), ("15", r"\d\d"), (":", ":"))
+_PARTS = tuple(
+    (shown, re.compile(pattern, re.ASCII))
+    for shown, pattern in (*_PIECES, ("04", r"\d\d"), (":", ":"), ("05", r"\d\d"), (_MICROS, r"\.\d{6}"), ("Z07:00", r"Z|[+-]\d\d:\d\d"))
+)
+_RANGES = {"01": ("month", 1, 12), "15": ("hour", 0, 23), "04": ("minute", 0, 59), "05": ("second", 0, 59)}
 
 
-def not_micro(text: str) -> str:
-    """What keeps an RFC 3339 time from being one with microseconds, in the words of Go's decoder; empty for six digits."""
-    found = _FRACTION.search(text)
-    if found is None or len(found[2] or "") == _MICRO:
+def time_problem(text: str, *, micro: bool) -> str:
+    """What keeps a text from being a time, in the words of Go's decoder; empty when nothing does."""
+    common = _COMMON_TIME.fullmatch(text)
+    if common and (common[1] or not micro):
         return ""
-    digits, zone = found[2] or "", found[3]
-    return f'"{digits[_MICRO:]}{zone}" as "Z07:00"' if len(digits) > _MICRO else f'"{found[1]}" as ".000000"'
+    rest, day = text, (0, 0, 0)
+    for shown, pattern in _PARTS:
+        if shown == _MICROS and not micro:
+            fraction = _FRACTION.match(rest)
+            rest = rest[fraction.end() :] if fraction else rest
+            continue
+        found = pattern.match(rest)
+        if found is None:
+            return f'cannot parse "{rest}" as "{shown}"'
+        if shown in _RANGES:
+            name, low, high = _RANGES[shown]
+            if not low <= int(found[0]) <= high:
+                return f"{name} out of range"
+        if shown in ("2006", "01", "02"):
+            day = (*day[1:], int(found[0]))
+        rest = rest[found.end() :]
+    if rest:
+        return f'extra text: "{rest}"'
+    return "" if _is_day(*day) else "day out of range"
+
+
+def _is_day(year: int, month: int, day: int) -> bool:
+    return 1 <= day <= monthrange(year or 4, month)[1]  # Go knows a year 0, which is a leap year
 
 
 def is_rfc3339(text: str) -> bool:

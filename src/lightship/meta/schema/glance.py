@@ -119,7 +119,7 @@ class _Maker:
                 fields.append((attribute, _given(below.type) if _is_asked_for(node, name, field) else below.type))
             else:
                 fields.append((attribute, _not_empty(below.type) if _is_dropped_when_empty(field) else below.type, None))
-                if field.default is not NO_DEFAULT:
+                if node.fills(name, field.default):
                     own.append((name, _whole(field)))
             if below.complete is not None:
                 deep[name] = below.complete

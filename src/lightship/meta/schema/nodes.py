@@ -124,6 +124,10 @@ class Node:
         """Does it say of further fields no more than whether there may be any?"""
         return isinstance(self.raw.get("additionalProperties"), bool) and not self.go
 
+    def fills(self, name: str, default: Any) -> bool:
+        """Is this default filled in where the field is missing? Not where Go would leave it out again."""
+        return default is not NO_DEFAULT and (bool(default) or name not in self.left_out)
+
     def field(self, name: str) -> "Node | None":
         """The node of a field; None when the schema has no such field."""
         found = self.properties.get(name)

@@ -141,7 +141,7 @@ def _nothing_to_fill(value: Any) -> None:
 
 def _fill_object(node: Node) -> Fill:
     table: _Table = _Table(node, fill)
-    defaults = [(name, found.default) for name in node.properties if (found := node.field(name)) and found.default is not NO_DEFAULT]
+    defaults = [(name, found.default) for name in node.properties if (found := node.field(name)) and node.fills(name, found.default)]
 
     def complete(value: Any) -> None:
         if value.__class__ is not dict:
