@@ -193,7 +193,7 @@ def test_a_token_request_means_the_account_that_it_names() -> None:
 
         with refused(422, "Invalid", 'metadata.name: Invalid value: "zz": must match the service account name if specified'):
             await ask(name="zz")
-        with refused(422, "Invalid", "must match the service account namespace if specified"):
+        with refused(400, "BadRequest", "the namespace of the provided object does not match the namespace sent on the request"):
             await ask(namespace="zz")
         with refused(409, "Conflict", "the UID in the token request (zz) does not match the UID of the service account"):
             await ask(uid="zz")

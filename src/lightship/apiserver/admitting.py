@@ -5,15 +5,37 @@ shown; the resource stays the one of the URL. `subresources`, `streams` and `pro
 Contract: k8s.io/apiserver pkg/endpoints/handlers (create.go, rest.go ConnectResource); admission.k8s.io/v1 AdmissionRequest.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
+from lightship.apiserver import managed
 from lightship.apiserver.core import Core
 from lightship.apiserver.requests import Request
 from lightship.apiserver.rounds import admit, mutate
 from lightship.apiserver.served import Served
+from lightship.meta import errors, times
 from lightship.meta.admission import AdmissionRequest
-from lightship.meta.objects import Obj
+from lightship.meta.objects import Obj, split_api_version
 from lightship.meta.rest import WriteOptions
+
+
+def identify(request: Request, obj: Obj, kind: str, api_version: str) -> None:
+    """Say, in place, what the object in a body is, where the body leaves it out. Raises 400 for another namespace."""
+    obj["kind"] = obj.get("kind") or kind
+    obj["apiVersion"] = obj.get("apiVersion") or api_version
+    meta = obj.setdefault("metadata", {})
+    if meta is None:
+        meta = obj["metadata"] = {}
+    if not isinstance(meta, dict):
+        raise errors.bad_request(f"the object provided is unrecognized (must be of type {kind}): its metadata is no JSON object")
+    if meta.setdefault("namespace", request.namespace) != request.namespace:
+        raise errors.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+
+
+def own(core: Core, request: Request, obj: Obj, options: WriteOptions) -> None:
+    """Say, in place, who has set the fields of an object, as is said of those that are stored."""
+    group, version = split_api_version(obj["apiVersion"])
+    managed.created(managed.of_kind(group, version, obj["kind"]), request, obj, options, times.rfc3339(core.clock.now()))
 
 
 async def ask(
@@ -24,11 +46,12 @@ async def ask(
     options: WriteOptions | None = None,
     *,
     operation: Literal["CREATE", "CONNECT"] = "CREATE",
+    check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Let `obj` be changed, in place, and judged. Raises the refusal."""
+    """Let `obj` be changed, in place, validate it by `check`, and let it be judged. Raises what refuses it."""
     rules = served.rules.running(core.store, operation, request.subresource)
-    if not (rules.mutating or rules.validating):
-        return
+    if rules.always and operation == "CREATE" and "managedFields" not in obj["metadata"]:
+        own(core, request, obj, options or WriteOptions())
     wish = AdmissionRequest(
         operation=operation,
         resource=served.resource,
@@ -44,4 +67,5 @@ async def ask(
         annotations=request.annotations,
     )
     await mutate(rules.mutating, wish)
+    check()
     await admit(rules.validating, wish)

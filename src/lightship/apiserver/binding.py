@@ -8,17 +8,16 @@ from lightship.meta import conditions, errors
 from lightship.meta.objects import Obj, get_path
 
 
-def check(name: str, body: Obj) -> str:
-    """The node that a Binding of the pod names. Raises 400 and 422."""
+def check(name: str, body: Obj) -> None:
+    """Does a Binding of the pod name a node? Raises 400 and 422."""
     node = get_path(body, "target", "name") or ""
     if get_path(body, "metadata", "name") != name:
         raise errors.bad_request("name in URL does not match name in Binding object")
     if get_path(body, "target", "kind") not in (None, "", "Node"):
         cause = errors.not_supported("target.kind", body["target"]["kind"], ("Node", "<empty>"))
         raise errors.invalid("Binding", name, [cause])
-    if not node:
+    if not node or not isinstance(node, str):
         raise errors.invalid("Binding", name, [errors.required("target.name")])
-    return str(node)
 
 
 def bound(name: str, old: Obj, body: Obj, node: str, now: float) -> Obj:

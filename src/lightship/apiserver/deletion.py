@@ -44,8 +44,11 @@ class Deleter:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def delete(self, served: Served, request: Request, options: DeleteOptions) -> Answer:
-        """The Status of a deletion that is over, or the object that still waits; some kinds answer with the object always."""
+    async def delete(self, served: Served, request: Request, options: DeleteOptions, *, named: bool = True, judged: bool = False) -> Answer:
+        """The Status of a deletion that is over, or the object that still waits; some kinds answer with the object always.
+
+        Not `named`: it is one of many, and admission is told no name. `judged`: admission was asked already.
+        """
         check_delete_options(options)
         key = served.key(request.namespace, request.name)
         while True:
@@ -54,7 +57,7 @@ class Deleter:
                 raise served.not_found(request.name)
             shown = await served.show(head)
             check_preconditions(served, request.name, shown.obj, options)
-            also = await self._admit(served, request, shown.obj, options)
+            also = [] if judged else await self._admit(served, request, shown.obj, options, named=named)
             spoken = _spoken(served, shown.obj, options, request.warnings)
             step = decide(served.bucket, graceful=served.resource.graceful, obj=head.obj, options=spoken, now=self._core.clock.now())
             if options.dry_run:
@@ -74,7 +77,7 @@ class Deleter:
             meta = record.obj["metadata"]
             asked = Request(request.user, request.resource, meta.get("namespace") or "", meta["name"], warnings=request.warnings)
             try:
-                await self.delete(served, asked, options)
+                await self.delete(served, asked, options, named=False)
             except errors.StatusError as error:
                 # Gone already is what was asked for.
                 if not errors.is_not_found(error):
@@ -98,7 +101,7 @@ class Deleter:
             return None
         return await self._core.commit(served.bucket, Put(head.key, encoder(step.obj), head.revision, step.obj), also)
 
-    async def _admit(self, served: Served, request: Request, old: Obj, options: DeleteOptions) -> list[Op]:
+    async def _admit(self, served: Served, request: Request, old: Obj, options: DeleteOptions, *, named: bool) -> list[Op]:
         rules = served.rules.running(self._core.store, "DELETE", request.subresource)
         if not (rules.mutating or rules.settling or rules.validating):
             return []
@@ -107,7 +110,7 @@ class Deleter:
             resource=served.resource,
             subresource=request.subresource,
             namespace=request.namespace,
-            name=request.name,
+            name=request.name if named else "",
             obj=None,
             old=old,
             user=request.user,

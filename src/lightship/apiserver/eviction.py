@@ -7,6 +7,7 @@ Contract: policy/v1 Eviction; kube 1.36 pkg/registry/core/pod/storage/eviction.g
 
 import msgspec
 
+from lightship.apiserver import admitting
 from lightship.apiserver.core import Core
 from lightship.apiserver.deletion import Deleter
 from lightship.apiserver.requests import Answer, Request
@@ -36,8 +37,8 @@ class Evictor:
 
     async def evict(self, served: Served, request: Request, body: Obj, options: WriteOptions) -> Answer:
         """201 with a Status; 429 when the budget has nothing left, with the cause DisruptionBudget."""
-        if get_path(body, "metadata", "name") != request.name:
-            raise errors.bad_request("name in URL does not match name in Eviction object")
+        admitting.identify(request, body, "Eviction", "policy/v1")
+        await admitting.ask(self._core, served, request, body, options, check=lambda: _check_name(request.name, body))
         asked = _delete_options(body, options)
         for attempt in range(1, _ATTEMPTS + 1):
             pod = self._pod(served, request)
@@ -104,7 +105,7 @@ class Evictor:
     async def _delete(self, served: Served, request: Request, options: DeleteOptions) -> None:
         """Say in the pod's status why it goes, then delete it."""
         if options.dry_run:
-            await self._deleter.delete(served, request, options)
+            await self._deleter.delete(served, request, options, judged=True)
             return
         now = self._core.clock.now()
 
@@ -117,7 +118,12 @@ class Evictor:
         answer = await self._writer.replace_raw(served, request, build, WriteOptions())
         if options.resource_version:
             options = msgspec.structs.replace(options, resource_version=answer.obj["metadata"]["resourceVersion"])
-        await self._deleter.delete(served, request, options)
+        await self._deleter.delete(served, request, options, judged=True)
+
+
+def _check_name(name: str, body: Obj) -> None:
+    if body["metadata"].get("name") != name:
+        raise errors.bad_request("name in URL does not match name in Eviction object")
 
 
 def _delete_options(body: Obj, options: WriteOptions) -> DeleteOptions:

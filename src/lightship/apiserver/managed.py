@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from lightship import kinds
 from lightship.apiserver import resets
 from lightship.apiserver.conversion import convert
 from lightship.apiserver.requests import Request
 from lightship.apiserver.served import Served
-from lightship.meta import errors
+from lightship.meta import errors, schema
 from lightship.meta.errors import Cause
 from lightship.meta.fields import elements, ownership, types
 from lightship.meta.fields.application import comparisons, reconciled
@@ -102,6 +103,14 @@ def of(served: Served, siblings: Callable[[], Sequence[Served]]) -> Owned:
     if found is None:
         found = served.owned = Owned(served.resource, served.compiled(), siblings, served)
     return found
+
+
+@lru_cache(maxsize=16)
+def of_kind(group: str, version: str, kind: str) -> Owned:
+    """How the fields of a built-in kind are owned that is never stored: a Scale, a Binding, a TokenRequest."""
+    reference = {"$ref": f"#/components/schemas/io.k8s.api.{group.partition('.')[0] or 'core'}.{version}.{kind}"}
+    resource = Resource(group=group, version=version, kind=kind, plural=kind.lower() + "s")
+    return Owned(resource, schema.compile(reference, kinds.definitions()), tuple)
 
 
 def manager(request: Request, options: WriteOptions) -> str:

@@ -9,13 +9,11 @@ from lightship.meta.objects import Obj
 
 __all__ = ["ANNOTATIONS_LIMIT", "FOREGROUND", "ORPHAN", "carry_over", "check_new", "check_update", "stamp_new", "wipe_new"]
 
-_SERVER_OWNED = frozenset(
-    {"uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields", "generation"}
-)
+_SERVER_OWNED = frozenset({"uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"})
 
 
 def wipe_new(meta: Obj) -> None:
-    """Take away, in place, what a client cannot say of a new object."""
+    """Take away, in place, what a client cannot say of a new object. (Of kinds that count no generations it can say any.)"""
     for field in _SERVER_OWNED & meta.keys():
         del meta[field]
 

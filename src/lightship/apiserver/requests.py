@@ -23,6 +23,18 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 """Annotation of the bookmark that ends the initial events of a watch-list."""
 
 
+class View(NamedTuple):
+    """How admission is shown a write to a subresource that stands for the object: as the object that the client wrote, a Scale.
+
+    `show` is how that object is shown to those who judge, `sent` how its new and its old state are to those who may change it; `take` puts
+    what they have made of it into the object behind it, in place."""
+
+    subresource: str
+    show: Callable[[Obj], Obj]
+    sent: Callable[[Obj, Obj], tuple[Obj, Obj]]
+    take: Callable[[Obj, Obj], None]
+
+
 @dataclass(slots=True)
 class Request:
     """One operation on one resource by one user. Authentication and authorization are over when the registry sees it."""
@@ -43,6 +55,8 @@ class Request:
     """Fields that came twice in the body."""
     weight: int = 0
     """Bytes of the body that a stranger sent; 0 for requests from within, which are never taken aside."""
+    view: View | None = None
+    """What admission is shown in place of the object."""
     generated: bool = False
     """The server has made up the name of the object."""
     annotations: dict[str, str] = field(default_factory=dict)

@@ -33,6 +33,8 @@ class Running(NamedTuple):
     validating: tuple[Admit, ...]
     default_again: bool
     settling: tuple[Admit, ...] = ()
+    always: bool = False
+    """Are there any that want to see also what changes nothing?"""
 
 
 class Rules:
@@ -58,7 +60,8 @@ class Rules:
         mutating = tuple(rule.admission.mutate for rule in chosen if rule.admission.mutate)
         validating = tuple(rule.admission.validate for rule in chosen if rule.admission.validate)
         settling = tuple(rule.admission.settle for rule in chosen if rule.admission.settle)
-        return Running(mutating, validating, any(rule.admission.mutate and not rule.complete for rule in chosen), settling)
+        default_again = any(rule.admission.mutate and not rule.complete for rule in chosen)
+        return Running(mutating, validating, default_again, settling, any(rule.admission.always for rule in chosen))
 
 
 def _concerns(admission: Admission, store: Presence, operation: str, *, whole: bool) -> bool:

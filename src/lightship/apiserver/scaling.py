@@ -6,13 +6,10 @@ Contract: apimachinery pkg/util/managedfields ScaleHandler, as it is: an entry t
 """
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
-from lightship import kinds
 from lightship.apiserver import applying, managed
 from lightship.apiserver.managed import Owned
 from lightship.apiserver.requests import Request
-from lightship.meta import schema
 from lightship.meta.fields import ownership, sets
 from lightship.meta.fields.comparing import Comparison
 from lightship.meta.fields.ownership import UPDATE, Manager, fields_of, identity, with_fields
@@ -22,13 +19,7 @@ from lightship.meta.resources import Resource
 from lightship.meta.rest import WriteOptions
 
 SCALES = Resource(group="autoscaling", version="v1", kind="Scale", plural="scales")
-_DEFINITION = {"$ref": "#/components/schemas/io.k8s.api.autoscaling.v1.Scale"}
 _REPLICAS = sets.names("spec", "replicas")
-
-
-@lru_cache(maxsize=1)
-def _scales() -> Owned:
-    return Owned(SCALES, schema.compile(_DEFINITION, kinds.definitions()), tuple)
 
 
 def updated(owned: Owned, request: Request, old: Obj, *, changed: bool, options: WriteOptions, now: str) -> Sequence[Obj]:
@@ -50,8 +41,14 @@ def applied(
     parents: Sequence[Obj] = old["metadata"].get("managedFields") or ()
     paths = _paths(owned)
     live = {**scale, "metadata": {**scale["metadata"], "managedFields": to_scale(parents, paths)}}
-    new = applying.configured(_scales(), request, live, config, options, now)
+    new = applying.configured(managed.of_kind(SCALES.group, SCALES.version, SCALES.kind), request, live, config, options, now)
     return new, to_parent(parents, new["metadata"]["managedFields"], paths, owned.resource.api_version)
+
+
+def shown(owned: Owned, obj: Obj, scale: Obj) -> Obj:
+    """The Scale of an object with those who manage its replicas."""
+    entries = to_scale(obj["metadata"].get("managedFields") or (), _paths(owned))
+    return {**scale, "metadata": {**scale["metadata"], **({"managedFields": entries} if entries else {})}}
 
 
 def _paths(owned: Owned) -> dict[str, Path | None]:

@@ -29,7 +29,7 @@ def from_store(store: Store) -> Resolve:
         served = next((p for p in spec.get("ports") or () if p.get("port") == port), None)
         if served is None:
             raise errors.unavailable(f'no service port {port} found for service "{name}"')
-        found = next(_ready(store, namespace, name, served.get("name") or ""), None)
+        found = next(ready(store, namespace, name, served.get("name") or ""), None)
         if found is not None:
             return found
         virtual = spec.get("clusterIP") or ""
@@ -40,7 +40,8 @@ def from_store(store: Store) -> Resolve:
     return resolve
 
 
-def _ready(store: Store, namespace: str, name: str, port_name: str) -> Iterator[Address]:
+def ready(store: Store, namespace: str, name: str, port_name: str) -> Iterator[Address]:
+    """Where the ready endpoints of a Service are, of its port of that name."""
     for record in store.list(f"discovery.k8s.io/endpointslices/{namespace}/").records:
         if (record.obj["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == name:
             yield from _of_slice(record.obj, port_name)

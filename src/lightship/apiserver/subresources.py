@@ -5,14 +5,16 @@ Contract: autoscaling/v1 Scale, core/v1 Binding, policy/v1 Eviction, authenticat
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
-from lightship.apiserver import binding, scaling, token_requests, whereabouts
+from lightship.apiserver import admitting, binding, scaling, token_requests, whereabouts
 from lightship.apiserver.core import Core
 from lightship.apiserver.deletion import Deleter
 from lightship.apiserver.eviction import Evictor
-from lightship.apiserver.requests import Answer, LogStream, Request
+from lightship.apiserver.managed import Owned
+from lightship.apiserver.requests import Answer, LogStream, Request, View
 from lightship.apiserver.served import Served
 from lightship.apiserver.writing import Build, Writer
 from lightship.kinds import PODS
@@ -38,27 +40,33 @@ class Subresources:
         if served.bucket == "core/pods" and request.subresource == "eviction":
             return await self._evictor.evict(served, request, body, options)
         if served.bucket == "core/serviceaccounts" and request.subresource == "token":
-            return token_requests.grant(self._core, served, request, body)
+            return await token_requests.grant(self._core, served, request, body, options)
         raise errors.method_not_allowed()
 
     async def bind(self, served: Served, request: Request, body: Obj, options: WriteOptions) -> Answer:
         """Give a pod its node. 409 when it has one already."""
-        node = binding.check(request.name, body)
+        admitting.identify(request, body, "Binding", "v1")
+        await admitting.ask(self._core, served, request, body, options, check=lambda: binding.check(request.name, body))
+        return await self._bind(served, request, body, options)
+
+    async def _bind(self, served: Served, request: Request, body: Obj, options: WriteOptions) -> Answer:
         now = self._core.clock.now()
 
         def build(old: Obj) -> Obj:
-            return binding.bound(request.name, old, body, node, now)
+            return binding.bound(request.name, old, body, body["target"]["name"], now)
 
         await self._writer.replace_raw(served, request, build, options)
         return Answer(201, obj=_SUCCESS)
 
     async def bind_named(self, request: Request, body: Obj, options: WriteOptions) -> Answer:
         """A Binding that was sent to its namespace: it names the pod itself."""
-        served = self._core.catalogue.served(PODS)
-        if served is None:
+        served, bindings = self._core.catalogue.served(PODS), self._core.catalogue.served(request.resource)
+        if served is None or bindings is None:
             raise errors.no_such_path()
-        name = get_path(body, "metadata", "name") or ""
-        return await self.bind(served, Request(request.user, PODS, request.namespace, name, warnings=request.warnings), body, options)
+        admitting.identify(request, body, "Binding", "v1")
+        request.name = name = get_path(body, "metadata", "name") or ""
+        await admitting.ask(self._core, bindings, request, body, options, check=lambda: binding.check(name, body))
+        return await self._bind(served, Request(request.user, PODS, request.namespace, name, warnings=request.warnings), body, options)
 
     def get_scale(self, served: Served, obj: Obj, *, asked: bool = True) -> Answer:
         """The Scale of an object; 500 when somebody asks for that of a custom object that has no number of replicas."""
@@ -82,7 +90,7 @@ class Subresources:
             entries = scaling.updated(owned, request, old, changed=changed, options=options, now=now)
             return _scaled(scale, old, replicas, version, entries)
 
-        return await self._store_scale(served, request, build, options, pinned=bool(version))
+        return await self._store_scale(served, request, build, options, body, pinned=bool(version))
 
     async def apply_scale(self, served: Served, request: Request, config: Obj, options: WriteOptions) -> Answer:
         """PATCH of /scale with an apply patch. `config` is a Scale, or part of one."""
@@ -94,10 +102,13 @@ class Subresources:
             return _scaled(scale, old, _replicas(request, new), new["metadata"].get("resourceVersion"), entries)
 
         pinned = "resourceVersion" in (config.get("metadata") or {})
-        return await self._store_scale(served, request, build, options, pinned=pinned)
+        return await self._store_scale(served, request, build, options, {}, pinned=pinned)
 
-    async def _store_scale(self, served: Served, request: Request, build: Build, options: WriteOptions, *, pinned: bool) -> Answer:
+    async def _store_scale(
+        self, served: Served, request: Request, build: Build, options: WriteOptions, body: Obj, *, pinned: bool
+    ) -> Answer:
         main = Request(request.user, request.resource, request.namespace, request.name, warnings=request.warnings)
+        main.annotations, main.view = request.annotations, _view(self._writer.owned(served), _scale(served), body)
         answer = await self._writer.replace(served, main, build, options, pinned=pinned, settled=True)
         return Answer(obj=scale_of(_scale(served), answer.obj))
 
@@ -146,6 +157,27 @@ def _replicas(request: Request, scale: Obj) -> int:
         return replicas
     cause = errors.invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
     raise errors.invalid("Scale", request.name, [cause], "autoscaling")
+
+
+def _view(owned: Owned, scale: Scale, body: Obj) -> View:
+    """How admission is shown a write to /scale, whose body is `body`."""
+
+    def sent(new: Obj, old: Obj) -> tuple[Obj, Obj]:
+        made, given = scale_of(scale, new), body.get("metadata")
+        if isinstance(given, dict):
+            # What is left of a patched Scale has all its metadata, but for the version.
+            metadata = made["metadata"]
+            if "uid" not in given:
+                metadata = {field: value for field, value in metadata.items() if field in given or field in ("name", "namespace")}
+                metadata |= {field: given[field] for field in ("annotations", "labels") if isinstance(given.get(field), dict)}
+            made = {**made, "metadata": metadata, "status": body.get("status") or {"replicas": 0}}
+        shown = scaling.shown(owned, new, made)
+        return shown, scaling.shown(owned, old, scale_of(scale, old))
+
+    def take(shown: Obj, obj: Obj) -> None:
+        _set_path(obj, _steps(scale.spec_path), get_path(shown, "spec", "replicas") or 0)
+
+    return View("scale", partial(scale_of, scale), sent, take)
 
 
 def _scaled(scale: Scale, old: Obj, replicas: int, version: str | None, entries: Sequence[Obj]) -> Obj:

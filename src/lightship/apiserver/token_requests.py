@@ -4,12 +4,14 @@
 Contract: authentication.k8s.io/v1 TokenRequest; kube 1.36 registry/core/serviceaccount/storage/token.go.
 """
 
+from lightship.apiserver import admitting
 from lightship.apiserver.core import Core
 from lightship.apiserver.node_access.restriction import check_token
 from lightship.apiserver.requests import Answer, Request, TokenSubject
 from lightship.apiserver.served import CannotDecode, Served
 from lightship.meta import errors, times
 from lightship.meta.objects import Obj
+from lightship.meta.rest import WriteOptions
 
 GROUP = "authentication.k8s.io"
 API_VERSION = f"{GROUP}/v1"
@@ -23,12 +25,44 @@ EXTENDED_SECONDS = 365 * 86400
 _PLURALS = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}
 
 
-def grant(core: Core, served: Served, request: Request, body: Obj) -> Answer:
+async def grant(core: Core, served: Served, request: Request, body: Obj, options: WriteOptions) -> Answer:
     """201 with a signed token for a ServiceAccount. Raises 400, 404, 409 and 422 as the real server does."""
-    if core.tokens is None:
+    issuer = core.tokens
+    if issuer is None:
         raise errors.unavailable("this server issues no tokens: it was started without a signing key")
     _check_kind(body)
-    meta = body.get("metadata") or {}
+    spec = body["spec"] = body.get("spec") or {}
+    if not isinstance(spec, dict):
+        raise errors.bad_request("TokenRequest cannot be read: spec must be an object")
+    body.pop("status", None)
+    admitting.identify(request, body, "TokenRequest", API_VERSION)
+    admitting.own(core, request, body, options)
+    body["status"] = {"token": "", "expirationTimestamp": None}
+    spec.setdefault("boundObjectRef", None)
+    check_token(core.store, request.user, request.namespace, request.name, spec)
+    now = int(core.clock.now())
+    await admitting.ask(core, served, request, body, options, check=lambda: _complete(core, served, request, body, issuer.issuer, now))
+    meta, spec = body["metadata"], body["spec"]
+    uid, audiences, seconds = meta["uid"], spec["audiences"], spec["expirationSeconds"]
+    subject = _subject(core, request, uid, spec.get("boundObjectRef"))
+    extended = subject.bound_kind == "Pod" and seconds == PROJECTED_SECONDS and audiences == [issuer.issuer]
+    if extended:
+        token, _ = issuer.issue(subject, audiences, EXTENDED_SECONDS, warn_after=seconds)
+    else:
+        token, _ = issuer.issue(subject, audiences, seconds)
+    answer = {
+        "kind": "TokenRequest",
+        "apiVersion": API_VERSION,
+        "metadata": meta,
+        "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": spec.get("boundObjectRef")},
+        "status": {"token": token, "expirationTimestamp": times.rfc3339(now + seconds)},
+    }
+    return Answer(201, obj=answer)
+
+
+def _complete(core: Core, served: Served, request: Request, body: Obj, issuer: str, now: int) -> None:
+    """Fill, in place, what the question leaves out. Raises 400, 404, 409 and 422."""
+    meta = body["metadata"]
     for field, value in (("name", request.name), ("namespace", request.namespace)):
         if meta.get(field) and meta[field] != value:
             cause = errors.invalid_value(f"metadata.{field}", meta[field], f"must match the service account {field} if specified")
@@ -40,29 +74,11 @@ def grant(core: Core, served: Served, request: Request, body: Obj) -> Answer:
     if meta.get("uid") and meta["uid"] != uid:
         why = f"the UID in the token request ({meta['uid']}) does not match the UID of the service account ({uid})"
         raise errors.conflict("TokenRequest", request.name, why, GROUP)
-    spec = body.get("spec") or {}
-    audiences, seconds = _asked(spec, core.tokens.issuer)
-    check_token(core.store, request.user, request.namespace, request.name, spec)
-    subject = _subject(core, request, uid, spec.get("boundObjectRef"))
-    extended = subject.bound_kind == "Pod" and seconds == PROJECTED_SECONDS and audiences == [core.tokens.issuer]
-    now = int(core.clock.now())
-    if extended:
-        token, _ = core.tokens.issue(subject, audiences, EXTENDED_SECONDS, warn_after=seconds)
-    else:
-        token, _ = core.tokens.issue(subject, audiences, seconds)
-    answer = {
-        "kind": "TokenRequest",
-        "apiVersion": API_VERSION,
-        "metadata": {
-            "name": request.name,
-            "namespace": request.namespace,
-            "uid": uid,
-            "creationTimestamp": times.rfc3339(now),
-        },
-        "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": spec.get("boundObjectRef")},
-        "status": {"token": token, "expirationTimestamp": times.rfc3339(now + seconds)},
-    }
-    return Answer(201, obj=answer)
+    spec = body["spec"]
+    audiences, seconds = _asked(spec, issuer)
+    here = {"name": request.name, "namespace": request.namespace, "uid": uid, "creationTimestamp": times.rfc3339(now)}
+    body["metadata"] = {**meta, **here}
+    body["spec"] = {**spec, "audiences": audiences, "expirationSeconds": seconds}
 
 
 def _check_kind(body: Obj) -> None:

@@ -8,6 +8,8 @@ builds on the newest head, in flight or not, and tries again when another one wa
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import msgspec
+
 from lightship.aio.aside import aside
 from lightship.apiserver import managed, objectmeta
 from lightship.apiserver.conversion import Unconverted
@@ -55,6 +57,7 @@ class Writer:
         meta = obj["metadata"]
         sent = meta.get("managedFields") if applied is None else applied
         objectmeta.wipe_new(meta)
+        request.name = request.name or meta.get("name") or ""
         if resource.status and resource.custom:
             obj.pop("status", None)
         also = await self._finish(served, request, obj, None, options, causes, sent)
@@ -96,7 +99,7 @@ class Writer:
                 raise served.not_found(request.name)
             old = await served.show(head) if served.versions is not None else served.read(head)
             new = await _built(request, head, build, old.obj)
-            if new == old.obj and request.doubles is None and not served.is_outdated(head):
+            if new == old.obj and request.doubles is None and not served.is_outdated(head) and not self._rules(served, request, new).always:
                 # Nothing asked for: the common case of controllers that write what is there already.
                 await self._core.settled(head)
                 return Answer(record=old)
@@ -171,7 +174,7 @@ class Writer:
         # What a client did not ask for is nobody's: so before the server and admission have their say, but after defaults.
         if not (resource.custom and any(cause.reason == errors.TYPE_INVALID for cause in causes)):
             await self._own(served, request, obj, old, options, times.rfc3339(self._core.clock.now()), sent)
-        chosen = served.rules.running(self._core.store, "UPDATE" if old else "CREATE", request.subresource)
+        chosen = self._rules(served, request, old)
         if chosen.mutating:
             causes = await self._change(chosen, served, request, obj, old, options, causes)
         return await self._complete(chosen, served, request, obj, old, options, causes, sent)
@@ -189,7 +192,13 @@ class Writer:
         """Mutating admission, in place. Returns what is wrong with the types of the object now."""
         resource, metadata = served.resource, obj["metadata"]
         entries = metadata.get("managedFields")
-        await mutate(chosen.mutating, self._admission(served, request, obj, old, options, []))
+        wish, view = self._admission(served, request, obj, old, options, []), request.view
+        if view is not None:
+            shown, before = view.sent(obj, old or {})
+            wish = msgspec.structs.replace(wish, obj=shown, old=before)
+        await mutate(chosen.mutating, wish)
+        if view is not None and wish.obj is not None:
+            view.take(wish.obj, obj)
         managed.check_after_admission(obj["metadata"], entries, request.warnings)
         if obj["metadata"] is not metadata:
             # A policy or webhook has put another object in its place.
@@ -230,6 +239,8 @@ class Writer:
         if rules and rules.warn and (told := await aside(rules.warn, obj, old) if request.weight > HEAVY else rules.warn(obj, old)):
             request.warnings.extend(told)
         if wish is not None and chosen.validating:
+            if old is not None:
+                obj["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
             await admit(chosen.validating, wish)
         return also
 
@@ -294,15 +305,23 @@ class Writer:
         if request.weight > HEAVY and len(codec.encode(obj)) > LARGEST:
             raise errors.too_large(f"Request entity too large: limit is {LARGEST}")
 
+    def _rules(self, served: Served, request: Request, old: Obj | None) -> Running:
+        """Which admission functions have something to say to this write."""
+        part = request.subresource if request.view is None else request.view.subresource
+        return served.rules.running(self._core.store, "UPDATE" if old else "CREATE", part)
+
     def _admission(
         self, served: Served, request: Request, obj: Obj, old: Obj | None, options: WriteOptions, also: list[Op]
     ) -> AdmissionRequest:
+        part, view = request.subresource, request.view
+        if view is not None:
+            part, obj, old = view.subresource, view.show(obj), view.show(old) if old is not None else None
         return AdmissionRequest(
             operation="UPDATE" if old else "CREATE",
             resource=served.resource,
-            subresource=request.subresource,
+            subresource=part,
             namespace=request.namespace,
-            name=obj["metadata"].get("name") or "",
+            name=request.name or obj["metadata"].get("name") or "",
             obj=obj,
             old=old,
             user=request.user,
@@ -332,10 +351,10 @@ class Writer:
                         raise served.conflict(meta["name"]) from mismatch
             if existing is not None:
                 if not request.generated or attempt == NAME_ATTEMPTS:
-                    raise _exists(served, meta["name"], existing, request.generated)
+                    raise _exists(served, meta["name"], existing, generated=bool(meta.get("generateName")))
                 del meta["name"]
             # Another name, or companions that somebody has written in between: to be judged anew.
-            chosen = served.rules.running(self._core.store, "CREATE", "")
+            chosen = self._rules(served, request, None)
             also = await self._complete(chosen, served, request, obj, None, options, [], managed.Applied(meta.get("managedFields") or ()))
         raise errors.internal("unreachable")
 
@@ -434,7 +453,7 @@ def _annotated(new: Obj, old: Obj) -> bool:
     return (new["metadata"].get("annotations") or {}) != (old["metadata"].get("annotations") or {})
 
 
-def _exists(served: Served, name: str, existing: Record | None, generated: bool) -> errors.StatusError:
+def _exists(served: Served, name: str, existing: Record | None, *, generated: bool) -> errors.StatusError:
     error = errors.already_exists(served.resource.plural, name, served.resource.group)
     if generated:
         message = f"{error.message}, the server was not able to generate a unique name for the object"

@@ -57,6 +57,8 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     validate: Admit | None = None
     last: bool = False
     """Runs after all that are not: a quota charges only what nobody else refuses."""
+    always: bool = False
+    """Wants to see also updates that change nothing."""
     operations: tuple[str, ...] = ()
     """The operations that it has anything to say to; empty: all."""
     whole: bool = False

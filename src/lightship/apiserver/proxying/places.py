@@ -1,30 +1,38 @@
 """`/proxy` of pods and services: which process is meant, and how to reach it.
 
 `front` calls `proxy` for requests on these subresources. A name may carry a scheme and a port (`https:web:8443`); pods are reached through
-the node that runs them, services through one of their ready endpoints.
+the node that runs them, services through the pod behind one of their ready endpoints. Nothing else is reached: an address that somebody has
+written into an object must not lead to this server's own neighbours.
 Contract: core/v1 connectGetNamespacedPodProxy and its siblings; apimachinery util/net SplitSchemeNamePort.
 """
 
 import asyncio
+import ipaddress
 import ssl
 from urllib.parse import quote
 
+from lightship.apiserver import admitting, queries
 from lightship.apiserver.core import Core
 from lightship.apiserver.exchange import HttpRequest, Reply, Stream, Switch
-from lightship.apiserver.outbound import Address
 from lightship.apiserver.proxying.forwarding import Connection, Unreachable, forward
 from lightship.apiserver.requests import Request
-from lightship.apiserver.service_addresses import from_store
+from lightship.apiserver.service_addresses import ready
 from lightship.meta import errors
 from lightship.meta.objects import Obj
 
 SUBRESOURCE = "proxy"
+_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 _CREDENTIALS = ("authorization", "impersonate-user", "impersonate-group", "impersonate-uid")
 
 
 async def proxy(core: Core, request: Request, http: HttpRequest, rest: str) -> Reply | Stream | Switch:
     """The answer of the pod or service. `rest` is what comes after `/proxy/`. Raises `StatusError`."""
-    scheme, name, port = split(request.name)
+    served = core.catalogue.served(request.resource)
+    assert served is not None
+    if "dryRun" in queries.parse(http.query):
+        raise errors.bad_request("dryRun is not supported")
+    await admitting.ask(core, served, request, _options(request, http, rest), operation="CONNECT")
+    scheme, name, port = split(request.name, request.resource.kind)
     slash = "/" if rest and http.path.endswith("/") else ""
     path = f"/{quote(rest, safe='/~')}{slash}{'?' + http.query if http.query else ''}"
 
@@ -38,7 +46,15 @@ async def proxy(core: Core, request: Request, http: HttpRequest, rest: str) -> R
         raise errors.unavailable(f"error trying to reach service: {error}") from error
 
 
-def split(text: str) -> tuple[str, str, str]:
+def _options(request: Request, http: HttpRequest, rest: str) -> Obj:
+    """What the URL asks for, as the object that admission sees."""
+    path = f"/{rest}" if rest else ""
+    if http.path.endswith("/") and not path.endswith("/"):
+        path += "/"
+    return {"kind": f"{request.resource.kind}ProxyOptions", "apiVersion": "v1", **({"path": path} if path else {})}
+
+
+def split(text: str, kind: str = "Pod") -> tuple[str, str, str]:
     """(scheme, name, port) of `name`, `name:port`, `scheme:name:port`; scheme and port may be empty. Raises 400."""
     parts = text.split(":")
     if len(parts) == 1:
@@ -47,7 +63,7 @@ def split(text: str) -> tuple[str, str, str]:
         return "", parts[0], parts[1]
     if len(parts) == 3 and parts[0] in ("", "http", "https"):
         return parts[0], parts[1], parts[2]
-    raise errors.bad_request(f'invalid pod request "{text}"')
+    raise errors.bad_request(f'invalid {kind.lower()} request "{text}"')
 
 
 async def _connect(core: Core, request: Request, name: str, port: str) -> Connection:
@@ -59,9 +75,13 @@ async def _connect(core: Core, request: Request, name: str, port: str) -> Connec
     record = core.store.get(f"core/services/{request.namespace}/{name}")
     if record is None:
         raise errors.not_found("services", name)
-    address = from_store(core.store)(request.namespace, name, _service_port(record.obj, port))
-    pod = _pod_at(core, request.namespace, address.host)
-    return await _to_pod(core, pod, address.port) if pod is not None else await _to_address(address)
+    if core.store.get(f"core/endpoints/{request.namespace}/{name}") is None:
+        raise errors.not_found("services", name)
+    for address in ready(core.store, request.namespace, name, _service_port(record.obj, port)):
+        pod = _pod_at(core, request.namespace, address.host)
+        if pod is not None:
+            return await _to_pod(core, pod, address.port)
+    raise errors.unavailable(f'no endpoints available for service "{request.name}"')
 
 
 async def _to_pod(core: Core, pod: Obj, port: int) -> Connection:
@@ -69,14 +89,22 @@ async def _to_pod(core: Core, pod: Obj, port: int) -> Connection:
     connection = core.nodes(node) if node else None
     if connection is not None:
         return await connection.connect(meta["namespace"], meta["name"], meta["uid"], port)
-    ip = (pod.get("status") or {}).get("podIP")
-    if not ip:
-        raise errors.unavailable("address not allowed" if node else f"pod {meta['name']} does not have a host assigned")
-    return await _to_address(Address(ip, port))
+    ip = (pod.get("status") or {}).get("podIP") or ""
+    if not is_proxyable(ip):
+        raise errors.bad_request("address not allowed")
+    return await asyncio.open_connection(ip, port)
 
 
-async def _to_address(address: Address) -> Connection:
-    return await asyncio.open_connection(*address)
+def is_proxyable(address: str) -> bool:
+    """Is it an address of one machine somewhere, and not of this one?"""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    special = found.is_unspecified or found.is_loopback or found.is_link_local or found.is_multicast
+    return not special and found != _BROADCAST
 
 
 async def _secured(connection: Connection) -> Connection:
@@ -98,16 +126,15 @@ def _pod_port(pod: Obj, wanted: str) -> int:
     return _number(wanted) if named is None else int(named)
 
 
-def _service_port(service: Obj, wanted: str) -> int:
+def _service_port(service: Obj, wanted: str) -> str:
+    """The name of the port that is meant, by which endpoints know it."""
     ports = (service.get("spec") or {}).get("ports") or []
-    if not wanted and len(ports) == 1:
-        return int(ports[0]["port"])
-    named = next((port["port"] for port in ports if port.get("name") == wanted), None)
-    if named is not None:
-        return int(named)
-    if not wanted:
-        raise errors.unavailable(f'no service port "{wanted}" found for service "{service["metadata"]["name"]}"')
-    return _number(wanted)
+    if wanted.isdecimal():
+        for port in ports:
+            if port["port"] == int(wanted):
+                return port.get("name") or ""
+        raise errors.unavailable(f'no service port {int(wanted)} found for service "{service["metadata"]["name"]}"')
+    return wanted
 
 
 def _number(text: str) -> int:
@@ -118,6 +145,7 @@ def _number(text: str) -> int:
 
 def _pod_at(core: Core, namespace: str, ip: str) -> Obj | None:
     for record in core.store.list(f"core/pods/{namespace}/").records:
-        if (record.obj.get("status") or {}).get("podIP") == ip:
+        status = record.obj.get("status") or {}
+        if status.get("podIP") == ip or any(found.get("ip") == ip for found in status.get("podIPs") or ()):
             return record.obj
     return None

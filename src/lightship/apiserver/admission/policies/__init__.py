@@ -19,7 +19,7 @@ def mutating(core: Core) -> list[Admission]:
         return []
     policies = Policies(core, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings")
     gate = Gate(policies, f"{_ROOM}.changing", ("CREATE", "UPDATE", "CONNECT"))
-    return [Admission(name="MutatingAdmissionPolicy", resources=(), mutate=gate.admit, buckets=(policies.bindings,))]
+    return [Admission(name="MutatingAdmissionPolicy", resources=(), always=True, mutate=gate.admit, buckets=(policies.bindings,))]
 
 
 def validating(core: Core) -> list[Admission]:
@@ -28,4 +28,4 @@ def validating(core: Core) -> list[Admission]:
         return []
     policies = Policies(core, "validatingadmissionpolicies", "validatingadmissionpolicybindings")
     gate = Gate(policies, f"{_ROOM}.judging", ("CREATE", "UPDATE", "DELETE", "CONNECT"))
-    return [Admission(name="ValidatingAdmissionPolicy", resources=(), validate=gate.admit, buckets=(policies.bindings,))]
+    return [Admission(name="ValidatingAdmissionPolicy", resources=(), always=True, validate=gate.admit, buckets=(policies.bindings,))]

@@ -17,13 +17,13 @@ def mutating(core: Core) -> list[Admission]:
     """The rule that asks mutating webhooks, for servers that serve their configurations."""
     if core.catalogue.find(_GROUP, "v1", _MUTATING) is None:
         return []
-    return [Admission(name="MutatingAdmissionWebhook", resources=(), mutate=Mutating(core).admit, buckets=(f"{_GROUP}/{_MUTATING}",))]
+    at = (f"{_GROUP}/{_MUTATING}",)
+    return [Admission(name="MutatingAdmissionWebhook", resources=(), mutate=Mutating(core).admit, buckets=at, always=True)]
 
 
 def validating(core: Core) -> list[Admission]:
     """The rule that asks validating webhooks, for servers that serve their configurations."""
     if core.catalogue.find(_GROUP, "v1", _VALIDATING) is None:
         return []
-    return [
-        Admission(name="ValidatingAdmissionWebhook", resources=(), validate=Validating(core).admit, buckets=(f"{_GROUP}/{_VALIDATING}",))
-    ]
+    at = (f"{_GROUP}/{_VALIDATING}",)
+    return [Admission(name="ValidatingAdmissionWebhook", resources=(), validate=Validating(core).admit, buckets=at, always=True)]

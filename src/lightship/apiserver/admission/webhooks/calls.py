@@ -16,6 +16,7 @@ from lightship.apiserver.audit import PATCH
 from lightship.apiserver.conversion import convert
 from lightship.apiserver.core import Core
 from lightship.apiserver.outbound import CallError
+from lightship.apiserver.served import CannotDecode
 from lightship.meta import codec, errors, patch
 from lightship.meta.admission import AdmissionRequest
 from lightship.meta.objects import Obj, copy
@@ -135,7 +136,10 @@ class Mutating(_Caller):
         served = self._core.catalogue.served(request.resource)
         if served is not None and patched.get("kind") == request.resource.kind:
             patched = convert(patched, request.resource)
-            served.accept(patched, "Ignore", [])
+            try:
+                served.accept(patched, "Ignore", [])
+            except CannotDecode as error:
+                raise errors.internal(error.why) from error
             if request.resource.default:
                 request.resource.default(patched)
         assert request.obj is not None
