@@ -19,6 +19,7 @@ from lightship.apiserver.exchange import HttpRequest, Reply, Stream, Switch
 from lightship.apiserver.outbound import Resolve
 from lightship.apiserver.proxying.forwarding import Connection, Unreachable, forward
 from lightship.apiserver.proxying.priorities import priorities
+from lightship.apiserver.reviews import RESOURCES as REVIEWS
 from lightship.apiserver.writing import encoder
 from lightship.meta import codec, conditions, errors, times
 from lightship.meta.objects import Obj
@@ -183,7 +184,7 @@ class Aggregation:
         if self._local == self._core.catalogue.generation:
             return
         self._local = self._core.catalogue.generation
-        wanted = {_name(r.group, r.version): r for r in self._core.catalogue if r.group != _OWN_GROUP}
+        wanted = {_name(r.group, r.version): r for r in (*self._core.catalogue, *REVIEWS) if r.group != _OWN_GROUP}
         now = times.rfc3339(self._core.clock.now())
         for name, resource in wanted.items():
             key = f"{_PREFIX}/{name}"
