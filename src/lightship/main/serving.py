@@ -29,6 +29,7 @@ def serve(
     """Run the platform in this process until SIGTERM or SIGINT; `options` are fields of `Config`. Raises `CliError` if it cannot start."""
     config = Config(instance=instance, **options)
     lock = instance.lock()
+    _ignore_alone()
 
     async def main() -> None:
         stop = asyncio.Event()
@@ -55,6 +56,13 @@ def serve(
     finally:
         instance.withdraw()
         del lock
+
+
+def _ignore_alone() -> None:
+    """What this process was told to ignore (SIGHUP below `nohup`) it ignores, and what it starts does not: a handler ends with `exec`."""
+    for signum in range(1, 32):
+        if signal.getsignal(signum) is signal.SIG_IGN and signum not in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(signum, lambda *_: None)
 
 
 async def _serve_once(config: Config, stop: asyncio.Event, ready: Callable[[Running], None]) -> None:

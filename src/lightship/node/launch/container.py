@@ -85,8 +85,10 @@ def _prepare(spec: dict[str, Any], stdout: int, stderr: int) -> None:
 
 
 def _forget_handlers() -> None:
-    for signum in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_DFL)
+    """Handlers end with `exec`, but what is ignored stays ignored: SIGHUP is below `nohup`."""
+    for signum in range(1, 32):  # without the real-time signals, two of which belong to the C library
+        if signum not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(signum) is not signal.SIG_DFL:
+            signal.signal(signum, signal.SIG_DFL)
 
 
 def _expect_to_be_killed_first() -> None:
