@@ -36,9 +36,11 @@ async def grant(core: Core, served: Served, request: Request, body: Obj, options
         raise errors.bad_request("TokenRequest cannot be read: spec must be an object")
     body.pop("status", None)
     admitting.identify(request, body, "TokenRequest", API_VERSION)
+    if spec.get("expirationSeconds") is None:
+        spec["expirationSeconds"] = SECONDS
     admitting.own(core, request, body, options)
     body["status"] = {"token": "", "expirationTimestamp": None}
-    spec.setdefault("boundObjectRef", None)
+    body["spec"] = spec = {"audiences": None, "boundObjectRef": None, **spec}
     check_token(core.store, request.user, request.namespace, request.name, spec)
     now = int(core.clock.now())
     await admitting.ask(core, served, request, body, options, check=lambda: _complete(core, served, request, body, issuer.issuer, now))
@@ -93,8 +95,6 @@ def _asked(spec: Obj, issuer: str) -> tuple[list[str], int]:
     audiences, seconds = spec.get("audiences") or [issuer], spec.get("expirationSeconds")
     if not isinstance(audiences, list) or not all(isinstance(audience, str) for audience in audiences):
         raise errors.bad_request("TokenRequest cannot be read: spec.audiences must be a list of strings")
-    if seconds is None:
-        seconds = SECONDS
     if isinstance(seconds, bool) or not isinstance(seconds, int):
         raise errors.bad_request("TokenRequest cannot be read: spec.expirationSeconds must be an integer")
     if seconds < MIN_SECONDS:
