@@ -4,7 +4,8 @@
 
 The server runs in a process of its own (`tests.hostile.target`, HTTPS, memory store). The number of live objects is held constant, so what
 grows is a leak. Prints a line every ten seconds and a verdict; ends with 1 when memory grew by more than a tenth in its second
-half, when a request of a good client failed, when the log spoke of errors, or when the event loop was held for longer than half a second.
+half, when a request of a good client failed, when the log spoke of errors, or when the event loop was held for long: half a second of
+processor time, or more where a known piece of work takes more, too.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from collections.abc import Callable
 
 from tests.hostile.attack import Answer, Line, Target, request, target
 from tests.hostile.bombs import BOMBS, MAPS
+from tests.hostile.test_bombs import MOST_HELD
 from tests.hostile.wires import WIRE
 
 LIVE = 200
@@ -29,7 +31,6 @@ MEAN = (
 EVERY = 10.0
 """Seconds between two looks at the server."""
 GROWTH = 1.1
-HELD = 0.5
 
 
 class Crowd:
@@ -57,7 +58,7 @@ class Crowd:
         while not self.stop.is_set():
             try:
                 work()
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 self.wrong.append(repr(error))
 
     def _count(self, what: str) -> None:
@@ -156,7 +157,7 @@ def soak(seconds: float, seed: int) -> list[str]:
                 counts = dict(sorted(crowd.counts.items()))
                 print(f"{time.monotonic() - begun:5.0f} s  {sizes[-1]:6.1f} MB  held {report.held * 1000:4.0f} ms  {counts}", flush=True)
                 found += [f"log: {error[-800:]}" for error in report.errors]
-                if report.held > HELD:
+                if report.held > MOST_HELD * report.unit:
                     found.append(f"the loop was held for {report.held:.2f} s: {report.where}")
         finally:
             crowd.end()

@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-PATIENCE = 30.0
-"""Seconds that any one answer may take before an attack has succeeded."""
+PATIENCE = 300.0
+"""Seconds after which nobody waits any longer: no bound of anything, as machines may be slow and busy."""
 DROPPED = 0
 """The code of a connection that was ended without an answer."""
 
@@ -33,9 +34,10 @@ class Answer(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What the target said of itself since the last time."""
+    """What the target said of itself since the last time: times in seconds of processor time, `unit` what a known piece of work took."""
 
     held: float
+    unit: float
     where: list[str]
     errors: list[str]
 
@@ -97,9 +99,10 @@ class Line:
 class Target:
     """The server and what attackers know of it."""
 
-    def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", port: int, directory: Path) -> None:
         self.process = process
         self.port = port
+        self.directory = directory
         self.context = ssl.create_default_context()
         self.context.check_hostname = False
         self.context.verify_mode = ssl.CERT_NONE
@@ -114,11 +117,16 @@ class Target:
             return line.answer()
 
     def report(self) -> Report:
-        assert self.process.poll() is None, f"the server has ended with {self.process.returncode}"
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        print(file=self.process.stdin, flush=True)
-        return Report(**json.loads(self.process.stdout.readline()))
+        try:
+            print(file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
+        except OSError:
+            line = ""
+        if not line:
+            raise AssertionError(f"the server has ended with {self.process.wait(PATIENCE)}: see its standard error")
+        return Report(**json.loads(line))
 
     def rss(self) -> float:
         """Resident megabytes."""
@@ -134,7 +142,7 @@ def target() -> Iterator[Target]:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout is not None
-                yield Target(process, int(process.stdout.readline()))
+                yield Target(process, int(process.stdout.readline()), Path(directory))
             finally:
                 process.terminate()
                 process.communicate(timeout=PATIENCE)

@@ -323,12 +323,12 @@ BOMBS: dict[str, Bomb] = {
     # Applies
     "an apply of a long list": Bomb(
         "PATCH",
-        PODS + "/applied?fieldManager=m",
+        PODS + "/bomb?fieldManager=m",
         APPLY,
         lambda: pod(containers=[{"name": "main", "image": "x", "env": many(lambda i: {"name": f"n{i}"})}]),
     ),
     "an apply of a long list of containers": Bomb(
-        "PATCH", PODS + "/applied?fieldManager=m", APPLY, lambda: pod(containers=many(lambda i: {"name": f"n{i}", "image": "x"}))
+        "PATCH", PODS + "/bomb?fieldManager=m", APPLY, lambda: pod(containers=many(lambda i: {"name": f"n{i}", "image": "x"}))
     ),
     "an apply of many labels": Bomb(
         "PATCH",
@@ -349,7 +349,7 @@ BOMBS: dict[str, Bomb] = {
         lambda: config_map(metadata={"name": "applied", "finalizers": many(lambda i: f"a.b/{i}")}),
     ),
     "an apply with items that are twice there": Bomb(
-        "PATCH", PODS + "/applied?fieldManager=m", APPLY, lambda: pod(containers=[{"name": "main", "image": "x"}] * 90_000)
+        "PATCH", PODS + "/bomb?fieldManager=m", APPLY, lambda: pod(containers=[{"name": "main", "image": "x"}] * 90_000)
     ),
     "a deep apply": Bomb(
         "PATCH",

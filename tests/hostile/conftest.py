@@ -1,14 +1,11 @@
-"""Attacks take minutes and a machine of their own, so they run when they are asked for: LIGHTSHIP_HOSTILE=1."""
-
-import os
+"""What takes minutes and most of a machine is marked `soak` and runs when it is asked for: -m soak."""
 
 import pytest
 
-ASKED = os.environ.get("LIGHTSHIP_HOSTILE") == "1"
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = os.path.dirname(__file__)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "soak" in (config.option.markexpr or ""):
+        return
     for item in items:
-        if str(item.path).startswith(here) and not ASKED:
-            item.add_marker(pytest.mark.skip(reason="attacks run with LIGHTSHIP_HOSTILE=1"))
+        if item.get_closest_marker("soak"):
+            item.add_marker(pytest.mark.skip(reason="attacks of minutes run with -m soak"))

@@ -4,7 +4,7 @@
 
 Prints its port once it listens and ends with SIGTERM, or with whoever started it. Each line on standard input is answered by one line of
 JSON: the longest time in seconds that the loop has been held since the last question (`held`, processor time of the loop's thread, so that
-a busy machine does not count), where it was held, and how often the log spoke of errors.
+a busy machine does not count), what a known piece of work takes (`unit`, so that a slow one does not), where it was held, and errors logged.
 """
 
 import asyncio
@@ -18,16 +18,19 @@ import sys
 import threading
 import time
 import traceback
+import uuid
 from pathlib import Path
 
 import uvloop
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import pki, tls
-from lightship.apiserver.authn import StaticTokens
+from lightship.apiserver import pki, tls, token_life
+from lightship.apiserver.authn import FirstOf, StaticTokens
+from lightship.apiserver.client_certificates import ClientCertificates
 from lightship.apiserver.http import serve
 from lightship.apiserver.server import Server
+from lightship.apiserver.tokens import Tokens
 from lightship.meta.rest import User
 from lightship.store.retention import Limits
 
@@ -37,6 +40,8 @@ HISTORY = Limits(seconds=30.0, events=5_000, bytes=16 * 1024 * 1024)
 BEAT = 0.01
 GRACE = 10.0
 """Seconds to end in good order once nobody asks any more."""
+KNOWN = {"items": [{"name": f"n{i}", "labels": {"a": str(i)}, "values": [i, None, True]} for i in range(2_000)]}
+"""Something to encode and decode, about as dear as a large request."""
 LONG = 0.25
 """Seconds after which the watch looks what the loop is busy with."""
 
@@ -73,8 +78,12 @@ class Watch(logging.Handler):
 
     def answer(self) -> None:
         """In another one: one line for each line that comes; the end of them is the end."""
+        unit = 0.0
         for _ in sys.stdin:
-            print(json.dumps({"held": self.held, "where": self.where[-3:], "errors": self.errors}), flush=True)
+            begun = time.thread_time()
+            json.loads(json.dumps(KNOWN))
+            unit = max(unit, time.thread_time() - begun)
+            print(json.dumps({"held": self.held, "unit": unit, "where": self.where[-3:], "errors": self.errors}), flush=True)
             self.held, self.where, self.errors = 0.0, [], []
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(GRACE)
@@ -84,8 +93,17 @@ class Watch(logging.Handler):
 async def main(directory: Path) -> None:
     clock = SystemClock()
     pki.issue(directory, clock.now())
-    server = Server(store.memory(limits=HISTORY), kinds.BUILTIN, clock=clock, random=random.Random(1))
-    listener = await serve(server, tls=tls.server_context(directory), authenticator=StaticTokens(TOKENS))
+    objects = store.memory(limits=HISTORY)
+    tokens = Tokens(pki.signing_key(directory / "sa.key"), clock, lambda: str(uuid.uuid4()))
+    tokens.life = token_life.life(objects)
+    server = Server(objects, kinds.BUILTIN, clock=clock, random=random.Random(1), tokens=tokens)
+    ours, proxy = [(directory / name).read_bytes() for name in (tls.CA, tls.PROXY_CA)]
+    listener = await serve(
+        server,
+        tls=tls.server_context(directory),
+        authenticator=FirstOf([StaticTokens(TOKENS), tokens]),
+        certificates=ClientCertificates(clock, ours, proxy, [tls.PROXY_NAME]),
+    )
     gc.freeze()
     gc.set_threshold(10_000, 10, 1_000)
     watch = Watch()

@@ -1,6 +1,6 @@
 """Single requests that mean harm are answered or refused, in bounded time and memory, while another client hardly notices.
 
-The fast ones run always. `slow` ones are as large as a body may be: they may take seconds of their own, but not of others.
+The fast ones run always. Those of the `soak` are as large as a body may be: they may take seconds of their own, but not of others.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ import pytest
 from tests.hostile.attack import Answer, Probe, Target, target
 from tests.hostile.bombs import BOMBS, BUSY, DEFINITIONS, LIMIT, MAPS, PODS, PRESENT, config_map, definition, packed
 
-MOST_HELD = 0.5
-"""Seconds that one request may hold the event loop."""
+MOST_HELD = 250
+"""Units (see `attack.Report`; 3 ms where this was written) of processor time that one request may hold the event loop."""
 MOST_GROWTH = 400.0
 """Megabytes by which the server may grow with one request."""
 UNAVAILABLE = (503, 504)
@@ -21,11 +21,14 @@ IN_THE_REAL_WORDS = {"an apply with items that are twice there"}
 QUICK = (
     *("deep lists", "deep objects", "deep and unclosed", "unclosed", "bad UTF-8", "surrogates", "one key many times", "escaped quotes"),
     *("large numbers", "exponents", "nulls", "blanks", "aliases", "aliases applied", "an alias of itself", "deep YAML", "deep YAML blocks"),
-    *("tags", "a gzip bomb", "copies that double", "copies of much", "copies of lists", "too many operations", "far too many operations"),
+    *("tags", "copies that double", "copies of much", "copies of lists", "too many operations", "far too many operations"),
     *("tests of much", "long pointers", "moves about", "a large index", "a bad operation", "a deep merge", "strategic order"),
     *("a strategic merge without sense", "unhashable merge keys", "a deep apply", "quantities", "quantities with exponents"),
     *("a deep schema", "a bad pattern", "a large pattern", "a long rule", "a deep rule", "a rule of nested lists", "YAML base 60"),
 )
+
+DEAR = ("many rules", "many versions", "many owners", "a pod of many variables", "a wide schema", "a gzip bomb")
+"""Some of the large ones, of each sort."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def judge(server: Target, probe: Probe, answer: Answer, grown: float, *, may_fai
     report = server.report()
     assert answer.code < 500 or answer.code in UNAVAILABLE or may_fail, answer
     assert not report.errors, report.errors[0][-2000:]
-    assert report.held < MOST_HELD, report.where
+    assert report.held < MOST_HELD * report.unit, (report.held, report.unit, report.where)
     assert grown < MOST_GROWTH
     assert not probe.wrong
     assert probe.count
@@ -70,8 +73,14 @@ def test_what_is_mean_and_quickly_told(server: Target, name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", DEAR)
+def test_what_is_large(server: Target, name: str) -> None:
+    throw(server, name)
+
+
+@pytest.mark.slow
 @pytest.mark.soak
-@pytest.mark.parametrize("name", sorted(set(BOMBS) - set(QUICK)))
+@pytest.mark.parametrize("name", sorted(set(BOMBS) - set(QUICK) - set(DEAR)))
 def test_what_is_as_large_as_can_be(server: Target, name: str) -> None:
     throw(server, name)
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.hostile.attack import DROPPED, Answer, Probe, Target, request, target
+from tests.hostile.attack import Answer, Probe, Target, request, target
 from tests.hostile.bombs import BUSY, MAPS, PODS, config_map
 from tests.hostile.test_bombs import UNAVAILABLE, judge
 from tests.hostile.wires import POST, WIRE
@@ -48,28 +48,6 @@ def test_what_is_no_good_request(server: Target, name: str) -> None:
 def test_forged_tokens_open_nothing(server: Target) -> None:
     for name in ("a token of noise", "a token of dots", "a forged token", "a token of another algorithm"):
         assert throw(server, WIRE[name]).code == 401
-
-
-def test_forged_certificates_open_nothing(server: Target, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The subject of an administrator, signed by nobody that the server knows."""
-    from lightship.aio.clock import SystemClock
-    from lightship.apiserver import pki
-
-    directory = tmp_path_factory.mktemp("forged")
-    pki.issue(directory, SystemClock().now())
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    made = sorted(path.name for path in directory.iterdir())
-    pair = next(((f"{n[:-4]}.crt", n) for n in made if n.endswith(".key") and f"{n[:-4]}.crt" in made), None)
-    assert pair, made
-    context.load_cert_chain(directory / pair[0], directory / pair[1])
-    forged = Target(server.process, server.port)
-    forged.context = context
-    try:
-        answer = forged.ask("GET", MAPS, token="")
-    except (ssl.SSLError, ConnectionError):
-        answer = Answer(DROPPED)
-    assert answer.code in (DROPPED, 401, 403)
 
 
 PATHS = [
