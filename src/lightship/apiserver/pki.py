@@ -23,15 +23,15 @@ _LIFE = timedelta(days=365)
 _SKEW = timedelta(minutes=5)
 
 
-def issue(directory: Path, now: float, extra_names: Iterable[str] = ()) -> None:
+def issue(directory: Path, now: float, extra_names: Iterable[str] = (), *, durable: bool = True) -> None:
     """Put a server certificate into `directory`, signed by the CA that is there or by a new one. `now` in seconds since the epoch.
 
-    An existing CA is kept while it lasts, so that kubeconfigs that trust it stay good. Raises `OSError`.
+    An existing CA is kept while it lasts, so that kubeconfigs that trust it stay good. `durable` as in `write_private`. Raises `OSError`.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     moment = datetime.fromtimestamp(now, UTC)
-    ca, ca_key = _authority(directory, tls.CA, tls.CA_KEY, "lightship-ca", moment)
-    _issue_proxy(directory, moment)
+    ca, ca_key = _authority(directory, tls.CA, tls.CA_KEY, "lightship-ca", moment, durable=durable)
+    _issue_proxy(directory, moment, durable=durable)
     names = tls.all_names(extra_names)
     key = ec.generate_private_key(ec.SECP256R1())
     expires = min(moment + _LIFE, ca.not_valid_after_utc)
@@ -44,35 +44,39 @@ def issue(directory: Path, now: float, extra_names: Iterable[str] = ()) -> None:
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    write_private(directory / tls.KEY, _pem(key))
-    write_private(directory / tls.CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM))
+    write_private(directory / tls.KEY, _pem(key), durable=durable)
+    write_private(directory / tls.CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), durable=durable)
     # Last of all: the note vouches for the files above.
-    write_private(directory / tls.NOTE, codec.encode(tls.Issued(names, times.rfc3339(expires.timestamp()))))
+    write_private(directory / tls.NOTE, codec.encode(tls.Issued(names, times.rfc3339(expires.timestamp()))), durable=durable)
 
 
-def signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
+def signing_key(path: Path, *, durable: bool = True) -> ec.EllipticCurvePrivateKey:
     """The key in `path`, made at first use. Raises `OSError`, and `ValueError` for a file that holds no EC P-256 key."""
     if not path.exists():
-        write_private(path, _pem(ec.generate_private_key(ec.SECP256R1())))
+        write_private(path, _pem(ec.generate_private_key(ec.SECP256R1())), durable=durable)
     key = serialization.load_pem_private_key(path.read_bytes(), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ValueError(f"{path} holds no EC P-256 private key: move it away to have a new one made")
     return key
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file whole: whoever reads it sees the old content or the new, and nobody but the owner sees either."""
+def write_private(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Replace a file whole: whoever reads it sees the old content or the new, and nobody but the owner sees either.
+
+    Not `durable`: the machine must not fail meanwhile. For folders that do not outlive the process; waiting for a busy disk takes long.
+    """
     fresh = path.with_name(f".{path.name}.new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     fresh.replace(path)
 
 
-def _issue_proxy(directory: Path, moment: datetime) -> None:
+def _issue_proxy(directory: Path, moment: datetime, *, durable: bool) -> None:
     """The certificate with which this server vouches for users towards servers behind it."""
-    ca, ca_key = _authority(directory, tls.PROXY_CA, tls.PROXY_CA_KEY, "lightship-front-proxy-ca", moment)
+    ca, ca_key = _authority(directory, tls.PROXY_CA, tls.PROXY_CA_KEY, "lightship-front-proxy-ca", moment, durable=durable)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
         _builder(tls.PROXY_NAME, key.public_key(), ca.subject, moment, min(moment + _LIFE, ca.not_valid_after_utc))
@@ -82,12 +86,12 @@ def _issue_proxy(directory: Path, moment: datetime) -> None:
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    write_private(directory / tls.PROXY_KEY, _pem(key))
-    write_private(directory / tls.PROXY_CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM))
+    write_private(directory / tls.PROXY_KEY, _pem(key), durable=durable)
+    write_private(directory / tls.PROXY_CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), durable=durable)
 
 
 def _authority(
-    directory: Path, certificate: str, key_file: str, name: str, moment: datetime
+    directory: Path, certificate: str, key_file: str, name: str, moment: datetime, *, durable: bool
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     try:
         ca = x509.load_pem_x509_certificate((directory / certificate).read_bytes())
@@ -96,11 +100,11 @@ def _authority(
             return ca, key
     except (OSError, ValueError):
         pass  # no CA, or none that can be used: a new one is made
-    return _new_authority(directory, certificate, key_file, name, moment)
+    return _new_authority(directory, certificate, key_file, name, moment, durable=durable)
 
 
 def _new_authority(
-    directory: Path, certificate: str, key_file: str, name: str, moment: datetime
+    directory: Path, certificate: str, key_file: str, name: str, moment: datetime, *, durable: bool
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -111,8 +115,8 @@ def _new_authority(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    write_private(directory / key_file, _pem(key))
-    write_private(directory / certificate, ca.public_bytes(serialization.Encoding.PEM))
+    write_private(directory / key_file, _pem(key), durable=durable)
+    write_private(directory / certificate, ca.public_bytes(serialization.Encoding.PEM), durable=durable)
     return ca, key
 
 

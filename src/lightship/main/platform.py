@@ -117,7 +117,8 @@ class Platform:
         instance.prepare()
         opening = asyncio.create_task(self._open_runtime()) if self._config.node else None
         advertised = network.advertised(self._config.bind_address)
-        security = open_security(instance, self._clock, ADMIN, [] if advertised == LOOPBACK else [advertised])
+        names = [] if advertised == LOOPBACK else [advertised]
+        security = open_security(instance, self._clock, ADMIN, names, durable=self._config.durable)
         objects = self._open_store()
         security.tokens.life = token_life.life(objects)
         self._authenticator = FirstOf([security.authenticator, BootstrapTokens(objects, self._clock)])

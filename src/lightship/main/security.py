@@ -42,20 +42,20 @@ class Security(NamedTuple):
     directory: Path
 
 
-def open_security(instance: Instance, clock: Clock, admin: User, names: Sequence[str] = ()) -> Security:
+def open_security(instance: Instance, clock: Clock, admin: User, names: Sequence[str] = (), *, durable: bool = True) -> Security:
     """Read the platform's secrets, making what is missing or about to expire; `names` are further names that clients know the server by.
 
-    Raises `CliError` when they cannot be read or written.
+    Not `durable`: nobody waits until they are on disk. Raises `CliError` when they cannot be read or written.
     """
     directory = instance.pki
     try:
         if not tls.is_current(directory, clock.now(), names):
-            pki.issue(directory, clock.now(), names)
+            pki.issue(directory, clock.now(), names, durable=durable)
         ca_pem = (directory / tls.CA).read_text()
         proxy_ca_pem = (directory / tls.PROXY_CA).read_text()
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ca_pem)  # clients could not verify us by a damaged one
-        tokens = Tokens(pki.signing_key(directory / "sa.key"), clock, lambda: str(uuid.uuid4()))
-        admin_token = _admin_token(directory / "admin.token")
+        tokens = Tokens(pki.signing_key(directory / "sa.key", durable=durable), clock, lambda: str(uuid.uuid4()))
+        admin_token = _admin_token(directory / "admin.token", durable=durable)
         return Security(
             context=tls.server_context(directory),
             tokens=tokens,
@@ -95,12 +95,12 @@ def signs_for_secrets(tokens: Tokens) -> Callable[[str, str, str, str], str]:
     return sign
 
 
-def _admin_token(path: Path) -> str:
+def _admin_token(path: Path, *, durable: bool) -> str:
     """The token in the file; a new one where there is none, or what is there is too short to be one."""
     found = path.read_bytes() if path.exists() else b""
     if not _TOKEN.fullmatch(found):
         found = secrets.token_urlsafe(32).encode()
-        pki.write_private(path, found)
+        pki.write_private(path, found, durable=durable)
     return found.decode()
 
 

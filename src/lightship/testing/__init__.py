@@ -12,6 +12,7 @@ work from the test; `c.run(coroutine)` runs async code beside it. Every cluster 
 """
 
 import asyncio
+import gc
 import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
@@ -58,13 +59,26 @@ def cluster(*, node: bool = True, runtime: str = "auto", durable: bool = False) 
         config = Config(instance=Instance("test", directory), node=node, runtime=runtime, durable=durable)
         started: Future[tuple[Platform, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         thread = threading.Thread(target=_serve, args=(config, started), name="lightship", daemon=True)
-        thread.start()
-        platform, loop, stop = started.result()
+        with _uncollected():
+            thread.start()
+            platform, loop, stop = started.result()
         try:
             yield Cluster(platform, loop)
         finally:
             loop.call_soon_threadsafe(stop.set)
             thread.join()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile: a start makes much that stays, and walking all that the test's process has takes longer than it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _serve(config: Config, started: "Future[tuple[Platform, asyncio.AbstractEventLoop, asyncio.Event]]") -> None:
