@@ -41,15 +41,12 @@ class Level:
         borrowing = limited.get("borrowingLimitPercent")
         self.borrowing = None if borrowing is None else borrowing / 100
         self.seats = 0
+        self.own = 0.0
+        """Of its seats those that it does not lend."""
         self.used = 0
         self.queues: Queues[asyncio.Future[None]] | None = None
         if response.get("type") == "Queue":
             self.queues = Queues(queuing.get("queues") or 64, queuing.get("handSize") or 8, queuing.get("queueLengthLimit") or 50)
-
-    @property
-    def kept(self) -> float:
-        """Seats that nobody else may have: those in use, and of its own those that it does not lend."""
-        return max(self.used, self.seats * (1 - self.lendable))
 
 
 class Pass:
@@ -79,6 +76,8 @@ class Gate:
         self._schemas: list[Obj] = []
         self._objects: dict[str, Obj] = {}
         self._levels: dict[str, Level] = {}
+        self._limited: tuple[Level, ...] = ()
+        self._waiting = 0
         self._flows: dict[tuple[object, ...], Flow] = {}
 
     async def enter(self, wish: Attributes) -> Pass:
@@ -108,6 +107,8 @@ class Gate:
     def freed(self, level: Level) -> None:
         """A seat has been given back: whoever is next may have it."""
         level.used -= 1
+        if not self._waiting:
+            return
         for candidate in (level, *self._levels.values()):
             while candidate.queues and self._has_room(candidate) and self._seat_next(candidate):
                 pass
@@ -116,6 +117,7 @@ class Gate:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if level.queues is None or not level.queues.push(f"{flow.schema}\0{flow.distinguisher}", waiter):
             raise _too_many("too many requests")
+        self._waiting += 1
         try:
             async with asyncio.timeout(PATIENCE):
                 await waiter
@@ -125,6 +127,8 @@ class Gate:
         except BaseException:
             self._give_up(level, waiter)
             raise
+        finally:
+            self._waiting -= 1
 
     def _give_up(self, level: Level, waiter: asyncio.Future[None]) -> None:
         if waiter.done() and not waiter.cancelled():
@@ -147,8 +151,11 @@ class Gate:
             return True
         if level.borrowing is not None and level.used >= level.seats * (1 + level.borrowing):
             return False
-        others = sum(other.kept for other in self._levels.values() if other is not level and not other.exempt)
-        return others + level.used < self._total
+        taken: float = level.used
+        for other in self._limited:
+            if other is not level:
+                taken += other.used if other.used > other.own else other.own
+        return taken < self._total
 
     def _refresh(self) -> None:
         state = (self._store.changed(_SCHEMAS), self._store.changed(_LEVELS))
@@ -173,6 +180,8 @@ class Gate:
         shares = sum(level.shares for level in self._levels.values() if not level.exempt) or 1
         for level in self._levels.values():
             level.seats = 0 if level.exempt else ceil(self._total * level.shares / shares)
+            level.own = level.seats * (1 - level.lendable)
+        self._limited = tuple([level for level in self._levels.values() if not level.exempt])
 
 
 def _too_many(why: str) -> StatusError:
