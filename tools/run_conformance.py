@@ -30,7 +30,7 @@ THEIRS = (
     "disruption-controller,endpointslice-mirroring-controller,ephemeral-volume-controller,horizontal-pod-autoscaler-controller,"
     "persistentvolume-binder-controller,persistentvolume-protection-controller,persistentvolumeclaim-protection-controller,"
     "replicaset-controller,replicationcontroller-controller,resourceclaim-controller,"
-    "service-cidr-controller,statefulset-controller,validatingadmissionpolicy-status-controller,"
+    "service-cidr-controller,statefulset-controller,"
     "volumeattributesclass-protection-controller"
 )
 MINUTES = 40

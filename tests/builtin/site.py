@@ -87,6 +87,15 @@ class Site:
 
         return await self.until(there, f"{resource.plural} {name} {fields}")
 
+    async def until_observed(self, resource: Resource, name: str) -> Obj:
+        """Until a controller has looked at what the object is now."""
+
+        async def there() -> Obj | None:
+            found = await self.client.get_or_none(resource, name)
+            return found if found and objects.status(found).get("observedGeneration") == objects.meta(found)["generation"] else None
+
+        return await self.until(there, f"{resource.plural} {name} observed")
+
     async def settle(self) -> None:
         """Let everything that is under way come to rest, for a good while of virtual time."""
         await self.manager.clock.sleep(3)

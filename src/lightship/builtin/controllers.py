@@ -11,6 +11,7 @@ from lightship.builtin.garbage import controller as garbage
 from lightship.builtin.job import controller as job
 from lightship.builtin.jobset import controller as jobset
 from lightship.builtin.known_kinds import KnownKinds
+from lightship.builtin.policies import controller as policies
 from lightship.control import Controller, Manager
 from lightship.meta.resources import Resource
 
@@ -26,6 +27,7 @@ def controllers(
     """`resources` are the kinds that the server serves from the start: they are garbage collected, and emptied out of deleted namespaces,
     as are those that users define. `ca_pem` are the certificates that pods shall trust the API server by. Without an `authority` nobody
     signs certificates, and without `sign` nobody fills the Secrets of ServiceAccounts with tokens."""
+    resources = list(resources)
     served = KnownKinds(manager, resources)
     return [
         namespace.controller(manager, served),
@@ -43,5 +45,6 @@ def controllers(
         ttl.controller(manager),
         quota.controller(manager, served),
         *protection.controllers(manager),
+        policies.controller(manager, resources),
         garbage.controller(manager, served),
     ]

@@ -1,7 +1,7 @@
 """What expressions of admission may name, and their compilation: match conditions, validations, messages, annotations, mutations.
 
 Called by the validation of policies and webhook configurations in `kinds`, and by `apiserver.admission` when it evaluates them. Loaded when
-the first such expression comes. Objects have no types here (`dyn`), requests and namespaces have.
+the first such expression comes. Objects have no types here (`dyn`), but where they are given for a check; requests and namespaces have.
 Contract: k8s.io/apiserver pkg/admission/plugin/cel compile.go and composition.go, pkg/cel/mutation.
 """
 
@@ -155,13 +155,12 @@ class Expression:
 
 
 class Compiler:
-    """Compiles the expressions of one policy or configuration. `params`: it has parameters; `composed`: it may have variables."""
+    """Compiles the expressions of one policy or configuration. `params`: it has parameters; `composed`: it may have variables; `types`: of
+    objects and parameters, where they are to be checked."""
 
-    def __init__(self, *, params: bool = False, composed: bool = False) -> None:
+    def __init__(self, *, params: bool = False, composed: bool = False, types: Mapping[str, Type] | None = None) -> None:
         self._fields: dict[str, Field] = {}
-        self._plain = dict(_ALWAYS)
-        if params:
-            self._plain["params"] = DYN
+        self._plain = {**_ALWAYS, **({"params": DYN} if params else {}), **(types or {})}
         if composed:
             self._plain["variables"] = ObjectType("kubernetes.variables", self._fields)
         self._asking = {**self._plain, **_AUTHORIZERS}
@@ -182,6 +181,16 @@ class Compiler:
     def annotation(self, text: str) -> Expression:
         """The value of an audit annotation."""
         return _compiled(text, self._asking, (STRING, NULL))
+
+    def check(self, text: str) -> str:
+        """What is wrong with an expression of any type by the types of its variables; empty when nothing is."""
+        try:
+            cel.compile(text, {**self._plain, "authorizer": AUTHORIZER}, libraries=library.KUBERNETES)
+        except cel.ProgramError:
+            return ""  # it is well-typed, and will never have a value
+        except cel.CelError as error:
+            return str(error)
+        return ""
 
     def configuration(self, text: str) -> Expression:
         """What is to be applied."""

@@ -64,10 +64,11 @@ def of_schema(schema: Obj, *, root: bool = False, name: str = "object") -> Type 
     return found.type if found else None
 
 
-def of_definition(name: str, definitions: Mapping[str, Obj]) -> ObjectType:
-    """The type of a built-in kind. Types that refer to themselves do so here as well."""
+def of_definition(name: str, definitions: Mapping[str, Obj], title: str = "") -> ObjectType:
+    """The type of a built-in kind. Types that refer to themselves do so here as well. `title` is what messages call it, and what is in it
+    by where it is first met."""
     made: dict[str, ObjectType] = {}
-    return _Definitions(definitions, made).object(name)
+    return _Definitions(definitions, made).object(name, title or name)
 
 
 def shape_of(schema: Obj, *, root: bool = False, name: str = "object") -> Shape | None:
@@ -179,12 +180,12 @@ class _Definitions:
         self._definitions = definitions
         self._made = made
 
-    def object(self, name: str) -> ObjectType:
+    def object(self, name: str, title: str) -> ObjectType:
         if name not in self._made:
             fields: dict[str, Field] = {}
-            self._made[name] = ObjectType(name, fields)
+            self._made[name] = ObjectType(title, fields)
             for key, inner in (self._definitions[name].get("properties") or {}).items():
-                escaped, type = escape(key), self._type(inner, f"{name}.{key}")
+                escaped, type = escape(key), self._type(inner, f"{title}.{key}")
                 if escaped is not None and type is not None:
                     fields[escaped] = Field(type, key)
         return self._made[name]
@@ -195,9 +196,11 @@ class _Definitions:
         if reference:
             target = reference.removeprefix(_PREFIX)
             definition = self._definitions[target]
-            return self.object(target) if definition.get("properties") else self._type(definition, target)
-        if schema.get("oneOf") or schema.get("x-kubernetes-int-or-string") or schema.get("format") == "int-or-string":
+            return self.object(target, name) if definition.get("properties") else self._type(definition, name)
+        if schema.get("x-kubernetes-int-or-string") or schema.get("format") == "int-or-string":
             return DYN
+        if schema.get("oneOf"):
+            return None  # amounts, whose type says neither text nor number
         if isinstance(schema.get("items"), dict):
             element = self._type(schema["items"], f"{name}.@idx")
             return ListType(element) if element else None
