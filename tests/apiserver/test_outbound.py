@@ -1,8 +1,15 @@
-"""Where a webhook is called: the URLs that a kube-apiserver makes of its configuration, as its errors told them."""
+"""Where a webhook is called: the URLs that a kube-apiserver makes of its configuration, as its errors told them; and whom it trusts."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lightship.apiserver.outbound import target_of
+from lightship.apiserver import tls
+from lightship.apiserver.outbound import Address, Outbound, target_of
+
+from .webhook_site import webhook
 
 
 @pytest.mark.parametrize(
@@ -30,3 +37,17 @@ def test_paths_of_services(path: str, want: str) -> None:
 
 def test_what_is_no_url_stays_for_the_call_to_fail_on() -> None:
     assert target_of({"url": "https://[::1"}).url == "https://[::1"
+
+
+def test_a_bundle_may_hold_the_certificate_of_the_webhook_itself(tmp_path: Path) -> None:
+    async def echoed(path: str, document: Any) -> Any:
+        return {"path": path, "said": document}
+
+    async def test() -> None:
+        async with webhook(tmp_path, echoed) as site:
+            outbound = Outbound(lambda *_: Address("", 0))
+            pinned = site._replace(ca=(tmp_path / tls.CERTIFICATE).read_bytes())
+            assert await outbound.post(target_of(pinned.config("//x/")), {"a": 1}, timeout=10) == {"path": "/x", "said": {"a": 1}}
+            outbound.close()
+
+    asyncio.run(test())

@@ -196,6 +196,8 @@ class Outbound:
                 raise Broken("unable to load root certificates: no valid certificate authority data seen", answered=False) from error
             # Go does not ask for the extensions that RFC 5280 wants of an authority, and webhooks make theirs by themselves.
             context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+            # Whatever is in the bundle is trusted, as in Go: an authority in the middle, or the webhook's own certificate.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
             if len(self._contexts) >= _CONTEXTS:
                 self._contexts.pop(next(iter(self._contexts)))
             self._contexts[ca] = context

@@ -17,12 +17,13 @@ from pathlib import Path
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import admission, http, pki, tls
+from lightship.apiserver import admission, http, kubernetes_service, pki, tls
 from lightship.apiserver.client_certificates import ClientCertificates
 from lightship.apiserver.server import Server
 from lightship.apiserver.tokens import Tokens
 from lightship.main.platform import new_event_loop
 from lightship.meta.admission import Admission
+from lightship.meta.rest import User
 
 
 def flags(arguments: Sequence[str]) -> argparse.Namespace:
@@ -56,6 +57,8 @@ async def serve(chosen: argparse.Namespace, directory: Path) -> None:
         keys=tokens,
         clock=clock,
     )
+    master = server.local(User("system:apiserver", ("system:masters",)))
+    await kubernetes_service.announce(master, chosen.bind_address, listener.port)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
