@@ -45,39 +45,38 @@ async def aside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
 async def bounded(budget: float, function: Callable[[], T]) -> T:
     """`aside` with a budget of its own."""
-    loop = asyncio.get_running_loop()
-    job = _Job(function)
-
-    def look() -> None:
-        if not future.done():
-            watch.append(loop.call_later(max(job.check(budget), budget / 10), look))
-            del watch[0]
-
+    job = _Job(function, budget)
     future = _threads().submit(job.run)
-    watch = [loop.call_later(budget, look)]
+    job.watch(asyncio.get_running_loop())
     try:
         return await asyncio.wrap_future(future)
     finally:
         # Whoever asked may have been cancelled: what runs on all the same is still looked after.
         if future.done():
-            watch[0].cancel()
+            job.forget()
+        # An error holds this frame, and must not hold itself by it.
+        del future
 
 
 class _Job(Generic[T]):
     """One computation, as its thread and the event loop see it."""
 
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
+    def __init__(self, function: Callable[[], T], budget: float) -> None:
+        self._function: Callable[[], T] | None = function
+        self._budget = budget
+        self._timer: asyncio.TimerHandle | None = None
         self._lock = threading.Lock()
         self._thread = 0
         self._clock = time.CLOCK_MONOTONIC
         self._begun = 0.0
+        self._over = False
 
     def run(self) -> T:
         """In the thread. Raises what the function raises, or `Overdue`."""
         try:
             self._begin()
             try:
+                assert self._function is not None
                 return self._function()
             finally:
                 self._end()
@@ -85,14 +84,24 @@ class _Job(Generic[T]):
             self._end()
             raise Overdue from None
 
-    def check(self, budget: float) -> float:
-        """On the loop: interrupt what has used up its budget; how many seconds are left of it otherwise."""
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On the loop: look after it until it is over."""
+        self._timer = None if self._over else loop.call_later(max(self._left(), self._budget / 10), self.watch, loop)
+
+    def forget(self) -> None:
+        """On the loop: it is over. What it held is let go at once, without a collector."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._function = None
+
+    def _left(self) -> float:
+        """How many seconds are left of the budget; what has used it up is interrupted."""
         if not self._lock.acquire(blocking=False):
             return 0.0  # it begins or ends at this very moment
         try:
             if not self._thread:
-                return budget
-            left = budget - (time.clock_gettime(self._clock) - self._begun)
+                return self._budget
+            left = self._budget - (time.clock_gettime(self._clock) - self._begun)
             if left <= 0:
                 # Again and again: one that arrives in a finalizer is lost.
                 _raise_in(ctypes.c_ulong(self._thread), ctypes.py_object(_Interrupt))
@@ -112,3 +121,4 @@ class _Job(Generic[T]):
             # One that has not arrived yet must not meet whatever this thread does next.
             _raise_in(ctypes.c_ulong(threading.get_ident()), None)
             self._thread = 0
+            self._over = True
