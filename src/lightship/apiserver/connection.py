@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 BODY_LIMIT = 3 * 1024 * 1024
 """Bytes of a request body, as the real server's."""
 HEADER_LIMIT = 64 * 1024
+_MOST_POINTLESS = 512 * 1024
+"""Bytes that may come without the end of what they belong to: the parser keeps a header until it is whole, and that may be never."""
 _LINGER_SECONDS = 2.0
 _PIPELINED = 16
 """Requests that may wait for the worker before we stop reading."""
@@ -72,6 +74,7 @@ class Connection(asyncio.Protocol):
         self._body_size = 0
         self._carried = 0  # bytes of the body that is being read, as far as the cargo counts them
         self._header_size = 0
+        self._pointless = 0  # bytes since the last that told the parser anything
         self._waiting: deque[HttpRequest | Reply | bytes] = deque()
         self._wake: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -103,8 +106,11 @@ class Connection(asyncio.Protocol):
         if self._deaf or self._parser is None:
             return
         between = not self._url
+        self._pointless += len(data)
         try:
             self._parser.feed_data(data)
+            if self._pointless > _MOST_POINTLESS:
+                self._refuse_bytes(431)
         except httptools.HttpParserUpgrade as upgrade:
             # Either the answer is a switch, or the connection ends with it.
             self._deaf = True
@@ -156,7 +162,7 @@ class Connection(asyncio.Protocol):
         self._request.peer = self._peer
         self._url = b""
         self._body = []
-        self._body_size = self._header_size = 0
+        self._body_size = self._header_size = self._pointless = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -186,6 +192,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, chunk: bytes) -> None:
+        self._pointless = 0
         self._body_size += len(chunk)
         if self._body_size > BODY_LIMIT:
             self._too_large()

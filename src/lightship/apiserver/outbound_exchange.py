@@ -9,6 +9,9 @@ from typing import NamedTuple
 import httptools
 
 _CHUNK = 64 * 1024
+_HEAD_LIMIT = 1024 * 1024
+_FRAMING = 16
+"""How many times a body's bytes all of an answer may have: what is nothing but framing never ends."""
 
 
 class Broken(Exception):  # noqa: N818  reads as what happened
@@ -64,8 +67,9 @@ class _Reading:
     def __init__(self, limit: int) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._limit = limit
-        self._size = 0
-        self._parts: list[bytes] = []
+        self._most = _HEAD_LIMIT
+        self._fed = 0
+        self._body = bytearray()
         self._framed = False
         self._keep_alive = False
         self.begun = False
@@ -73,30 +77,31 @@ class _Reading:
 
     def feed(self, data: bytes) -> None:
         self.begun = True
+        self._fed += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             raise Broken(f"net/http: HTTP/1.x transport connection broken: malformed HTTP response: {error}", answered=True) from error
-        if self._size > self._limit:
+        if len(self._body) > self._limit or self._fed > self._most:
             raise Broken(f"the answer is longer than {self._limit} bytes", answered=True)
 
     def at_end(self) -> Answer:
         """The connection is over: so is an answer without a length."""
         if self.begun and not self._framed and self._parser.get_status_code() >= 200:
-            return Answer(self._parser.get_status_code(), b"".join(self._parts), keep_alive=False)
+            return Answer(self._parser.get_status_code(), bytes(self._body), keep_alive=False)
         raise Broken("unexpected EOF" if self.begun else "EOF", answered=self.begun)
 
     def answer(self) -> Answer:
-        return Answer(self._parser.get_status_code(), b"".join(self._parts), self._keep_alive)
+        return Answer(self._parser.get_status_code(), bytes(self._body), self._keep_alive)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() in (b"content-length", b"transfer-encoding"):
             self._framed = True
 
     def on_body(self, body: bytes) -> None:
-        self._size += len(body)
-        if self._size <= self._limit:
-            self._parts.append(body)
+        if len(self._body) <= self._limit:
+            self._body += body
+        self._most = _HEAD_LIMIT + _FRAMING * len(self._body)
 
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() >= 200:
