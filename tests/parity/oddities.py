@@ -28,9 +28,11 @@ _TIMES = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000000Z", "2026", "")
 _ENTRIES = ("a", "b", "A b", "", "a/b", "kubernetes.io/a", "cpu", "memory", "x" * 64)
 _WRONG: tuple[Any, ...] = ("a", 1, True, [], {}, 1.5)
 _METADATA = ("labels", "annotations", "finalizers", "ownerReferences", "generateName")
-_LIVE = frozenset({"admissionregistration.k8s.io", "apiregistration.k8s.io"})
-"""Groups whose objects change what the server does with others: only ever written without effect."""
+_LIVE = frozenset({"admissionregistration.k8s.io", "apiregistration.k8s.io", "flowcontrol.apiserver.k8s.io"})
+"""Groups whose objects change what the server does with others, or are changed by it: only ever written without effect."""
 _TRIED = frozenset({"ServiceCIDR"})
+_NAMED = ("IPAddress", "APIService")
+"""Kinds whose names say what is in them."""
 _UNKNOWN = "oddity"
 _ALLOCATED = r"\b10\.96\.\d+\.\d+\b"
 """Addresses of Services, which come from another range on each server."""
@@ -40,7 +42,12 @@ _DEEPEST = 9
 def draw(resource: Resource, seed: int) -> list[Step]:
     """The life of an odd object: its creation, changes of it and of its status, its end."""
     drawn = _Draw(resource, random.Random(f"{resource.plural}.{resource.api_version}.{seed}"))
-    return drawn.steps(f"o{seed}")
+    return [step._replace(body=_compact(step.body)) for step in drawn.steps(f"o{seed}")]
+
+
+def _compact(body: Any) -> str | None:
+    """As Go writes it: some kinds keep a part of what they are sent letter by letter."""
+    return None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False)
 
 
 @functools.cache
@@ -49,10 +56,17 @@ def _recorded(resource: Resource) -> tuple[list[Obj], list[Obj]]:
     group = resource.group.removesuffix(".k8s.io")
     path = CASES / f"{group + '_' if group else ''}{resource.version}_{resource.plural}.json"
     cases = json.loads(re.sub(_ALLOCATED, "None", path.read_text())) if path.exists() else []
-    taken = [case["object"] for case in cases if "stored" in case and "old" not in case]
-    taken += [case["old"] for case in cases if "old" in case]
-    refused = [case["object"] for case in cases if "refused" in case and "old" not in case]
+    taken = [_full(case["object"]) for case in cases if "stored" in case and "old" not in case]
+    taken += [_full(case["old"]) for case in cases if "old" in case]
+    refused = [_full(case["object"]) for case in cases if "refused" in case and "old" not in case]
     return taken or [{"spec": {}}], refused
+
+
+def _full(value: Any) -> Any:
+    """Without empty lists: the real server knows them from missing ones for as long as a request takes."""
+    if isinstance(value, dict):
+        return {key: _full(part) for key, part in value.items() if part != []}
+    return [_full(part) for part in value] if isinstance(value, list) else value
 
 
 @functools.cache
@@ -100,7 +114,7 @@ class _Draw:
         taken, refused = _recorded(resource)
         obj = copy(chance.choice(refused if refused and chance.random() < 0.2 else taken))
         obj.pop("status", None)
-        named = resource.kind in ("IPAddress", "APIService")
+        named = resource.kind in _NAMED
         metadata = obj.get("metadata") if isinstance(obj.get("metadata"), dict) else {}
         if not named or not metadata.get("name"):
             obj["metadata"] = {**metadata, "name": name}
@@ -111,8 +125,7 @@ class _Draw:
         if resource.group in _LIVE or resource.kind in _TRIED:
             return [post(f"{path}?dryRun=All", first)]
         found = [post(path, first)]
-        for _ in range(chance.choice((0, 1, 2))):
-            found.append(self.change(f"{path}/{name}", first))
+        found += [self.change(f"{path}/{name}", first) for _ in range(chance.choice((0, 1, 2)))]
         if resource.status and chance.random() < 0.4:
             found.append(self.change_status(f"{path}/{name}"))
         return [*found, patch(f"{path}/{name}", {"metadata": {"finalizers": None}}), delete(f"{path}/{name}?gracePeriodSeconds=0")]
@@ -137,7 +150,8 @@ class _Draw:
             else:
                 metadata = self.node.field("metadata")
                 assert metadata is not None
-                self.within(obj["metadata"], metadata, list(_METADATA), 1)
+                fields = [name for name in _METADATA if name != "generateName" or self.resource.kind not in _NAMED]
+                self.within(obj["metadata"], metadata, fields, 1)
         return obj
 
     def within(self, obj: Obj, node: Node, fields: list[str], depth: int) -> None:
@@ -171,7 +185,7 @@ class _Draw:
             items.append(self.value(node, name, depth))
         elif luck < 0.2:
             items.append(copy(chance.choice(items)))
-        elif luck < 0.28:
+        elif luck < 0.28 and len(items) > 1:
             items.pop(chance.randrange(len(items)))
         else:
             i = chance.randrange(len(items))
@@ -183,7 +197,7 @@ class _Draw:
     def value(self, node: Node, name: str, depth: int) -> Any:
         """For a field of that name: what others of its name have, or something that the schema allows."""
         chance = self.chance
-        known = [part for part in self.seen.get(name, ()) if _fits(node, part)]
+        known = [part for part in self.seen.get(name, ()) if _fits(node, part) and part not in ({}, [])]
         if known and chance.random() < 0.55:
             return copy(chance.choice(known))
         if node.special:
@@ -191,13 +205,13 @@ class _Draw:
         if node.type == "object" or node.properties:
             return self.object(node, name, depth)
         if node.type == "array" and node.items is not None:
-            return [self.value(node.items, name, depth + 1) for _ in range(chance.choice((0, 1, 1, 2)))]
+            return [self.value(node.items, name, depth + 1) for _ in range(chance.choice((1, 1, 2)))]
         return self.scalar(node)
 
     def object(self, node: Node, name: str, depth: int) -> Obj:
         chance = self.chance
         if node.additional is not None:
-            return {key: self.value(node.additional, name, depth + 1) for key in chance.sample(_ENTRIES, k=chance.choice((0, 1, 2)))}
+            return {key: self.value(node.additional, name, depth + 1) for key in chance.sample(_ENTRIES, k=chance.choice((1, 1, 2)))}
         if depth > _DEEPEST:
             return {}
         chosen = {field for field in node.properties if chance.random() < min(0.4, 4 / len(node.properties))}

@@ -115,7 +115,7 @@ async def _serve(home: Path, port: list[int], ready: threading.Event, stop: asyn
     clock = SystemClock()
     memory = store.memory()
     tokens = Tokens(pki.signing_key(home / "sa.key"), clock, lambda: str(uuid.uuid4()), life=token_life.life(memory))
-    authenticator = FirstOf([StaticTokens({oracle.TOKEN: User("admin", ("system:masters",))}), tokens])
+    authenticator = FirstOf([StaticTokens({oracle.TOKEN: User("admin", ("system:masters",), "admin")}), tokens])
     server = Server(memory, kinds.BUILTIN, clock=clock, random=random.Random(0), tokens=tokens, authenticator=authenticator)
     listener = await serve(server, tls=tls.server_context(home), authenticator=authenticator, keys=tokens, clock=clock)
     groups = asyncio.create_task(server.aggregation.run())
