@@ -42,6 +42,9 @@ def convert(obj: Obj, resource: Resource) -> Obj:
     if resource.kind == "Event" and split_api_version(stored)[0] != resource.group:
         names = _EVENT_FIELDS_BACK if resource.group == "" else _EVENT_FIELDS
         obj = {names.get(key, key): value for key, value in obj.items()}
+        for field in () if resource.group == "" else ("reportingController", "reportingInstance"):
+            if obj.get(field) == "":
+                del obj[field]
     return {**obj, "apiVersion": api_version}
 
 

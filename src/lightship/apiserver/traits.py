@@ -156,7 +156,7 @@ def knows_finalizers(resource: Resource) -> bool:
 
 def metadata_last(resource: Resource) -> bool:
     """Are a new object's metadata only judged when nothing else is wrong, and then by no rule of its kind?"""
-    return resource.bucket in _METADATA_LAST
+    return resource.bucket in _METADATA_LAST and resource.group != "events.k8s.io"
 
 
 def judges_prefixes(resource: Resource) -> bool:
@@ -170,4 +170,4 @@ def keeps_dependents(resource: Resource) -> bool:
 
 
 def name_rule(resource: Resource) -> Rule:
-    return _NAME_RULES.get(resource.bucket, "subdomain")
+    return "subdomain" if resource.group == "events.k8s.io" else _NAME_RULES.get(resource.bucket, "subdomain")

@@ -68,6 +68,7 @@ def to_v1(obj: Obj) -> Obj:
         _CONDITIONS: old_status.get("conditions"),
     }
     notes = {name: codec.encode(value).decode() for name, value in kept.items() if value}
+    status |= {"currentReplicas": status.get("currentReplicas") or 0, "desiredReplicas": status.get("desiredReplicas") or 0}
     return {**_head(obj, "autoscaling/v1", notes), "spec": spec, "status": status}
 
 

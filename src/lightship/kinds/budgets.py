@@ -5,8 +5,9 @@ Called by the server through `kinds.POD_DISRUPTION_BUDGETS`. Contract: kube 1.36
 
 from typing import Any
 
-from lightship.kinds import cells, checking
+from lightship.kinds import cells, checking, go_shape
 from lightship.kinds.rollout_checks import at_most_all, count_or_percent
+from lightship.kinds.workload_checks import shown_selector
 from lightship.meta import errors, objects
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
@@ -21,7 +22,10 @@ def prepare(budget: Obj, old: Obj | None) -> None:
 def validate(budget: Obj, old: Obj | None) -> list[Cause]:
     spec, causes = objects.spec(budget), list[Cause]()
     if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        causes.append(errors.invalid_value("spec", spec, "minAvailable and maxUnavailable cannot be both set"))
+        shown = go_shape.shown(spec, "MinAvailable? Selector? MaxUnavailable? UnhealthyPodEvictionPolicy?")
+        if shown and spec.get("selector") is not None:
+            shown["Selector"] = shown_selector(spec["selector"])
+        causes.append(errors.invalid_value("spec", shown, "minAvailable and maxUnavailable cannot be both set"))
     for field in ("minAvailable", "maxUnavailable"):
         causes += count_or_percent(f"spec.{field}", spec.get(field)) + at_most_all(f"spec.{field}", spec.get(field))
     before = objects.spec(old or {}).get("selector")

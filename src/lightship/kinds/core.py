@@ -54,7 +54,10 @@ NAMESPACES = facts.resource(
     prepare=namespaces.prepare,
     default=namespaces.default,
     validate=namespaces.validate,
-    parts={"finalize": Part(validate=namespaces.validate_finalizers), "status": Part(validate=namespaces.validate_status)},
+    parts={
+        "finalize": Part(merge=namespaces.merge_finalizers, validate=namespaces.validate_finalizers),
+        "status": Part(validate=namespaces.validate_status),
+    },
     row=namespaces.row,
 )
 SERVICE_ACCOUNTS = facts.resource(
@@ -78,7 +81,14 @@ SERVICES = facts.resource(
     parts={"status": Part(prepare=services.prepare_status, validate=service_checks.validate_status)},
     row=services.row,
 )
-ENDPOINTS = facts.resource("v1/endpoints", default=endpoints.default, validate=endpoints.validate, warn=endpoints.warn, row=endpoints.row)
+ENDPOINTS = facts.resource(
+    "v1/endpoints",
+    default=endpoints.default,
+    validate=endpoints.validate,
+    warn=endpoints.warn,
+    deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    row=endpoints.row,
+)
 PERSISTENT_VOLUMES = facts.resource(
     "v1/persistentvolumes",
     prepare=volume_rules.prepare,
@@ -127,7 +137,9 @@ EVENTS = facts.resource(
     "v1/events", selectable=_EVENT_FIELDS, default=event_rules.default, validate=event_rules.validate, row=event_rules.row
 )
 BINDINGS = facts.resource("v1/bindings")
-COMPONENT_STATUSES = facts.resource("v1/componentstatuses", row=nodes.component_row)
+COMPONENT_STATUSES = facts.resource(
+    "v1/componentstatuses", deprecation="v1 ComponentStatus is deprecated in v1.19+", row=nodes.component_row
+)
 LIMIT_RANGES = facts.resource(
     "v1/limitranges",
     default=limit_checks.default_limit_range,

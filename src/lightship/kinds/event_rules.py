@@ -126,7 +126,9 @@ def _value(name: str, value: Any) -> Any:
     """A field's value as the real server shows it."""
     if name in ("involvedObject", "related"):
         return go_shape.shown(value or (None if name == "related" else {}), go_shape.OBJECT_REFERENCE)
-    return go_shape.shown(value or {}, "Component Host") if name == "source" else value
+    if name == "source":
+        return go_shape.shown(value or {}, "Component Host")
+    return "" if value is None and name not in ("eventTime", "series") else value
 
 
 def row(event: Obj, now: float) -> list[Any]:

@@ -78,6 +78,7 @@ def resource(
     unconditional_update: bool = True,
     graceful: bool = False,
     keeps_dependents: str = "",
+    deprecation: str = "",
     storage: tuple[str, str] | None = None,
 ) -> Resource:
     """The `Resource` of a kind in the data files, with the given rules. Raises `KeyError` for a kind that is not there."""
@@ -111,5 +112,6 @@ def resource(
         unconditional_update=unconditional_update,
         graceful=graceful,
         keeps_dependents=keeps_dependents,
+        deprecation=deprecation,
         storage=storage,
     )

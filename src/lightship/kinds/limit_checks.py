@@ -85,7 +85,9 @@ def check_amount(path: str, name: str, amount: quantity.Number) -> list[Cause]:
 
 
 def default_limit_range(limits: Obj) -> None:
-    """What a container is given without asking follows from what it may have at most, and at least."""
+    """What a container is given without asking follows from what it may have at most, and at least. No limits are null."""
+    spec = limits.setdefault("spec", {})
+    spec["limits"] = spec.get("limits") or None
     for item in objects.spec(limits).get("limits") or ():
         for field in _AMOUNTS:
             amounts.canonical(item.get(field))

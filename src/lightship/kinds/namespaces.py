@@ -41,6 +41,12 @@ def validate(namespace: Obj, old: Obj | None) -> list[Cause]:
     return [] if old is not None else [c for f in finalizers for c in _check_finalizer("spec.finalizers", f)]
 
 
+def merge_finalizers(new: Obj, old: Obj) -> Obj:
+    """What is stored when `new` was sent to /finalize of `old`."""
+    spec = {**objects.spec(old), "finalizers": objects.spec(new).get("finalizers") or []}
+    return {**old, "metadata": new["metadata"], "spec": spec}
+
+
 def validate_finalizers(namespace: Obj, old: Obj | None) -> list[Cause]:
     finalizers = objects.spec(namespace).get("finalizers") or ()
     return [c for i, f in enumerate(finalizers) for c in _check_finalizer(f"spec.finalizers[{i}]", f)]

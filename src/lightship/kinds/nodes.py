@@ -6,7 +6,7 @@ Contract: kube 1.36 ValidateNode, ValidateNodeUpdate; printers.
 
 from typing import Any
 
-from lightship.kinds import cells, checking, ip_checks
+from lightship.kinds import cells, checking, go_shape, ip_checks
 from lightship.kinds.limit_checks import check_amount
 from lightship.meta import conditions, errors, objects, quantity
 from lightship.meta.errors import Cause
@@ -18,9 +18,12 @@ _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 def prepare(node: Obj, old: Obj | None) -> None:
-    """Updates of a node cannot touch its status; a new one brings its own."""
+    """Updates of a node cannot touch its status; a new one brings its own. Dynamic configuration is no more."""
+    (node.get("spec") or {}).pop("configSource", None)
     if old is not None:
         node["status"] = old.get("status") or {}
+    elif node.get("status"):
+        node["status"].pop("config", None)
 
 
 def default(node: Obj) -> None:
@@ -34,7 +37,9 @@ def default(node: Obj) -> None:
 
 
 def prepare_status(node: Obj, old: Obj | None) -> None:
-    _default_status(node.setdefault("status", {}))
+    status = node.setdefault("status", {})
+    status.pop("config", None)
+    _default_status(status)
 
 
 def _default_status(status: Obj) -> None:
@@ -50,12 +55,19 @@ def validate(node: Obj, old: Obj | None) -> list[Cause]:
     blocks = spec.get("podCIDRs") or []
     causes = _check_taints(spec.get("taints") or []) + _check_amounts(node)
     causes += [c for i, block in enumerate(blocks) for c in ip_checks.legacy_cidr(f"spec.podCIDRs[{i}]", block)]
+    if len(blocks) > 1 and (wrong := _first_unreadable(blocks)):
+        why = f"Internal error: invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[{wrong[0]}]: <nil> "
+        causes.append(Cause("spec.podCIDRs", f"{why}(invalid CIDR address: {wrong[1]})", "InternalError"))
     if len(blocks) > 1 and sorted(":" in block for block in blocks) != [False, True]:
         causes.append(errors.invalid_value("spec.podCIDRs", blocks, "may specify no more than one CIDR for each IP family"))
     if old is not None:
         # As a Node and as the change of one: what is wrong with taints and amounts is said twice.
         causes += _check_change(node, old) + _check_taints(spec.get("taints") or [])
     return causes
+
+
+def _first_unreadable(blocks: list[str]) -> tuple[int, str] | None:
+    return next(((i, b) for i, b in enumerate(blocks) if ip_checks.legacy_cidr("", b)), None)
 
 
 def validate_status(node: Obj, old: Obj | None) -> list[Cause]:
@@ -115,7 +127,7 @@ def _check_taints(taints: list[Obj]) -> list[Cause]:
             causes.append(errors.not_supported(f"{path}.effect", effect, _EFFECTS))
         if (key, effect) in seen:
             unique = "taints must be unique by key and effect pair"
-            found = errors.duplicate(path, taint)
+            found = errors.duplicate(path, go_shape.shown(taint, "Key Value Effect TimeAdded?"))
             causes.append(found._replace(message=f"{found.message}: {unique}"))
         seen.add((key, effect))
     return causes

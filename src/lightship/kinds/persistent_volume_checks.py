@@ -82,7 +82,7 @@ def _check_inline(path: str, spec: Obj) -> list[Cause]:
 
 def _check_capacity(path: str, capacity: Obj) -> list[Cause]:
     causes = [] if capacity else [errors.required(path)]
-    shown = {name: quantity.canonical(size) for name, size in capacity.items()}
+    shown = {name: quantity.canonical(size) for name, size in sorted(capacity.items())}
     if capacity.keys() != {"storage"}:
         causes.append(errors.not_supported(path, shown or None, ("storage",)))
     for name, size in capacity.items():

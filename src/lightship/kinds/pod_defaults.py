@@ -125,6 +125,9 @@ def _default_rare(container: Obj) -> None:
     for name in _PROBES:
         if container.get(name) is not None:
             _default_probe(container[name])
+    (container.get("lifecycle") or {}).pop("stopSignal", None)
+    if container.get("lifecycle") == {}:
+        del container["lifecycle"]
     for name in _HOOKS:
         _default_http((container.get("lifecycle") or {}).get(name) or {})
 

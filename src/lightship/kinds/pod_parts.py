@@ -193,7 +193,51 @@ def validate_status(pod: Obj, old: Obj | None) -> list[Cause]:
     for field, containers in (("containerStatuses", "containers"), ("initContainerStatuses", "initContainers")):
         if before.get(field):
             causes += _check_transitions(field, status, before, spec, spec.get(containers) or [])
+    if claims := status.get("resourceClaimStatuses"):
+        causes += _check_claims("status.resourceClaimStatuses", claims, {c.get("name") for c in spec.get("resourceClaims") or ()})
+    if (extended := status.get("extendedResourceClaimStatus")) is not None:
+        causes += _check_extended("status.extendedResourceClaimStatus", extended, spec)
     return causes + _check_addresses(status, before)
+
+
+def _check_claims(path: str, statuses: list[Obj], claims: set[str | None]) -> list[Cause]:
+    causes: list[Cause] = []
+    taken: set[str] = set()
+    for i, status in enumerate(statuses):
+        name = status.get("name") or ""
+        if name not in claims:
+            why = "must match the name of an entry in `spec.resourceClaims`"
+            causes.append(errors.invalid_value(f"{path}[{i}].name", name, why))
+        if name in taken:
+            causes.append(errors.duplicate(f"{path}[{i}].name", name))
+        taken.add(name)
+        if status.get("resourceClaimName") is not None:
+            causes += check_name(f"{path}[{i}].resourceClaimName", status["resourceClaimName"], "subdomain")
+    return causes
+
+
+def _check_extended(path: str, status: Obj, spec: Obj) -> list[Cause]:
+    """Which request of the claim that was made for it stands for which extended resource of which container."""
+    mappings, at = status.get("requestMappings") or [], f"{path}.requestMappings"
+    causes = [] if mappings else [errors.required(at, "at least one request mapping is required")]
+    containers = {c.get("name"): c for field in ("initContainers", "containers") for c in spec.get(field) or ()}
+    taken: set[tuple[str, ...]] = set()
+    for i, mapping in enumerate(mappings):
+        fields = ("containerName", "resourceName", "requestName")
+        key = tuple(mapping.get(field) or "" for field in fields)
+        container = containers.get(key[0])
+        if container is None:
+            why = "must match the name of an entry in spec.initContainers.name or spec.containers.name"
+            causes.append(errors.invalid_value(f"{at}[{i}].containerName", key[0], why))
+        elif key[1] not in ((container.get("resources") or {}).get("requests") or {}):
+            why = "must match the extended resource name of an entry in spec.initContainers.resources.requests or"
+            causes.append(errors.invalid_value(f"{at}[{i}].resourceName", key[1], f"{why} spec.containers.resources.requests"))
+        causes += check_name(f"{path}.requestName", key[2], "label")
+        if key in taken:
+            causes += [errors.duplicate(f"{at}[{i}].{field}", value) for field, value in zip(fields, key, strict=True)]
+        taken.add(key)
+    name = status.get("resourceClaimName")
+    return causes + (check_name(f"{path}.resourceClaimName", name, "subdomain") if name else [errors.required(f"{path}.resourceClaimName")])
 
 
 def _check_nominated(name: str, before: str, spec: Obj) -> list[Cause]:

@@ -156,8 +156,7 @@ def _pull_secrets(path: str, secrets: list[Obj]) -> Iterator[str]:
         if name in taken:
             yield f'{path}[{i}].name: duplicate name "{name}"'
         taken.add(name)
-        if not name:
-            yield f'{path}[{i}].name: invalid empty name ""'
+    yield from (f'{path}[{i}].name: invalid empty name ""' for i, secret in enumerate(secrets) if not secret.get("name"))
 
 
 def _dns(path: str, config: Obj) -> Iterator[str]:

@@ -53,17 +53,21 @@ def _check_source(path: str, volume: Obj, *, has_account: bool) -> list[Cause]:
     if not given:
         return [errors.required(path, "must specify a volume type")]
     kind, *others = sorted(given, key=lambda k: _ORDER.index(k) if k in _ORDER else len(_ORDER)) if len(given) > 1 else given
-    causes = [errors.forbidden_field(f"{path}.{_SHOWN.get(other, other)}", _MORE) for other in others]
+    more = [errors.forbidden_field(f"{path}.{_SHOWN.get(other, other)}", _MORE) for other in others]
+    return _check_first(path, kind, volume, has_account=has_account) + more
+
+
+def _check_first(path: str, kind: str, volume: Obj, *, has_account: bool) -> list[Cause]:
     if kind == "projected":
-        return causes + projection_checks.check(f"{path}.projected", volume[kind], has_account=has_account)
+        return projection_checks.check(f"{path}.projected", volume[kind], has_account=has_account)
     if kind in _CHECKS:
-        return causes + _CHECKS[kind](f"{path}.{kind}", volume[kind])
+        return _CHECKS[kind](f"{path}.{kind}", volume[kind])
     if kind == "iscsi":
-        return causes + _check_iscsi(path, volume[kind], volume.get("name") or "")
+        return _check_iscsi(path, volume[kind], volume.get("name") or "")
     if kind in volume_source_checks.SOURCES:
         shown, check = volume_source_checks.SOURCES[kind]
-        return causes + check(f"{path}.{shown}", volume[kind], volume.get("name") or "")
-    return causes
+        return check(f"{path}.{shown}", volume[kind], volume.get("name") or "")
+    return []
 
 
 def _check_of_pod(path: str, volume: Obj, pod: str) -> list[Cause]:

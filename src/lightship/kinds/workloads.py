@@ -85,6 +85,9 @@ def default_replica_set(replicas: Obj) -> None:
 
 
 def default_daemon_set(daemons: Obj) -> None:
+    annotations = daemons["metadata"].get("annotations") or {}
+    if TEMPLATE_VERSION not in annotations:
+        daemons["metadata"]["annotations"] = {**annotations, TEMPLATE_VERSION: "0"}
     spec = _default_spec(daemons, replicas=False)
     strategy = spec.setdefault("updateStrategy", {})
     strategy["type"] = strategy.get("type") or _ROLLING
