@@ -7,6 +7,8 @@ not all for the same time. In-process watchers never rest. Knows neither connect
 
 from collections.abc import Callable
 
+from lightship.aio.naps import Naps
+
 FEW = 32
 """Watches up to which none of them rests."""
 EACH = 100e-6
@@ -21,9 +23,15 @@ class Pace:
     def __init__(self, watches: Callable[[], int]) -> None:
         self._watches = watches
         self._turn = 0
+        self._naps = Naps()
 
-    def rest(self) -> float:
-        """Seconds."""
+    async def rest(self) -> None:
+        """As long as is right now."""
+        if seconds := self.seconds():
+            await self._naps.take(seconds)
+
+    def seconds(self) -> float:
+        """How long that is."""
         count = self._watches()
         if count <= FEW:
             return 0.0

@@ -28,6 +28,9 @@ class Watch:
         # What the reader asked to be told of the past is owed to it whatever its length; only what comes later is bounded.
         self._replay: list[Event] = list(replay)
         self._waiter: asyncio.Future[None] | None = None
+        self._deadline = float("inf")
+        self._alarm: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._overflown = False
 
     def __aiter__(self) -> "Watch":
@@ -38,27 +41,43 @@ class Watch:
             if self.closed and not self._overflown:
                 raise StopAsyncIteration
             self._check()
-            await self._wait()
+            await self._wait(asyncio.get_running_loop())
         self._check()
         return self._take()
 
     async def ready(self, timeout: float) -> list[Event]:
         """The next batch, or an empty list after `timeout` seconds without one or when the watch has ended (see `closed`)."""
         if not (self._has_news or self.closed):
-            # Cheaper than a timeout around the waiting, and with very many readers that counts.
-            alarm = asyncio.get_running_loop().call_later(timeout, self.wake)
-            try:
-                await self._wait()
-            finally:
-                alarm.cancel()
+            # Asking for the running loop costs a system call, and a timer for each batch would be much with very many readers.
+            loop = self._loop = self._loop or asyncio.get_running_loop()
+            self._deadline = loop.time() + timeout
+            if self._alarm is None or self._alarm.when() > self._deadline:
+                self._set_alarm(loop)
+            await self._wait(loop)
         self._check()
         return self._take()
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = loop.call_at(self._deadline, self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._alarm = None
+        if self._waiter is None or self._deadline == float("inf"):
+            return
+        if loop.time() + _CLOCK_STEP < self._deadline:
+            self._set_alarm(loop)  # this was for a wait that has ended sooner
+        else:
+            self.wake()
 
     def close(self) -> None:
         """End the watch; what was not read is dropped. Closing twice is fine."""
         if not self.closed:
             self.closed = True
             self._replay = []
+            if self._alarm is not None:
+                self._alarm.cancel()
             self._hub.remove(self._channel, self)
             self.wake()
 
@@ -89,13 +108,14 @@ class Watch:
             batch, self._replay = self._replay + batch, []
         return batch
 
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
+    async def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._waiter = loop.create_future()
         self._channel.await_news(self)
         try:
             await self._waiter
         finally:
             self._waiter = None
+            self._deadline = float("inf")
 
 
 class Channel:
@@ -156,6 +176,8 @@ Listener: TypeAlias = Callable[[Event], None]
 """Told of one change at once, before whoever wrote it. It must be quick and must not raise."""
 
 
+_CLOCK_STEP = 0.001
+"""Seconds by which a timer may ring early: loops count time in milliseconds."""
 _LOOK_EVERY = 1024
 """Events after which a channel looks at its readers, so that it lets go of what all of them have read."""
 AT_ONCE = 32
