@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from lightship.builtin import accounttokens, namespace, podgc, protection, quota, rootca, serviceaccount, ttl
+from lightship.builtin.api import JOB_SETS
 from lightship.builtin.certificates import approver, cleaner, signer
 from lightship.builtin.certificates.authority import Authority
 from lightship.builtin.clusterroles import controller as clusterroles
@@ -25,8 +26,9 @@ def controllers(
     sign: accounttokens.Sign | None = None,
 ) -> list[Controller]:
     """`resources` are the kinds that the server serves from the start: they are garbage collected, and emptied out of deleted namespaces,
-    as are those that users define. `ca_pem` are the certificates that pods shall trust the API server by. Without an `authority` nobody
-    signs certificates, and without `sign` nobody fills the Secrets of ServiceAccounts with tokens."""
+    as are those that users define (nobody works on JobSets that are not among them). `ca_pem` are the certificates that pods shall trust
+    the API server by. Without an `authority` nobody signs certificates, and without `sign` nobody fills the Secrets of ServiceAccounts
+    with tokens."""
     resources = list(resources)
     served = KnownKinds(manager, resources)
     return [
@@ -38,7 +40,7 @@ def controllers(
         cleaner.controller(manager),
         *([signer.controller(manager, authority)] if authority else []),
         *([accounttokens.controller(manager, sign, ca_pem)] if sign else []),
-        jobset.controller(manager),
+        *([jobset.controller(manager)] if JOB_SETS in resources else []),
         job.controller(manager),
         endpoints.controller(manager),
         podgc.controller(manager),

@@ -9,7 +9,7 @@ import os
 import platform
 import random
 import re
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ from lightship.cli.errors import CliError
 from lightship.client import Client
 from lightship.control import Manager
 from lightship.control.manager import background
+from lightship.meta.resources import Resource
 from lightship.meta.rest import NodeConnection
 from lightship.node import choice, provisioner
 from lightship.node import network as pod_network
@@ -53,8 +54,8 @@ from .identities import ADMIN, CONTROLLERS, SCHEDULER
 from .instance import Instance, Running, choose_port
 from .security import Security, authentication_facts, open_security, signs_for_secrets, write_kubeconfig
 
-RESOURCES = (*kinds.BUILTIN, builtin_api.JOB_SETS, *train_api.RESOURCES)
-"""Every kind that the platform serves; a capability adds its own here."""
+BROUGHT = ((builtin_api.JOB_SETS, ("jobset", "trainjob")), *((resource, ("trainjob",)) for resource in train_api.RESOURCES))
+"""Kinds that are not Kubernetes' own, and the controllers that need them: without those, they are left to whoever defines them."""
 LOOPBACK = "127.0.0.1"
 
 new_event_loop = uvloop.new_event_loop
@@ -122,9 +123,11 @@ class Platform:
         objects = self._open_store()
         security.tokens.life = token_life.life(objects)
         self._authenticator = FirstOf([security.authenticator, BootstrapTokens(objects, self._clock)])
+        self._chosen = selection.words(self._config.controllers)
+        self._resources = resources(self._chosen)
         server = Server(
             objects,
-            RESOURCES,
+            self._resources,
             clock=self._clock,
             random=self._random,
             nodes=self._node_connection,
@@ -133,7 +136,8 @@ class Platform:
         )
         self._stack.callback(server.close)
         controllers = Client(server.local(CONTROLLERS))
-        server.add_admission(train_admission.admission(controllers, self._clock))
+        if train_api.TRAIN_JOBS in self._resources:
+            server.add_admission(train_admission.admission(controllers, self._clock))
         await server.start()
         self.client = Client(server.local(ADMIN))
         self._auditor = self._open_audit()
@@ -207,7 +211,8 @@ class Platform:
         await self.client.apply(kinds.STORAGE_CLASSES, provisioner.STORAGE_CLASS)
         await self.client.apply(kinds.CONFIG_MAPS, authentication_facts(security))
         await identities.bind(self.client)
-        await train_bootstrap.bootstrap(self.client)
+        if train_api.TRAIN_JOBS in self._resources:
+            await train_bootstrap.bootstrap(self.client)
 
     def _controllers(self, client: Client, server: Server, security: Security) -> Manager:
         manager = Manager(client, clock=self._clock, random=self._random)
@@ -215,23 +220,23 @@ class Platform:
         added = [
             *builtin.controllers(
                 manager,
-                resources=RESOURCES,
+                resources=self._resources,
                 ca_pem=security.ca_pem,
                 authority=lambda: Authority.load(security.directory / tls.CA, security.directory / tls.CA_KEY),
                 sign=signs_for_secrets(security.tokens),
             ),
             provisioner.controller(manager, volumes),
-            *train.controllers(manager),
+            *(train.controllers(manager) if train_api.TRAIN_JOBS in self._resources else ()),
         ]
-        chosen = selection.words(self._config.controllers)
-        strangers = selection.unknown(chosen, {controller.name for controller in added})
+        known = {controller.name for controller in added}.union(*(needed for _, needed in BROUGHT))
+        strangers = selection.unknown(self._chosen, known)
         if strangers:
-            names = ", ".join(sorted(controller.name for controller in added))
+            names = ", ".join(sorted(known))
             raise CliError(f"no controller is called {', '.join(strangers)}", hint=f"there are: {names}")
         if self._config.scheduler:
             manager.add(scheduler.controller(manager.acting_as(Client(server.local(SCHEDULER)))))
         for controller in added:
-            if selection.selected(controller.name, chosen):
+            if selection.selected(controller.name, self._chosen):
                 manager.add(controller)
         return manager
 
@@ -281,6 +286,12 @@ class Platform:
 
     def _node_connection(self, name: str) -> NodeConnection | None:
         return self._agent if name == node_name() else None
+
+
+def resources(chosen: Sequence[str]) -> tuple[Resource, ...]:
+    """The kinds to serve, where these `selection.words` say which controllers run."""
+    brought = (kind for kind, needed in BROUGHT if any(selection.selected(name, chosen) for name in needed))
+    return (*kinds.BUILTIN, *brought)
 
 
 async def _until_lost(runtime: Runtime) -> None:
