@@ -3,6 +3,9 @@
 Contract: kube-apiserver plugins DefaultStorageClass and DefaultIngressClass. Of several defaults the newest, then the first by name.
 """
 
+from collections.abc import Callable, Sequence
+
+from lightship.apiserver.admission.remembered import Remembered
 from lightship.apiserver.core import Core
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
@@ -11,29 +14,19 @@ _OLD_STORAGE = "volume.beta.kubernetes.io/storage-class"
 _OLD_INGRESS = "kubernetes.io/ingress.class"
 
 
-class _Default:
-    """The default among the objects of one bucket, looked for again when one of them has changed."""
+def _default(core: Core, bucket: str, *annotations: str) -> Callable[[], str]:
+    """The name of the default among the objects of a bucket, empty when none is marked."""
 
-    def __init__(self, core: Core, prefix: str, *annotations: str) -> None:
-        self._core = core
-        self._prefix = prefix
-        self._annotations = annotations
-        self._seen = -1
-        self._found = ""
+    def is_marked(obj: Obj) -> bool:
+        found = obj["metadata"].get("annotations") or {}
+        return any(found.get(annotation) == "true" for annotation in annotations)
 
-    def name(self) -> str:
-        """Its name, empty when none is marked."""
-        changed = self._core.store.changed(self._prefix)
-        if changed != self._seen:
-            marked = [r.obj["metadata"] for r in self._core.store.list(self._prefix).records if self._is_marked(r.obj)]
-            newest = max((meta["creationTimestamp"] for meta in marked), default="")
-            self._found = min((meta["name"] for meta in marked if meta["creationTimestamp"] == newest), default="")
-            self._seen = changed
-        return self._found
+    def name(objects: Sequence[Obj]) -> str:
+        marked = [obj["metadata"] for obj in objects if is_marked(obj)]
+        newest = max((meta["creationTimestamp"] for meta in marked), default="")
+        return min((meta["name"] for meta in marked if meta["creationTimestamp"] == newest), default="")
 
-    def _is_marked(self, obj: Obj) -> bool:
-        annotations = obj["metadata"].get("annotations") or {}
-        return any(annotations.get(annotation) == "true" for annotation in self._annotations)
+    return Remembered(core.store, bucket, name)
 
 
 def storage(core: Core) -> list[Admission]:
@@ -42,7 +35,7 @@ def storage(core: Core) -> list[Admission]:
     if claims is None or core.catalogue.find("storage.k8s.io", "v1", "storageclasses") is None:
         return []
     marks = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
-    default = _Default(core, "storage.k8s.io/storageclasses/", *marks)
+    default = _default(core, "storage.k8s.io/storageclasses", *marks)
 
     async def fill(request: AdmissionRequest) -> list[str] | None:
         claim = request.obj
@@ -50,7 +43,7 @@ def storage(core: Core) -> list[Admission]:
             return None
         spec = claim["spec"]
         if spec.get("storageClassName") is None and _OLD_STORAGE not in (claim["metadata"].get("annotations") or {}):
-            name = default.name()
+            name = default()
             if name:
                 spec["storageClassName"] = name
         return None
@@ -63,7 +56,7 @@ def ingress(core: Core) -> list[Admission]:
     ingresses = core.catalogue.find("networking.k8s.io", "v1", "ingresses")
     if ingresses is None or core.catalogue.find("networking.k8s.io", "v1", "ingressclasses") is None:
         return []
-    default = _Default(core, "networking.k8s.io/ingressclasses/", "ingressclass.kubernetes.io/is-default-class")
+    default = _default(core, "networking.k8s.io/ingressclasses", "ingressclass.kubernetes.io/is-default-class")
 
     async def fill(request: AdmissionRequest) -> list[str] | None:
         ingress = request.obj
@@ -71,7 +64,7 @@ def ingress(core: Core) -> list[Admission]:
             return None
         spec = ingress["spec"]
         if spec.get("ingressClassName") is None and _OLD_INGRESS not in (ingress["metadata"].get("annotations") or {}):
-            name = default.name()
+            name = default()
             if name:
                 spec["ingressClassName"] = name
         return None

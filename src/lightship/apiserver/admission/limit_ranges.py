@@ -3,9 +3,10 @@
 Contract: kube-apiserver plugin/pkg/admission/limitranger; core/v1 LimitRange. Defaults are noted in an annotation.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from lightship.apiserver.admission.refusals import forbidden
+from lightship.apiserver.admission.remembered import Remembered
 from lightship.apiserver.core import Core
 from lightship.kinds import pods
 from lightship.meta import quantity
@@ -13,7 +14,7 @@ from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 
-_PREFIX = "core/limitranges/"
+_BUCKET = "core/limitranges"
 _NOTE = "kubernetes.io/limit-ranger"
 Amounts = Mapping[str, quantity.Number]
 
@@ -25,18 +26,12 @@ def admission(core: Core) -> list[Admission]:
     if core.catalogue.find("", "v1", "limitranges") is None or not served:
         return []
     ranger = _Ranger(core)
-    return [
-        Admission(
-            name="LimitRanger", resources=served, mutate=ranger.mutate, validate=ranger.validate, buckets=(_PREFIX.removesuffix("/"),)
-        )
-    ]
+    return [Admission(name="LimitRanger", resources=served, mutate=ranger.mutate, validate=ranger.validate, buckets=(_BUCKET,))]
 
 
 class _Ranger:
     def __init__(self, core: Core) -> None:
-        self._core = core
-        self._seen = -1
-        self._by_namespace: dict[str, list[Obj]] = {}
+        self._by_namespace = Remembered(core.store, _BUCKET, _by_namespace)
 
     async def mutate(self, request: AdmissionRequest) -> list[str] | None:
         if request.obj is None or request.operation != "CREATE" or request.subresource or request.resource.plural != "pods":
@@ -61,14 +56,14 @@ class _Ranger:
         return None
 
     def _ranges(self, namespace: str) -> list[Obj]:
-        changed = self._core.store.changed(_PREFIX)
-        if changed != self._seen:
-            found: dict[str, list[Obj]] = {}
-            for record in self._core.store.list(_PREFIX).records:
-                found.setdefault(record.obj["metadata"]["namespace"], []).append(record.obj)
-            self._by_namespace = found
-            self._seen = changed
-        return self._by_namespace.get(namespace, [])
+        return self._by_namespace().get(namespace, [])
+
+
+def _by_namespace(limit_ranges: Sequence[Obj]) -> dict[str, list[Obj]]:
+    found: dict[str, list[Obj]] = {}
+    for limit_range in limit_ranges:
+        found.setdefault(limit_range["metadata"]["namespace"], []).append(limit_range)
+    return found
 
 
 def _limits(limit_range: Obj, type: str) -> Iterator[Obj]:

@@ -3,13 +3,15 @@
 Contract: kube-apiserver plugin/pkg/admission/priority; scheduling.k8s.io/v1 PriorityClass.
 """
 
+from collections.abc import Callable, Sequence
+
 from lightship.apiserver.admission.refusals import forbidden
+from lightship.apiserver.admission.remembered import Remembered
 from lightship.apiserver.core import Core
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
 
 BUCKET = "scheduling.k8s.io/priorityclasses"
-_PREFIX = BUCKET + "/"
 SYSTEM = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
 """Classes that exist on every cluster, before anybody has created one."""
 _DEFAULT: Obj = {"value": 0}
@@ -21,7 +23,7 @@ def admission(core: Core) -> list[Admission]:
     if pods is None:
         return []
 
-    default = _DefaultClass(core)
+    default = Remembered(core.store, BUCKET, _default)
 
     async def resolve(request: AdmissionRequest) -> list[str] | None:
         pod = request.obj
@@ -32,9 +34,9 @@ def admission(core: Core) -> list[Admission]:
     return [Admission(name="Priority", resources=(pods,), mutate=resolve, operations=("CREATE",), whole=True)]
 
 
-def _resolve(core: Core, default: "_DefaultClass", request: AdmissionRequest, spec: Obj) -> None:
+def _resolve(core: Core, default: Callable[[], Obj], request: AdmissionRequest, spec: Obj) -> None:
     name = spec.get("priorityClassName") or ""
-    found = _named(core, name) if name else default.current()
+    found = _named(core, name) if name else default()
     if found is None:
         raise forbidden(request, f"no PriorityClass with name {name} was found")
     if not name and found.get("metadata"):
@@ -57,19 +59,6 @@ def _named(core: Core, name: str) -> Obj | None:
     return {"value": SYSTEM[name]} if name in SYSTEM else None
 
 
-class _DefaultClass:
-    """The class for pods that name none, looked for again when a class has changed."""
-
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._seen = -1
-        self._found = _DEFAULT
-
-    def current(self) -> Obj:
-        """Of several defaults the least, as the real one does."""
-        changed = self._core.store.changed(_PREFIX)
-        if changed != self._seen:
-            defaults = [r.obj for r in self._core.store.list(_PREFIX).records if r.obj.get("globalDefault")]
-            self._found = min(defaults, key=lambda c: int(c["value"])) if defaults else _DEFAULT
-            self._seen = changed
-        return self._found
+def _default(classes: Sequence[Obj]) -> Obj:
+    """The class for pods that name none: of several defaults the least, as the real one does."""
+    return min((c for c in classes if c.get("globalDefault")), key=lambda c: int(c["value"]), default=_DEFAULT)
