@@ -75,7 +75,7 @@ def running(*, accounts: bool = False) -> Oracle:
         *("--service-account-signing-key-file", home / "sa.key", "--authorization-mode", "RBAC"),
         *("--token-auth-file", home / "tokens.csv", "--service-cluster-ip-range", "10.0.0.0/24"),
         *(() if accounts else ("--disable-admission-plugins", "ServiceAccount")),
-        *("--min-request-timeout", "300"),
+        *("--min-request-timeout", "300", "--allow-privileged=true"),
         log=home / "kube-apiserver.log",
     )
     server = f"https://127.0.0.1:{port}"

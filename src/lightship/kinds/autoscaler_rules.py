@@ -7,8 +7,8 @@ defaults; printers.
 from typing import Any
 
 from lightship.kinds import cells
-from lightship.kinds.autoscaler_versions import DEFAULT_CPU, cpu_metric, has_other_metrics, to_v2
-from lightship.meta import objects
+from lightship.kinds.autoscaler_versions import DEFAULT_CPU, cpu_metric, drop_unreadable, has_other_metrics, to_v2
+from lightship.meta import objects, quantity
 from lightship.meta.objects import Obj
 
 _SHOWN = 2
@@ -35,10 +35,13 @@ def default(autoscaler: Obj) -> None:
         percent = {"type": "Percent", "value": 100, "periodSeconds": _PERIOD}
         up = {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [pods, percent]}
         for field, rules in (("scaleUp", up), ("scaleDown", {"selectPolicy": "Max", "policies": [dict(percent)]})):
-            behavior[field] = {**rules, **(behavior.get(field) or {})}
+            given = behavior[field] = {**rules, **(behavior.get(field) or {})}
+            if given.get("tolerance") is not None:
+                given["tolerance"] = quantity.canonical(given["tolerance"])
 
 
 def default_v1(autoscaler: Obj) -> None:
+    drop_unreadable(autoscaler)
     spec = autoscaler.setdefault("spec", {})
     spec.setdefault("minReplicas", 1)
     if not has_other_metrics(autoscaler):

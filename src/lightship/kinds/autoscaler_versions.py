@@ -72,6 +72,17 @@ def to_v1(obj: Obj) -> Obj:
     return {**_head(obj, "autoscaling/v1", notes), "spec": spec, "status": status}
 
 
+def drop_unreadable(autoscaler: Obj) -> None:
+    """Forget, in place, annotations that should hold what v1 has no fields for, and hold nothing that can be read."""
+    notes = objects.annotations(autoscaler)
+    wrong = {name for name in _ROUND_TRIP & notes.keys() if not _decoded(notes, name)}
+    if wrong:
+        kept = {name: text for name, text in notes.items() if name not in wrong}
+        autoscaler["metadata"]["annotations"] = kept
+        if not kept:
+            del autoscaler["metadata"]["annotations"]
+
+
 def has_other_metrics(obj: Obj) -> bool:
     """Does an autoscaler of v1 carry metrics that v1 has no fields for?"""
     return bool(_objects_in(objects.annotations(obj), _METRICS))

@@ -58,7 +58,8 @@ def validate(node: Obj, old: Obj | None) -> list[Cause]:
     if len(blocks) > 1 and (wrong := _first_unreadable(blocks)):
         why = f"Internal error: invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[{wrong[0]}]: <nil> "
         causes.append(Cause("spec.podCIDRs", f"{why}(invalid CIDR address: {wrong[1]})", "InternalError"))
-    if len(blocks) > 1 and sorted(":" in block for block in blocks) != [False, True]:
+    dual = sorted(":" in block for block in blocks) == [False, True] and not _first_unreadable(blocks)
+    if len(blocks) > 1 and not dual:
         causes.append(errors.invalid_value("spec.podCIDRs", blocks, "may specify no more than one CIDR for each IP family"))
     if old is not None:
         # As a Node and as the change of one: what is wrong with taints and amounts is said twice.

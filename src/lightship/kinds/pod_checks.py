@@ -166,8 +166,12 @@ def check_changed_pod(new: Obj, old: Obj) -> list[Cause]:
             message = "pod updates may not add or remove containers"
             return [*causes, errors.forbidden_field(f"spec.{field}", message)]
         for i, container in enumerate(spec.get(field) or ()):
-            if not container.get("image"):
+            image = container.get("image") or ""
+            if not image:
                 causes.append(errors.required(f"spec.{field}[{i}].image"))
+            elif image != image.strip():
+                why = "must not have leading or trailing whitespace"
+                causes.append(errors.invalid_value(f"spec.{field}[{i}].image", image, why))
     causes += _check_deadline(spec.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds"))
     causes += _check_more_tolerations(spec.get("tolerations") or [], before.get("tolerations") or [])
     causes += _check_fewer_gates(spec.get("schedulingGates") or [], before.get("schedulingGates") or [])
