@@ -133,6 +133,8 @@ class Front:
         try:
             reply = await self._operations.run(verb, asked, request, query)
         except StatusError as error:
+            if not asked.warnings:
+                raise
             return _refused(asked, request, error)
         if isinstance(reply, Stream) or (len(reply.body) <= GZIP_FROM and reply.pieces is None):
             return reply
@@ -153,6 +155,8 @@ class Front:
         try:
             reply = await work
         except StatusError as error:
+            if not asked.warnings:
+                raise
             return _refused(asked, request, error)
         return reply._replace(headers=(*reply.headers, *warning_headers(asked.warnings))) if asked.warnings else reply
 
@@ -269,9 +273,7 @@ def _check_part(resource: Resource, target: Target, verb: str, verbs: Sequence[s
 
 
 def _refused(asked: Request, request: HttpRequest, error: StatusError) -> Reply:
-    """The refusal with what was warned of before it. Raises it again when there is nothing."""
-    if not asked.warnings:
-        raise error
+    """The refusal with what was warned of before it. (To raise it again here would tie it to its frame, and keep all of the request.)"""
     refused = error_reply(error, request.header(b"accept"), pretty=_wants_pretty(request))
     return refused._replace(headers=(*refused.headers, *warning_headers(asked.warnings)))
 
