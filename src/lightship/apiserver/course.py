@@ -18,6 +18,11 @@ _PROXY = "proxy"
 _ENDLESS = frozenset(("attach", "exec", "log", "portforward", _PROXY))
 
 
+def endless(resource: str, subresource: str) -> bool:
+    """May a request take as long as its client likes? Watches may too, but are counted until they have begun."""
+    return subresource in _ENDLESS or resource == _PROXY
+
+
 class Course:
     """The seat and the trail of one request; either may be missing."""
 
@@ -45,7 +50,7 @@ class Course:
 
     async def enter(self, wish: Attributes) -> None:
         """Take a seat, waiting for one if need be. What takes as long as its client likes takes none. Raises 429."""
-        if wish.subresource not in _ENDLESS and wish.resource != _PROXY:
+        if not endless(wish.resource, wish.subresource):
             self._seat = await self._gate.enter(wish)
 
     def leave(self) -> None:

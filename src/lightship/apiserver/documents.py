@@ -6,7 +6,7 @@ Contract: kube-apiserver's muxes, which answer some of these paths with text and
 """
 
 from collections.abc import Callable, Mapping
-from email.utils import formatdate
+from email.utils import formatdate, parsedate_to_datetime
 from typing import Protocol
 
 from lightship.apiserver import discovery, health, negotiation, openapi, queries, zpages
@@ -189,11 +189,23 @@ def _reply(document: Obj, accepted: Accepted, *, pretty: bool) -> Reply:
 
 
 def _unless_known(request: HttpRequest, reply: Reply) -> Reply:
-    """304 for a client that has this very document."""
-    known = request.header(b"if-none-match")
-    if not known or reply.code != 200:
+    """304 for a client that has this very document. Contract: RFC 9110 section 13.2.2, as Go's http.ServeContent has it."""
+    known, since = request.header(b"if-none-match"), request.header(b"if-modified-since")
+    if reply.code != 200 or not (known or since):
         return reply
-    mine = next((value for name, value in reply.headers if name == "ETag"), "")
-    if mine and mine in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
-        return Reply(304, b"", "", reply.headers)
-    return reply
+    headers = dict(reply.headers)
+    if known:
+        tag = headers.get("ETag", "")
+        fresh = bool(tag) and tag in [each.strip().removeprefix("W/") for each in known.split(",")]
+    else:
+        fresh = _is_before(headers.get("Last-Modified", ""), since)
+    if not fresh:
+        return reply
+    return Reply(304, b"", "", tuple((name, value) for name, value in reply.headers if name != "Last-Modified"))
+
+
+def _is_before(changed: str, since: str) -> bool:
+    try:
+        return bool(changed) and parsedate_to_datetime(changed) <= parsedate_to_datetime(since)
+    except (TypeError, ValueError):  # no date at all, or one without a zone
+        return False

@@ -12,7 +12,7 @@ from lightship.apiserver import discovery, negotiation, paths, queries, reviews
 from lightship.apiserver.audit import Auditor
 from lightship.apiserver.authn import Authenticator
 from lightship.apiserver.authz import Attributes, Authorizer, require
-from lightship.apiserver.course import Course
+from lightship.apiserver.course import Course, endless
 from lightship.apiserver.documents import Documents, not_found
 from lightship.apiserver.exchange import HttpRequest, Reply, Stream, Switch
 from lightship.apiserver.identity import Identity
@@ -92,8 +92,10 @@ class Front:
             course.leave()
 
     async def _answer(self, request: HttpRequest, course: Course) -> Reply | Stream | Switch:
-        user = self._identity.of(request)
         target = paths.parse(request.path)
+        if "timeout=" in request.query:
+            _check_timeout(request, target)
+        user = self._identity.of(request)
         if target is None:
             wish = await self._admit(request, Attributes(user, request.method.lower(), path=request.path), course)
             other = self._server.aggregation.behind(request.path)
@@ -191,6 +193,13 @@ def refuse(code: int, message: str) -> Reply:
     reasons = {400: "BadRequest", 413: "RequestEntityTooLarge", 429: "TooManyRequests"}
     details = {"retryAfterSeconds": 1} if code == 429 else None
     return error_reply(StatusError(code, reasons.get(code, ""), message, details))
+
+
+def _check_timeout(request: HttpRequest, target: Target | None) -> None:
+    """Bad time-outs are refused before anything is asked, even who it is. Raises 400."""
+    query = queries.parse(request.query)
+    if target is None or not (endless(target.resource, target.subresource) or _verb(request.method, target, query) == "watch"):
+        queries.check_timeout(query)
 
 
 def _verb(method: str, target: Target, query: Query) -> str:

@@ -31,6 +31,8 @@ OBJECT_FORMS: Forms = _METADATA | {("Table", "meta.k8s.io", version) for version
 METADATA_FORMS = _METADATA
 """Of answers that no table is known for."""
 DISCOVERY_FORMS: Forms = frozenset({("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2")})
+_NO_MESSAGES = ("Table", "APIGroupDiscoveryList")
+"""Forms that do not come in protobuf."""
 _LONG = 1000
 """Characters from which on a header is not worth remembering."""
 _INSERTED = 12
@@ -178,7 +180,7 @@ def _taken(clause: _Clause, media: str, endpoint: Endpoint) -> Accepted | None:
             return None
         return Accepted("", "", "", media, pretty) if media != JSON or pretty else PLAIN
     wanted = (given.get("as", ""), given.get("g", ""), given.get("v", ""))
-    if wanted not in endpoint.forms or (wanted[0] == "Table" and media == PROTOBUF):
+    if wanted not in endpoint.forms or (media == PROTOBUF and wanted[0] in _NO_MESSAGES):
         return None
     return Accepted(*wanted, media, pretty)  # type: ignore[arg-type]  # the member test above makes it a Form
 

@@ -62,7 +62,7 @@ class Documents:
         tag = self._tag(place)
         headers: tuple[tuple[str, str], ...] = (("ETag", f'"{tag}"'), ("Last-Modified", self._modified), ("Vary", "Accept"))
         if hash and hash != tag:
-            return Reply(301, b"", "", (("Location", f"/openapi/v3/{place}?hash={tag}"),))
+            return Reply(301, b"", JSON, (headers[0], ("Vary", "Accept"), ("Location", f"/openapi/v3/{place}?hash={tag}")))
         if hash:
             headers = (*headers, ("Cache-Control", "public, immutable"), ("Expires", date(_YEAR)))
         resources = self._places.get(place)

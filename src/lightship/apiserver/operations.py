@@ -49,6 +49,7 @@ _UNCACHED = "events"
 """The only kind whose lists the real server cuts into pages for clients to whom any version will do: all others come whole."""
 GZIP_FROM = 128 * 1024
 """Bytes of an answer from which on it is compressed for those who take that."""
+_VARIES = ("Vary", "Accept-Encoding")
 _TEXT = "text/plain"
 _OF_LOGS = (_TEXT, *negotiation.ALL)
 _STATUS = Endpoint(routed=False)
@@ -82,8 +83,6 @@ class Operations:
     async def _run(self, verb: str, asked: Request, request: HttpRequest, query: Query) -> Reply | Stream:
         if asked.subresource == "log":
             return self._log(asked, query, request.header(b"accept"))
-        if query and "timeout" in query and verb != "watch":
-            queries.check_timeout(query)
         if verb == "patch":
             return await self._patched(asked, request, query, _patch_type(request, custom=asked.resource.custom))
         view = view_of(request, query, endpoint(asked, verb))
@@ -220,8 +219,8 @@ async def compressed(request: HttpRequest, reply: Reply) -> Reply:
     if (reply.pieces is None and len(reply.body) <= GZIP_FROM) or not _takes_gzip(request.header(b"accept-encoding")):
         return reply
     body = await asyncio.to_thread(_gzip, reply.pieces or (reply.body,))
-    headers = (*reply.headers, ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
-    return reply._replace(body=body, pieces=None, headers=headers)
+    vary = () if _VARIES in reply.headers else (_VARIES,)
+    return reply._replace(body=body, pieces=None, headers=(*reply.headers, ("Content-Encoding", "gzip"), *vary))
 
 
 def _takes_gzip(header: str) -> bool:

@@ -23,6 +23,7 @@ NOT_OLDER_THAN = "NotOlderThan"
 _WRITE = WriteOptions()
 _DELETE = DeleteOptions()
 _VALIDATION = ("", "Ignore", "Strict", "Warn")
+_PRECONDITIONS = ("uid", "resourceVersion")
 _META = "meta.k8s.io"
 _MANAGER_LIMIT = 128
 _WHOLE = re.compile(r"[-+]?[0-9]+")
@@ -212,7 +213,7 @@ def delete_options(query: Query, body: Obj | None) -> DeleteOptions:
         grace = integer(query, "gracePeriodSeconds")
         policy, dry_run = query.get("propagationPolicy"), every(query, "dryRun")
         orphan = flag(query, "orphanDependents") if "orphanDependents" in query else None
-        return _delete_options(grace, policy, orphan, dry_run, {})
+        return _delete_options(grace, policy, orphan, dry_run, {name: query[name] for name in _PRECONDITIONS if query.get(name)})
     preconditions = _typed(body, "preconditions", dict, "v1.Preconditions") or {}
     grace = _typed(body, "gracePeriodSeconds", int, "int64")
     policy = _typed(body, "propagationPolicy", str, "v1.DeletionPropagation")

@@ -169,13 +169,15 @@ def watch_type(accepted: Accepted) -> str:
 
 _BARRED = ' forbidden: User "'
 """What the authorizer says, and nobody else."""
+_NOBODY = " without impersonating a user name"
+"""What is said to those who want to be nobody in particular."""
 _NO_SNIFFING = (("X-Content-Type-Options", "nosniff"),)
 
 
 def error_reply(error: StatusError, header: str = "", *, pretty: bool = False) -> Reply:
     """A refusal as the `Status` it is, for a client with this Accept header."""
     headers: Headers = ()
-    if error.code == 403 and _BARRED in f" {error.message}":
+    if (error.code == 403 and _BARRED in f" {error.message}") or (error.code == 400 and error.message.endswith(_NOBODY)):
         headers = _NO_SNIFFING
     if error.details and (seconds := error.details.get("retryAfterSeconds")):
         headers = (("Retry-After", str(seconds)),)
