@@ -198,6 +198,11 @@ def test_orphans_are_told_once() -> None:
         queries.delete_options({}, {"orphanDependents": True, "propagationPolicy": "Orphan"})
 
 
+def test_preconditions_may_stand_in_queries() -> None:
+    found = queries.delete_options(queries.parse("uid=x&resourceVersion=5"), None)
+    assert (found.uid, found.resource_version) == ("x", "5")
+
+
 def test_log_queries() -> None:
     query = queries.parse("container=c&follow=true&previous=false&tailLines=0&sinceSeconds=9&timestamps=1&limitBytes=100")
     want = LogOptions(container="c", follow=True, tail_lines=0, since_seconds=9, timestamps=True, limit_bytes=100)

@@ -60,3 +60,24 @@ def test_places(method: str, target: str, want: int) -> None:
         assert (await wire.ask(method, target)).code == want
 
     run(test)
+
+
+def test_bad_time_outs_are_refused_before_anything_else() -> None:
+    async def test(site: HttpSite) -> None:
+        wire = await site.connect()
+        for target in ("/healthz", "/nope", "/api/v1/configmaps"):
+            refused = await wire.ask("GET", f"{target}?timeout=soon", token="")
+            assert (refused.code, "x-kubernetes-pf-flowschema-uid" in refused.headers) == (400, False)
+        assert (await wire.ask("GET", "/api/v1/namespaces/default/pods/p/log?timeout=soon")).code == 404
+
+    run(test)
+
+
+def test_documents_that_have_not_changed_are_not_sent_again() -> None:
+    async def test(site: HttpSite) -> None:
+        wire = await site.connect()
+        for date, want in (("Sat, 21 Nov 2099 15:00:00 GMT", 304), ("Sat, 21 Nov 1999 15:00:00 GMT", 200), ("soon", 200)):
+            answer = await wire.ask("GET", "/openapi/v3/api", if_modified_since=date)
+            assert answer.code == want
+
+    run(test)

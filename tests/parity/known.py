@@ -37,10 +37,10 @@ _OWN = "what the server makes itself has no owners"
 _OPEN = "not yet"
 _ORDER = "not yet: mistakes are told in another order"
 KNOWN: tuple[Known, ...] = (
-    Known("read-tables", "GET *", "*columnDefinitions.*.description", "facts come without their prose", everywhere=True),
+    Known("read-tables", "*", "*columnDefinitions.*.description", "facts come without their prose", everywhere=True),
     Known("discovery", "GET /*", "body.paths", "the health checks are others"),
-    Known("discovery", "GET /api*", "body.serverAddressByClientCIDRs.0.serverAddress", "the address of this machine"),
-    Known("refused-paths", "GET /version", "body.*", "another program", everywhere=True),
+    Known("discovery", "GET /api*", "body.serverAddressByClientCIDRs.0.serverAddress", "the address of this machine", everywhere=True),
+    Known("refused-paths", "GET /version*", "body.*", "another program", everywhere=True),
     Known("patch-others", "PATCH *", "body.*lastProbeTime", _NULLS, "ABSENT"),
     Known("patch-others", "*", "body.status.conditions.*Time", _NULLS, "ABSENT", everywhere=True),
     Known("access", "POST *reviews", "body.metadata.managedFields", _REVIEWS, "ABSENT"),
@@ -83,7 +83,7 @@ KNOWN: tuple[Known, ...] = (
     Known("sub-pods", "*", "*f:ephemeralContainers.*", _OPEN),
     Known("sub-others", "PATCH deployments/d/scale", "*", "the patched object is named, not shown"),
     Known("access", "POST *selfsubjectreviews", "body.status.userInfo.uid", "users have no uid there"),
-    Known("custom-objects", "POST customresourcedefinitions*", "body.status.*", "kinds are served at once"),
-    Known("custom-objects", "DELETE customresourcedefinitions*", "body.*", "kinds are served at once"),
+    Known("custom-objects", "POST customresourcedefinitions*", "body.status.*", "kinds are served at once", everywhere=True),
+    Known("custom-objects", "DELETE customresourcedefinitions*", "body.*", "kinds are served at once", everywhere=True),
     Known("custom-objects", "POST *foos {*Bar*", "body.*", _OPEN + ": the name is told without its object"),
 )

@@ -27,7 +27,9 @@ _PRECONDITIONS = ("uid", "resourceVersion")
 _META = "meta.k8s.io"
 _MANAGER_LIMIT = 128
 _WHOLE = re.compile(r"[-+]?[0-9]+")
-_DURATION = re.compile(r"[-+]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h))+)")
+_AMOUNT = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_UNIT = re.compile(r"[^.0-9]*")
+_UNITS = ("ns", "us", "\u00b5s", "\u03bcs", "ms", "s", "m", "h")
 _NO_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 
 
@@ -91,10 +93,28 @@ def integer(query: Query, name: str) -> int | None:
 def check_timeout(query: Query) -> None:
     """Every request but the endless ones may say how long it may take. We are quicker, but bad values are bad. Raises 400."""
     value = query.get("timeout")
-    if value and not _DURATION.fullmatch(value):
-        missing = _WHOLE.fullmatch(value)
-        why = f"missing unit in duration {gojson.go_quoted(value)}" if missing else f"invalid duration {gojson.go_quoted(value)}"
+    if value and (why := _not_a_duration(value)):
         raise errors.bad_request(f"invalid timeout specified in the request URL - time: {why}")
+
+
+def _not_a_duration(text: str) -> str:
+    """What Go says of a text that is no duration; nothing of one that is."""
+    shown, rest = gojson.go_quoted(text), text[1:] if text[0] in "+-" else text
+    if rest == "0":
+        return ""
+    at = 0
+    while at < len(rest) or not rest:
+        amount = _AMOUNT.match(rest, at)
+        if amount is None:
+            return f"invalid duration {shown}"
+        unit = _UNIT.match(rest, amount.end())
+        assert unit is not None
+        if not unit[0]:
+            return f"missing unit in duration {shown}"
+        if unit[0] not in _UNITS:
+            return f"unknown unit {gojson.go_quoted(unit[0])} in duration {shown}"
+        at = unit.end()
+    return ""
 
 
 def list_options(query: Query) -> ListOptions:

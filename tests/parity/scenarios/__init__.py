@@ -1,6 +1,6 @@
 """All scenarios: each module has a tuple of them, by theme."""
 
-from . import access, custom, discovery, errors, life, patches, reading, subparts
+from . import access, custom, discovery, errors, life, patches, reading, subparts, wire
 
 ALL = (
     *errors.SCENARIOS,
@@ -11,4 +11,5 @@ ALL = (
     *discovery.SCENARIOS,
     *access.SCENARIOS,
     *custom.SCENARIOS,
+    *wire.SCENARIOS,
 )
