@@ -39,8 +39,8 @@ class Bucket:
         self.history.append(event)
 
     def load(self, row: Row) -> None:
-        """Take a row of the history from a journal; see `loaded`."""
-        record = Record(row.key, row.value, row.revision)
+        """Take a row of the history from a journal; `keys` are sorted by the caller when all rows are in."""
+        record = self._record(row)
         previous = self.records.get(row.key)
         self.history.append(Event(DELETED if row.deleted else MODIFIED if previous else ADDED, record, previous))
         self._replace(row, record)
@@ -52,16 +52,7 @@ class Bucket:
             yield previous.revision
         if row.deleted:
             yield row.revision
-        self._replace(row, Record(row.key, row.value, row.revision))
-
-    def loaded(self, oldest: int) -> None:
-        """All rows are in, of which those up to `oldest` are in no event."""
-        self.keys = sorted(self.records)
-        for event in self.history:
-            event.cool(self.packer)
-        for record in self.records.values():
-            if record.revision <= oldest:
-                record.cool(self.packer)
+        self._replace(row, self._record(row))
 
     def cool(self, event: Event) -> None:
         """An event is no news any more: keep it in less memory."""
@@ -92,6 +83,11 @@ class Bucket:
         found = [records[key] for key in keys[start:stop]]
         remaining = max(end - stop, 0)
         return Page(found, revision, remaining, keys[stop - 1] if remaining else "")
+
+    def _record(self, row: Row) -> Record:
+        record = Record(row.key, row.value, row.revision)
+        record.cool(self.packer)
+        return record
 
     def _replace(self, row: Row, record: Record) -> None:
         if row.deleted:

@@ -37,7 +37,7 @@ Settled: TypeAlias = Callable[[Sequence[Batch], StoreError | None], None]
 
 class Journal(Protocol):
     def open(self, settled: Settled) -> Past:
-        """Take the medium and read it. Raises `StoreError` when it is in use or damaged."""
+        """Take the medium and read it. Raises `StoreError` when it is in use or damaged; so may going through the rows."""
         ...
 
     def submit(self, batch: Batch) -> None:

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import zlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Literal, NamedTuple, TypeAlias
@@ -135,24 +135,31 @@ class SqliteJournal:
     def _read(self) -> Past:
         try:
             oldest: int = self._connection.execute("SELECT oldest FROM history").fetchone()[0]
-            found = self._connection.execute("SELECT revision, key, value, deleted, sum FROM log ORDER BY revision")
-            rows = [self._checked(*columns) for columns in found]
-            self._check_complete(rows, oldest)
+            newest: int = self._connection.execute("SELECT coalesce(max(revision), 0) FROM log").fetchone()[0]
         except sqlite3.Error as error:
             self._connection.close()
             raise self._damaged(error) from error
-        except StoreError:
-            self._connection.close()
-            raise
         self._oldest = oldest
-        return Past(rows, max(rows[-1].revision if rows else 0, oldest), oldest)
+        return Past(self._rows(oldest), max(newest, oldest), oldest)
+
+    def _rows(self, oldest: int) -> Iterator[Row]:
+        """All rows, one by one: the reader packs them as they come, so that they are never all there. Raises `StoreError` on the way."""
+        try:
+            found = self._connection.execute("SELECT revision, key, value, deleted, sum FROM log ORDER BY revision")
+            yield from self._complete((self._checked(*columns) for columns in found), oldest)
+        except BaseException as error:
+            self._connection.close()
+            self._lock.release()
+            if isinstance(error, sqlite3.Error):
+                raise self._damaged(error) from error
+            raise
 
     def _checked(self, revision: int, key: str, value: bytes, deleted: int, checksum: int) -> Row:
         if not isinstance(value, bytes) or _checksum(revision, key, value) != checksum:
             raise self._damaged(f"the value of {key} at revision {revision} does not match its checksum")
         return Row(revision, key, value, bool(deleted))
 
-    def _check_complete(self, rows: Sequence[Row], oldest: int) -> None:
+    def _complete(self, rows: Iterable[Row], oldest: int) -> Iterator[Row]:
         """Before `oldest` superseded rows may be missing; after it, every revision has its row."""
         expected = max(oldest, FIRST_REVISION) + 1
         for row in rows:
@@ -160,6 +167,7 @@ class SqliteJournal:
                 if row.revision != expected:
                     raise self._damaged(f"revision {expected} is missing")
                 expected += 1
+            yield row
 
     def _damaged(self, why: object) -> StoreError:
         if getattr(why, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:

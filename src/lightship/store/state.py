@@ -141,7 +141,7 @@ class State:
             else:
                 garbage.extend(bucket.load_past(row))
         for bucket in self._buckets.values():
-            bucket.loaded(self.oldest)
+            bucket.keys = sorted(bucket.records)
         self.shape += 1
         return garbage
 
