@@ -81,8 +81,8 @@ async def forward(
         raise Unreachable(str(error)) from error
     try:
         writer.write(_head(request, path, host, [*headers], frozenset(hidden), upgrade) + request.body)
-        await writer.drain()
         async with asyncio.timeout(HEAD_SECONDS):
+            await writer.drain()
             answer, rest = await _begin(reader)
     except (OSError, TimeoutError, httptools.HttpParserError) as error:
         writer.close()
