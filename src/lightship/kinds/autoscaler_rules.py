@@ -17,7 +17,14 @@ _PERIOD = 15
 
 
 def prepare(autoscaler: Obj, old: Obj | None) -> None:
-    autoscaler["status"] = (old.get("status") or {}) if old is not None else {"currentMetrics": None, "desiredReplicas": 0}
+    autoscaler["status"] = (
+        {"currentMetrics": None, **objects.status(old)} if old is not None else {"currentMetrics": None, "desiredReplicas": 0}
+    )
+
+
+def prepare_status(autoscaler: Obj, old: Obj | None) -> None:
+    """What nobody has measured is null."""
+    autoscaler["status"] = {"currentMetrics": None, **objects.status(autoscaler)}
 
 
 def prepare_v1(autoscaler: Obj, old: Obj | None) -> None:

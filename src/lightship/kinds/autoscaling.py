@@ -12,7 +12,7 @@ HORIZONTAL_POD_AUTOSCALERS = facts.resource(
     prepare=autoscaler_rules.prepare,
     default=autoscaler_rules.default,
     validate=autoscaler_checks.validate,
-    parts={"status": Part(validate=autoscaler_checks.validate_status)},
+    parts={"status": Part(prepare=autoscaler_rules.prepare_status, validate=autoscaler_checks.validate_status)},
     row=autoscaler_rules.row,
 )
 HORIZONTAL_POD_AUTOSCALERS_V1 = facts.resource(

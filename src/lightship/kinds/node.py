@@ -6,10 +6,10 @@ Contract: kube 1.36 node/v1, pkg/apis/node/validation, pkg/api/node; printers.
 
 from typing import Any
 
-from lightship.kinds import amounts, cells, checking, facts, go_shape, node_labels
+from lightship.kinds import cells, checking, facts, go_shape, node_labels
 from lightship.kinds.placement_checks import check_toleration
 from lightship.kinds.resource_checks import check_resources
-from lightship.meta import errors, objects
+from lightship.meta import errors, objects, quantity
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
@@ -19,7 +19,8 @@ _TOLERATION = ("key", "operator", "value", "effect")
 
 
 def _default(runtime_class: Obj) -> None:
-    amounts.canonical((runtime_class.get("overhead") or {}).get("podFixed"))
+    fixed = (runtime_class.get("overhead") or {}).get("podFixed") or {}
+    fixed.update({name: quantity.canonical(amount) for name, amount in fixed.items()})
 
 
 def _validate(runtime_class: Obj, old: Obj | None) -> list[Cause]:

@@ -32,7 +32,8 @@ def replication_controller(workload: Obj, old: Obj | None) -> list[str]:
 
 
 def daemon_set(workload: Obj, old: Obj | None) -> list[str]:
-    return _template(workload, old)
+    same = old is not None and objects.spec(workload).get("template") == objects.spec(old).get("template")
+    return [] if same else _template(workload, None)
 
 
 def stateful_set(workload: Obj, old: Obj | None) -> list[str]:

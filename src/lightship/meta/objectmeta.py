@@ -104,10 +104,11 @@ def _check_owners(owners: list[Obj]) -> list[Cause]:
     controller = ""
     for owner in owners:
         path = "metadata.ownerReferences"  # the real server does not say which of them is wrong
-        for field in ("apiVersion", "kind", "name", "uid"):
-            if not owner.get(field):
-                why = "version must not be empty" if field == "apiVersion" else "must not be empty"
-                causes.append(errors.invalid_value(f"{path}.{field}", "", why))
+        version = owner.get("apiVersion") or ""
+        if not version or version.endswith("/") or version.count("/") > 1:
+            causes.append(errors.invalid_value(f"{path}.apiVersion", version, "version must not be empty"))
+        missing = [field for field in ("kind", "name", "uid") if not owner.get(field)]
+        causes += [errors.invalid_value(f"{path}.{field}", "", "must not be empty") for field in missing]
         if owner.get("kind") == "Event" and owner.get("apiVersion") in _NO_OWNERS:
             group, _, version = str(owner["apiVersion"]).rpartition("/")
             why = f"{group}/{version}, Kind=Event is disallowed from being an owner"
