@@ -128,6 +128,8 @@ class Mutating(_Caller):
             return False
         if not isinstance(patched, dict) or ("metadata" in before and not isinstance(patched.get("metadata"), dict)):
             raise errors.internal(f'admission webhook "{hook.name}" left no object')
+        if any(patched.get(field) != before.get(field) for field in ("apiVersion", "kind")):
+            raise errors.internal(f'admission webhook "{hook.name}" made another kind of the object')
         self._take(request, copy(patched))
         return True
 
