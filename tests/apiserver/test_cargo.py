@@ -1,11 +1,13 @@
 """Large bodies in memory: who is let in, who is refused, who has to go, and that in the end nothing is left of any."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 import pytest
 
 from lightship.apiserver.cargo import COUNTED, SLOW, Cargo
+from lightship.meta.errors import StatusError
 from tests.apiserver.http_site import HttpSite, config_map, request, run
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -103,5 +105,27 @@ def test_a_body_in_many_pieces() -> None:
         answer = await wire.response()
         assert answer.code == 201, answer.body
         assert answer.obj["data"] == LARGE["data"]
+
+    run(main)
+
+
+def test_a_refusal_leaves_nothing_to_the_collector() -> None:
+    """An error that is tied to its own frame would keep a request of megabytes until the collector comes by, which is seldom."""
+
+    async def main(site: HttpSite) -> None:
+        wire = await site.connect()
+        bad = {**LARGE, "data": {**LARGE["data"], "no key": "x"}}
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            for target, method, code in ((MAPS, "POST", 422), (MAPS + "/large", "PUT", 404), (MAPS, "PUT", 405)):
+                assert (await wire.ask(method, target, bad)).code == code
+            gc.collect()
+            assert not [kept for kept in gc.garbage if isinstance(kept, StatusError)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
 
     run(main)
