@@ -45,6 +45,8 @@ _POLICY = {
     },
 }
 _BOUND = {"metadata": {"name": "benchmark"}, "spec": {"policyName": "benchmark", "validationActions": ["Deny"]}}
+POLICY_PARTS = (_POLICY, _BOUND)
+"""A policy of two rules that all pods pass, and its binding."""
 
 
 def pod() -> Any:

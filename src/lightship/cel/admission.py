@@ -237,7 +237,11 @@ def _declared(type: Type) -> Type:
 
 
 class Variables(MapValue):
-    """The values of a policy's variables, each evaluated when it is first asked for. `spent`: what that has cost since `settle`."""
+    """The values of a policy's variables, each evaluated when it is first asked for. `spent`: what that has cost since `settle`.
+
+    `values` are the other variables of the language. They must not come to hold this: a circle would keep the objects of every request
+    until the collector comes by.
+    """
 
     __slots__ = ("_expressions", "_found", "_values", "spent")
 
@@ -260,7 +264,7 @@ class Variables(MapValue):
             return cel.EvaluationError(f'composited variable "{name}" fails to compile: {expression.problem}')
         budget = cel.Budget(per_call=PER_EXPRESSION, total=2 * PER_EXPRESSION)
         try:
-            return evaluate(expression.program, self._values, budget)
+            return evaluate(expression.program, {**self._values, "variables": self}, budget)
         except (cel.EvaluationError, cel.CostExceeded) as error:
             return cel.EvaluationError(f'composited variable "{name}" fails to evaluate: {error}')
         finally:

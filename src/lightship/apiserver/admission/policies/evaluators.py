@@ -43,7 +43,7 @@ class Evaluator:
 
     def complete(self, values: dict[str, Any]) -> dict[str, Any]:
         """The values with the policy's variables over them."""
-        values["variables"] = Variables(self.variables, values)
+        values["variables"] = Variables(self.variables, dict(values))
         return values
 
 
