@@ -58,7 +58,6 @@ KNOWN: tuple[Known, ...] = (
     Known("read-lists", "GET configmaps/a?resourceVersion=abc", "*", _BLAME),
     Known("sub-pods", "POST pods/p/binding", "*", _BLAME),
     Known("refused-creates", "POST configmaps", "body.message", "another reader of protobuf", "*wire type*"),
-    Known("refused-paths", "GET *//configmaps", "*", "a path with an empty part is no path"),
     Known("refused-patches", "PATCH configmaps/a {'kind': 'Pod'}", "*", "a strategic patch cannot change the kind"),
     Known("refused-specs", "POST services {*Foo*", "body.*", _ORDER),
     Known("sub-others", "PATCH jobs/j/status", "body.*", _ORDER),

@@ -243,9 +243,9 @@ def _strays(resource: Resource, target: Target, verb: str) -> bool:
 
 def _check_place(resource: Resource, target: Target, verb: str) -> None:
     """Is the resource served at this kind of path, and with this verb? Raises 404 or 405, and 400 where a name is missing."""
-    if target.namespace and not resource.namespaced:
+    if (target.namespace or target.nowhere) and not resource.namespaced:
         raise errors.no_such_path()
-    if not target.namespace and resource.namespaced and target.name:
+    if not target.namespace and resource.namespaced and target.name and not target.nowhere:
         raise errors.no_such_path()
     if target.subresource or target.rest:
         verbs = discovery.subresource_verbs(resource, target.subresource)
@@ -259,8 +259,15 @@ def _check_place(resource: Resource, target: Target, verb: str) -> None:
         raise _unserved(resource, verb)
     elif not target.name and verb in ("update", "patch"):
         raise errors.bad_request("name must be provided")
-    if verb in ("create", "deletecollection") and resource.namespaced and not target.namespace:
+    if verb in ("create", "deletecollection") and resource.namespaced and not (target.namespace or target.nowhere):
         raise errors.method_not_allowed()
+    _check_words(target, verb)
+
+
+def _check_words(target: Target, verb: str) -> None:
+    """Are the namespace and the name some that there can be? Raises 400."""
+    if target.nowhere and verb not in ("list", "watch"):
+        raise errors.bad_request("Namespace parameter required.")
     if target.name in _NO_NAMES or "%" in target.name:
         why = "may not contain '%'" if "%" in target.name else f"may not be '{target.name}'"
         raise errors.bad_request(f'Name parameter invalid: "{target.name}": {why}')

@@ -23,6 +23,8 @@ class Target(NamedTuple):
     rest: str = ""
     watched: bool = False
     """Is it the old form of a watch, with `/watch` before the rest?"""
+    nowhere: bool = False
+    """Is there a place for a namespace in the path, with nothing in it?"""
 
 
 @lru_cache(maxsize=256)
@@ -37,6 +39,9 @@ def parse(path: str) -> Target | None:
         group, version, rest = parts[2], parts[3], parts[4:]
     else:
         return None
+    nowhere = len(rest) > 2 and rest[0] == "namespaces" and not rest[1]
+    if nowhere:
+        del rest[:2]
     if not all(rest):
         return None
     namespace = ""
@@ -47,4 +52,4 @@ def parse(path: str) -> Target | None:
         namespace = rest[1]
         rest = rest[2:]
     resource, name, subresource = (*rest[:3], "", "")[:3]
-    return Target(group, version, namespace, resource, name, subresource, "/".join(rest[3:]), watched)
+    return Target(group, version, namespace, resource, name, subresource, "/".join(rest[3:]), watched, nowhere)

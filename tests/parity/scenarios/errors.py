@@ -234,7 +234,7 @@ PATHS = [
     post("/api/v1/pods", pod("a")),
     get("/api/v1/namespaces/$ns/configmaps/"),
     get("/api/v1//configmaps"),
-    get("/api/v1/namespaces//configmaps"),
+    get("/api/v1/namespaces//configmaps?labelSelector=like=none"),
     get("/api/v1/namespaces/$ns/configmaps/a%2Fb"),
     get("/api/v1/namespaces/$ns/configmaps/%zz"),
     get("/api/v1/namespaces/$ns/configmaps/.."),

@@ -97,6 +97,8 @@ PATHS = [
             "/metrics/",
         )
     ),
+    *(get(f"/api/v1/namespaces//{rest}") for rest in (f"{C}?labelSelector=like=none", f"{C}/a", "nodes", "nodes/x", "nopes", "pods/x/log")),
+    *(Step(method, f"/api/v1/namespaces//{C}{name}") for method in ("DELETE", "HEAD") for name in ("", "/a")),
     get("/apis/apiregistration.k8s.io/v1/foo"),
     get("/apis/authentication.k8s.io/v1/tokenreviews/x"),
 ]
