@@ -48,23 +48,15 @@ class _Patch:
     def __init__(self, doc: Any) -> None:
         self.doc = doc
         self._copied = 0
-        self._acts: Mapping[str, Callable[[Obj], None]] = {
-            "add": self._add,
-            "remove": self._remove,
-            "replace": self._replace,
-            "move": self._move,
-            "copy": self._copy,
-            "test": self._test,
-        }
 
     def apply(self, op: Any) -> None:
         if not isinstance(op, dict):
             raise ValueError(f"a JSON patch operation is an object, found {op!r}")
         kind = op.get("op")
-        act = self._acts.get(kind) if isinstance(kind, str) else None
+        act = _ACTS.get(kind) if isinstance(kind, str) else None
         if act is None:
             raise ValueError(f"Unexpected kind: {kind if isinstance(kind, str) else 'unknown'}")
-        act(op)
+        act(self, op)
 
     def _find(self, path: str) -> tuple[Any, str]:
         """The container that a path leads into, None where there is none, and the last key."""
@@ -156,6 +148,16 @@ class _Patch:
             found = _doing("test", path, _get, at, key)
         if not same(found, op.get("value")):
             raise TestFailed(f"testing value {path} failed: test failed")
+
+
+_ACTS: Mapping[str, Callable[[_Patch, Obj], None]] = {
+    "add": _Patch._add,
+    "remove": _Patch._remove,
+    "replace": _Patch._replace,
+    "move": _Patch._move,
+    "copy": _Patch._copy,
+    "test": _Patch._test,
+}
 
 
 def _doing(what: str, where: str, act: Callable[..., Any], *arguments: Any) -> Any:
