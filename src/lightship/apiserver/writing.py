@@ -169,7 +169,7 @@ class Writer:
     ) -> list[Op]:
         """Default, tell who owns what, let others change it, complete, in place. Returns what must be written with the object."""
         resource = served.resource
-        if resource.default and request.subresource in ("", "finalize"):
+        if resource.default and request.subresource in ("", "finalize", "ephemeralcontainers"):
             resource.default(obj)
         # What a client did not ask for is nobody's: so before the server and admission have their say, but after defaults.
         if not (resource.custom and any(cause.reason == errors.TYPE_INVALID for cause in causes)):

@@ -40,6 +40,8 @@ def problems(crd: Obj, old: Obj | None) -> list[Cause]:
     causes += _stored((crd.get("status") or {}).get("storedVersions") or [], spec.get("versions") or [])
     causes += _approval(crd, old)
     if spec.get("preserveUnknownFields") and not before.get("preserveUnknownFields"):
+        if any(_has_default((version.get("schema") or {}).get("openAPIV3Schema")) for version in spec.get("versions") or ()):
+            causes.append(errors.invalid_value("spec.preserveUnknownFields", True, "must be false in order to use defaults in the schema"))
         why = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
         causes.append(errors.invalid_value("spec.preserveUnknownFields", True, why))
     return causes
@@ -121,7 +123,9 @@ def _version(said: Obj, version: Obj, path: str, schema_field: str, before: Obj)
         causes += _scale((version["subresources"].get("scale")), f"{path}.subresources.scale")
     for i, column in enumerate(said.get("additionalPrinterColumns") or ()):
         causes += _column(column, f"{path}.additionalPrinterColumns[{i}]")
-    if said.get("selectableFields"):
+    if said.get("selectableFields") and version.get("schema") is None:
+        causes.append(errors.invalid_value(f"{path}.selectableFields", "", "may only be set when validations.schema is included"))
+    elif said.get("selectableFields"):
         causes += _selectable(version, schema, f"{path}.selectableFields", _version_before(before, version))
     return causes
 
@@ -192,6 +196,19 @@ def _column(column: Obj, path: str) -> list[Cause]:
     return causes
 
 
+def _has_default(schema: Any) -> bool:
+    """Does any part of a schema have a default?"""
+    if isinstance(schema, list):
+        return any(map(_has_default, schema))
+    if not isinstance(schema, dict):
+        return False
+    if "default" in schema:
+        return True
+    named = (part for field in ("properties", "patternProperties") for part in (schema.get(field) or {}).values())
+    rest = (schema.get(field) for field in ("items", "additionalProperties", "allOf", "anyOf", "oneOf", "not"))
+    return any(map(_has_default, (*named, *rest)))
+
+
 def _selectable(version: Obj, schema: Obj, path: str, former: Obj) -> list[Cause]:
     causes: list[Cause] = []
     seen: set[tuple[str, ...]] = set()
@@ -260,7 +277,8 @@ def _stored(stored: list[str], versions: list[Obj]) -> list[Cause]:
     if not stored:
         return [errors.invalid_value(path, None, "must have at least one stored version")]
     listed = [v.get("name") or "" for v in versions]
-    missing = [v["name"] for v in versions if v.get("storage") and v.get("name") not in stored]
+    # A version that is there twice has been found once and is missing then.
+    missing = [v["name"] for i, v in enumerate(versions) if v.get("storage") and (v.get("name") not in stored or listed[i] in listed[:i])]
     causes = [errors.invalid_value(path, stored, f"must have the storage version {name}") for name in missing]
     for i, name in enumerate(stored):
         if name not in listed:

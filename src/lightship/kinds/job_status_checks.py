@@ -22,12 +22,10 @@ def validate(job: Obj, old: Obj | None) -> list[Cause]:
     causes = [c for field in _COUNTS for c in checking.not_negative(f"status.{field}", status.get(field))]
     causes += _check_uncounted(status.get("uncountedTerminatedPods") or {})
     causes += _check_end(job, old or {})
-    causes += _check_times(job, old or {})
     causes += _check_indexes(job, before)
-    changed = _changed(status, before)
-    if changed("ready", "active") and status.get("ready") is not None and status["ready"] > (status.get("active") or 0):
-        causes.append(errors.invalid_value("status.ready", status["ready"], "cannot set more ready pods than active"))
-    return causes + _check_going_back(job, old or {})
+    causes += _check_pods(job, old or {})
+    causes += _check_success(job)
+    return causes + _check_kept_times(job, old or {}) + _check_going_back(job, old or {})
 
 
 def _changed(status: Obj, before: Obj) -> Callable[..., bool]:
@@ -65,12 +63,19 @@ def _check_end(job: Obj, old: Obj) -> list[Cause]:
         causes.append(_said("cannot set Complete=True and Failed=true conditions"))
     if (completed or now.failure_target != then.failure_target) and now.complete and now.failure_target:
         causes.append(_said("cannot set Complete=True and FailureTarget=true conditions"))
+    causes += _check_completion(status, before, complete=now.complete, changed=completed)
     if (failing or changed("failedIndexes")) and now.failed and not now.failure_target:
         causes.append(_said("cannot set Failed=True condition without the FailureTarget=true condition"))
     if (completed or now.criteria_met != then.criteria_met) and now.complete and not now.criteria_met:
         causes.append(_said("cannot set Complete=True condition without the SuccessCriteriaMet=true condition"))
     if now.finished:
-        causes += _check_nothing_left(status, before, ended=now.finished != then.finished)
+        causes += _check_finished(job, before, ended=now.finished != then.finished)
+    return causes
+
+
+def _check_success(job: Obj) -> list[Cause]:
+    """A Job that has what it was made for does not fail."""
+    now, causes = _Conditions(job), list[Cause]()
     for other, word in ((now.failed, "Failed"), (now.failure_target, "FailureTarget")):
         if now.criteria_met and other:
             causes.append(_said(f"cannot set SuccessCriteriaMet=True and {word}=true conditions"))
@@ -79,11 +84,15 @@ def _check_end(job: Obj, old: Obj) -> list[Cause]:
     return causes
 
 
-def _check_nothing_left(status: Obj, before: Obj, *, ended: bool) -> list[Cause]:
-    """Of a finished Job; `ended`: just now."""
-    changed = _changed(status, before)
-    busy = [field for field in ("active", "terminating") if (ended or changed(field)) and (status.get(field) or 0) > 0]
-    causes = [errors.invalid_value(f"status.{field}", status[field], f"{field}>0 is invalid for finished job") for field in busy]
+def _check_finished(job: Obj, before: Obj, *, ended: bool) -> list[Cause]:
+    """`ended`: just now."""
+    spec, status = objects.spec(job), objects.status(job)
+    changed, causes = _changed(status, before), list[Cause]()
+    if (ended or changed("active")) and (status.get("active") or 0) > 0:
+        causes.append(errors.invalid_value("status.active", status["active"], "active>0 is invalid for finished job"))
+    idle = spec.get("suspend") and spec.get("completions") == 0
+    if (ended or changed("startTime")) and not status.get("startTime") and not idle:
+        causes.append(errors.required("status.startTime", "startTime is required for finished job"))
     left = status.get("uncountedTerminatedPods") or {}
     if (ended or changed("uncountedTerminatedPods")) and (left.get("succeeded") or left.get("failed")):
         causes.append(errors.invalid_value("status.uncountedTerminatedPods", left, "must be empty for finished job"))
@@ -101,22 +110,37 @@ class _Conditions:
         self.finished = self.complete or self.failed
 
 
-def _check_times(job: Obj, old: Obj) -> list[Cause]:
-    spec, status, before = objects.spec(job), objects.status(job), objects.status(old)
+def _check_pods(job: Obj, old: Obj) -> list[Cause]:
+    status, before = objects.status(job), objects.status(old)
     now, then, changed = _Conditions(job), _Conditions(old), _changed(status, before)
-    started, ended = status.get("startTime"), status.get("completionTime")
     causes: list[Cause] = []
-    if now.complete != then.complete or changed("completionTime"):
-        if ended and not now.complete:
+    ending, ready = status.get("terminating") or 0, status.get("ready")
+    if now.finished and (not then.finished or changed("terminating")) and ending > 0:
+        causes.append(errors.invalid_value("status.terminating", ending, "terminating>0 is invalid for finished job"))
+    if changed("ready", "active") and ready is not None and ready > (status.get("active") or 0):
+        causes.append(errors.invalid_value("status.ready", ready, "cannot set more ready pods than active"))
+    return causes
+
+
+def _check_completion(status: Obj, before: Obj, *, complete: bool, changed: bool) -> list[Cause]:
+    """`changed`: it was not complete, or is not any more."""
+    started, ended = status.get("startTime"), status.get("completionTime")
+    moved, causes = _changed(status, before), list[Cause]()
+    if changed or moved("completionTime"):
+        if ended and not complete:
             why = "cannot set completionTime when there is no Complete=True condition"
             causes.append(errors.invalid_value("status.completionTime", ended, why))
-        if not ended and now.complete:
+        if not ended and complete:
             causes.append(errors.required("status.completionTime", "completionTime is required for Complete jobs"))
-    if changed("startTime", "completionTime") and started and ended and times.parse(ended) < times.parse(started):
+    if moved("startTime", "completionTime") and started and ended and times.parse(ended) < times.parse(started):
         causes.append(errors.invalid_value("status.completionTime", ended, "must be equal to or after `startTime`"))
-    idle = spec.get("suspend") and spec.get("completions") == 0
-    if (now.finished != then.finished or changed("startTime")) and now.finished and not started and not idle:
-        causes.append(errors.required("status.startTime", "startTime is required for finished job"))
+    return causes
+
+
+def _check_kept_times(job: Obj, old: Obj) -> list[Cause]:
+    """Times that were set once stay."""
+    spec, status, before = objects.spec(job), objects.status(job), objects.status(old)
+    started, ended, changed, causes = status.get("startTime"), status.get("completionTime"), _changed(status, before), list[Cause]()
     if ended and before.get("completionTime") and changed("completionTime"):
         causes.append(errors.invalid_value("status.completionTime", ended, "field is immutable"))
     suspended = conditions.get(job, "Suspended") or {}
