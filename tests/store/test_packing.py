@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightship.store.packing import FORMS, LEAST, MOST, Packer
+from lightship.store.packing import FORMS, LEAST, MOST, SAMPLES, SHAPES, Packer
 
 
 def pod(name: str, *, revision: int = 1, note: str = "a note", kind: str = "Pod") -> bytes:
@@ -74,20 +74,47 @@ def test_what_a_packer_remembers_is_bounded() -> None:
     for number in range(3000):
         tokens = ["x" * 10] * dice.randrange(40, 400)
         packer.pack(json.dumps({"n": number, "t": tokens}).encode())
-    assert len(packer._forms) <= FORMS
-    assert len(packer._samples) <= FORMS
-    assert len(packer._gaps) <= FORMS
+    assert len(packer._shapes) == SHAPES
+    assert all(len(shape._forms) <= FORMS and len(shape._samples) <= SAMPLES for shape in packer._shapes.values())
 
 
-def test_no_value_of_one_form_takes_long_however_often_forms_fail() -> None:
-    """Looking for forms thins out: of many values that fit none, few are taken apart."""
+def test_of_many_shapes_those_of_use_stay() -> None:
+    packer = Packer()
+    for number in range(2 * SHAPES):
+        packed(packer, pod(f"p{number}", revision=number))
+        packed(packer, json.dumps({"fill": "x" * LEAST, "t": ["t"] * (100 + number)}).encode())
+    assert len(packed(packer, pod("q"))) < 40
+
+
+def test_new_shapes_take_the_place_of_old_ones() -> None:
+    packer = Packer()
+    for number in range(SHAPES):
+        for again in range(10):
+            packed(packer, json.dumps({"fill": "x" * LEAST, "t": ["t"] * (100 + number), "again": f"{again}"}).encode())
+    sizes = [0, 0]
+    for number in range(100):
+        for which, kind in enumerate(("Pod", "Other")):
+            value = pod(f"p{number}", revision=number, kind=kind) if which else pod(f"p{number}", note='quoted " here')
+            sizes[which] = len(packed(packer, value))
+    assert max(sizes) < 60
+
+
+def test_looking_for_forms_thins_out() -> None:
+    """Of many values that fit none, few are taken apart."""
     packer = Packer()
     dice = random.Random(3)
     taken: list[bytes] = []
-    learn = packer._learn
-    packer._learn = lambda value: (taken.append(value), learn(value))[1]  # type: ignore[method-assign,func-returns-value]
+
+    def value(number: int) -> bytes:
+        return json.dumps({"n": number, "t": [dice.randbytes(8).hex() for _ in range(40)]}).encode()
+
+    packer.pack(value(0))
+    (shape,) = packer._shapes.values()
     for number in range(2000):
-        packer.pack(json.dumps({"n": number, "t": [dice.randbytes(8).hex() for _ in range(40)]}).encode())
+        before = list(shape._samples)
+        packer.pack(value(number))
+        taken += [sample for sample in shape._samples if sample not in before]
+    assert len(packer._shapes) == 1
     assert len(taken) < 200
 
 

@@ -12,14 +12,16 @@ from operator import itemgetter
 
 LEAST, MOST = 256, 32_768
 """Bytes of a value that is worth the work, and that is not too much work."""
-GAPS = 64
+GAPS = 32
 """In how many places values of one form may differ."""
-FORMS = 8
-"""Forms of a kind that are tried; those that were of no use longest are forgotten, except by the values that have them."""
+SHAPES, FORMS, SAMPLES = 128, 4, 3
+"""Numbers of quotes that are told apart in a kind, and for each: forms that are tried, values that wait for others like them."""
 _QUOTE = b'"'
 _PATIENCE = 16
-"""Values in a row that may fit no form before forms are looked for less often: in every second, fourth ... value, `_RAREST` at last."""
+"""Values of a shape in a row that may fit no form before forms are made of every second, fourth ... value only, `_RAREST` at last."""
 _RAREST = 256
+_DEAR, _SAVED = 8, 64
+"""Making a form takes as long as packing so many values, and so it may be done after so many only; how many can be saved up for it."""
 
 
 class Form:
@@ -61,18 +63,60 @@ class Form:
 
 
 class Packer:
-    """Finds forms for the values of one kind, and tries those of use lately first. Not to be shared by threads."""
+    """Finds forms for the values of one kind. Not to be shared by threads.
+
+    Values of one form have equally many quotes, which tells most others apart at once; those that have are of one shape.
+    """
 
     def __init__(self) -> None:
-        self._forms: list[Form] = []
-        self._samples: dict[int, list[bytes]] = {}  # by the number of their tokens: each waits for one that is like it
-        self._gaps: dict[int, set[int]] = {}
-        self._misses = 0
+        self._shapes: dict[int, _Shape] = {}
+        self._last: Form | None = None
+        self._credit = _SAVED
 
     def pack(self, value: bytes) -> tuple[Form, bytes] | None:
         """A form and what is in its gaps; None for values that are best kept as they are."""
         if not LEAST <= len(value) <= MOST:
             return None
+        if self._last is not None:  # like objects come in rows, and counting takes as long as packing
+            packed = self._last.pack(value)
+            if packed is not None:
+                return self._last, packed
+        quotes = value.count(_QUOTE)
+        shape = self._shapes.get(quotes)
+        if shape is None:
+            if len(self._shapes) >= SHAPES:
+                self._forget_one()
+            shape = self._shapes[quotes] = _Shape()
+        found = shape.pack(value)
+        self._credit = min(self._credit + 1, _SAVED)
+        if found is not None:
+            self._last = found[0]
+        elif self._credit >= _DEAR and shape.is_worth_a_try():
+            self._credit -= _DEAR
+            shape.learn(value)
+        return found
+
+    def _forget_one(self) -> None:
+        """Forget the shape that was of least use lately."""
+        least = min(self._shapes, key=lambda quotes: self._shapes[quotes].uses)
+        del self._shapes[least]
+        for shape in self._shapes.values():
+            shape.uses //= 2
+
+
+class _Shape:
+    """The forms of values with equally many quotes, those of use lately first."""
+
+    __slots__ = ("_forms", "_gaps", "_misses", "_samples", "uses")
+
+    def __init__(self) -> None:
+        self.uses = 0
+        self._forms: list[Form] = []
+        self._samples: list[bytes] = []
+        self._gaps: set[int] = set()
+        self._misses = 0
+
+    def pack(self, value: bytes) -> tuple[Form, bytes] | None:
         forms = self._forms
         for place, form in enumerate(forms):
             packed = form.pack(value)
@@ -80,35 +124,31 @@ class Packer:
                 if place:
                     del forms[place]
                     forms.insert(0, form)
+                self.uses += 1
                 self._misses = 0
                 return form, packed
         self._misses += 1
-        rarely = min(1 << (self._misses // _PATIENCE), _RAREST)
-        if self._misses % rarely == 0:
-            self._learn(value)
         return None
 
-    def _learn(self, value: bytes) -> None:
+    def is_worth_a_try(self) -> bool:
+        """May a form be made of the value that has just fitted none?"""
+        rarely = min(1 << (self._misses // _PATIENCE), _RAREST)
+        return self._misses % rarely == 0
+
+    def learn(self, value: bytes) -> None:
         """Make a form of this value and one before it that is like it: for the next one, since a form takes more than a value does."""
-        tokens = value.split(_QUOTE)
-        count = len(tokens)
-        before = self._samples.pop(count, None)
-        self._samples[count] = tokens
-        if len(self._samples) > FORMS:
-            oldest = next(iter(self._samples))
-            del self._samples[oldest]
-            self._gaps.pop(oldest, None)
-        if before is None:
-            return
-        differ = {place for place, (one, other) in enumerate(zip(before, tokens, strict=True)) if one != other}
-        wide = differ | self._gaps.get(count, set())  # what differed in others will differ again
-        gaps = wide if _is_worth(tokens, wide) else differ
-        if 0 in gaps or not _is_worth(tokens, gaps):
-            self._gaps.pop(count, None)
-            return
-        self._gaps[count] = gaps
-        self._forms.insert(0, Form(_pieces(tokens, sorted(gaps))))
-        del self._forms[FORMS:]
+        tokens = value.split(_QUOTE) if self._samples else []
+        for sample in self._samples:
+            differ = {place for place, (one, other) in enumerate(zip(sample.split(_QUOTE), tokens, strict=True)) if one != other}
+            if 0 not in differ and _is_worth(tokens, differ):
+                wide = differ | self._gaps  # what differed in others will differ again
+                self._gaps = wide if _is_worth(tokens, wide) else differ
+                self._forms.insert(0, Form(_pieces(tokens, sorted(self._gaps))))
+                del self._forms[FORMS:]
+                self._samples.remove(sample)
+                break
+        self._samples.append(value)
+        del self._samples[:-SAMPLES]
 
 
 def _is_worth(tokens: Sequence[bytes], gaps: set[int]) -> bool:
