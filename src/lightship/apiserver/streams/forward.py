@@ -20,8 +20,8 @@ PROTOCOL = "portforward.k8s.io"
 TUNNEL = "SPDY/3.1+portforward.k8s.io"
 _PIECE = 64 * 1024
 _MOST_CONNECTIONS = 256
-_WAITING = 64
-"""Pieces that wait to be written to the pod before the client is made to wait."""
+_WAITING = 8
+"""Pieces of a connection that wait to be written to the pod before the client is made to wait."""
 
 
 class _Connection:
@@ -64,8 +64,7 @@ class SpdyForward:
         if frame.kind == spdy.SYN_STREAM:
             await self._welcome(frame, group)
         elif frame.kind == spdy.DATA and connection is not None and frame.stream == connection.data:
-            if frame.data:
-                await connection.incoming.put(frame.data)
+            await _pass_on(frame.data, connection.incoming)
             if frame.fin:
                 await connection.incoming.put(b"")
         elif frame.kind == spdy.RST_STREAM and connection is not None:
@@ -79,8 +78,10 @@ class SpdyForward:
         port, kind = headers.get("port", ""), headers.get("streamtype", "")
         # Clients from before request ids open the error stream first and the data stream next.
         request = headers.get("requestid") or f"stream {frame.stream if kind == 'error' else frame.stream - 2}"
-        valid = port.isdecimal() and 0 < int(port) < 65536 and kind in ("data", "error")
-        if not valid or len(self._connections) >= _MOST_CONNECTIONS:
+        valid = port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536 and kind in ("data", "error")
+        known = self._connections.get(request)
+        twice = known is not None and bool(known.data if kind == "data" else known.error)
+        if not valid or twice or frame.stream in self._streams or (known is None and len(self._connections) >= _MOST_CONNECTIONS):
             await self._wire.write(spdy.reset(frame.stream, 3))
             return
         connection = self._connections.setdefault(request, _Connection(int(port)))
@@ -116,6 +117,12 @@ def _end(connection: _Connection) -> None:
     connection.incoming.put_nowait(b"")
 
 
+async def _pass_on(data: bytes, incoming: "asyncio.Queue[bytes]") -> None:
+    """In pieces, so that what waits is bounded whatever the client's frames are."""
+    for at in range(0, len(data), _PIECE):
+        await incoming.put(data[at : at + _PIECE])
+
+
 async def forward_channels(channels: WebSocketChannels, node: NodeConnection, pod: Obj, ports: Sequence[int]) -> None:
     """The ports of the URL, each on its pair of channels, until the client has gone."""
     incoming = [asyncio.Queue[bytes](_WAITING) for _ in ports]
@@ -135,7 +142,10 @@ async def forward_channels(channels: WebSocketChannels, node: NodeConnection, po
         while (received := await channels.receive()) is not None:
             channel, data = received
             if channel % 2 == 0 and channel // 2 < len(ports):
-                await incoming[channel // 2].put(data or b"")
+                if data:
+                    await _pass_on(data, incoming[channel // 2])
+                else:
+                    await incoming[channel // 2].put(b"")
 
     async def serve() -> None:
         await asyncio.gather(*(one(index, port) for index, port in enumerate(ports)))
