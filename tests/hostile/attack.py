@@ -73,6 +73,13 @@ class Line:
         except (ConnectionResetError, ssl.SSLError):
             return b""
 
+    def head(self) -> bytes:
+        """The head of an answer whose body, or conversation, is not read."""
+        data = b""
+        while b"\r\n\r\n" not in data and (more := self.read()):
+            data += more
+        return data
+
     def answer(self) -> Answer:
         """The next whole answer; `DROPPED` when the connection ends before."""
         data = b""

@@ -33,6 +33,7 @@ from lightship.apiserver.server import Server
 from lightship.apiserver.tokens import Tokens
 from lightship.meta.rest import User
 from lightship.store.retention import Limits
+from tests.hostile.flood import Flood
 
 TOKENS = {"admin-token": User("admin", ("system:masters",)), "joe-token": User("joe", ("system:authenticated",))}
 HISTORY = Limits(seconds=30.0, events=5_000, bytes=16 * 1024 * 1024)
@@ -96,7 +97,8 @@ async def main(directory: Path) -> None:
     objects = store.memory(limits=HISTORY)
     tokens = Tokens(pki.signing_key(directory / "sa.key"), clock, lambda: str(uuid.uuid4()))
     tokens.life = token_life.life(objects)
-    server = Server(objects, kinds.BUILTIN, clock=clock, random=random.Random(1), tokens=tokens)
+    flood = Flood()
+    server = Server(objects, kinds.BUILTIN, clock=clock, random=random.Random(1), tokens=tokens, nodes=lambda name: flood)
     ours, proxy = [(directory / name).read_bytes() for name in (tls.CA, tls.PROXY_CA)]
     listener = await serve(
         server,
