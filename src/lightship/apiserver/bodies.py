@@ -242,7 +242,7 @@ def _identified(value: Obj, data: bytes, wanted: Wanted) -> Obj:
     own = f"{gvk.group}/{gvk.version}" if gvk.group else gvk.version
     version = value.get("apiVersion") or ("" if wanted.custom else own)
     if kind != gvk.kind or version != own:
-        _refuse_other(GVK(*_group_version(version, data, wanted), kind), version, data, wanted)
+        _refuse_other(GVK(*_group_version(version, data, wanted), kind), version, data, wanted, _name(value))
     metadata = value.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
         where = "value of type" if wanted.custom else f"struct field {gvk.kind}.metadata of type"
@@ -253,7 +253,7 @@ def _identified(value: Obj, data: bytes, wanted: Wanted) -> Obj:
     return {"kind": kind, "apiVersion": version, **value}
 
 
-def _refuse_other(found: GVK, version: str, data: bytes, wanted: Wanted) -> None:
+def _refuse_other(found: GVK, version: str, data: bytes, wanted: Wanted, name: str) -> None:
     gvk = wanted.gvk
     if not wanted.custom:
         raise _not_registered(found, wanted)
@@ -263,7 +263,13 @@ def _refuse_other(found: GVK, version: str, data: bytes, wanted: Wanted) -> None
     if (found.group, found.version) != (gvk.group, gvk.version):
         own = f"{gvk.group}/{gvk.version}"
         raise errors.bad_request(f"the API version in the data ({version}) does not match the expected API version ({own})")
-    raise errors.invalid(found.kind, "", [errors.invalid_value("kind", found.kind, f"must be {gvk.kind}")], gvk.group)
+    raise errors.invalid(found.kind, name, [errors.invalid_value("kind", found.kind, f"must be {gvk.kind}")], gvk.group)
+
+
+def _name(value: Obj) -> str:
+    metadata = value.get("metadata")
+    found = metadata.get("name") if isinstance(metadata, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _group_version(text: str, data: bytes, wanted: Wanted) -> tuple[str, str]:

@@ -179,12 +179,12 @@ class Front:
             raise errors.no_such_path()
         if request.method != "POST":
             raise errors.method_not_allowed()
-        asked = Request(user, reviews.resource(target), target.namespace)
+        asked = Request(user, reviews.resource(target), target.namespace, user_agent=request.header(b"user-agent"))
         query = queries.parse(request.query)
         view = view_of(request, query, _REVIEW)
         body = self._operations.body(asked, request)
-        validation = queries.write_options(query, "CreateOptions").field_validation
-        answer = reviews.answer(asked, body, validation, self._authorizer, self._authenticator, self._clock.now())
+        options = queries.write_options(query, "CreateOptions")
+        answer = reviews.answer(asked, body, options, self._authorizer, self._authenticator, self._clock.now())
         return answer_reply(asked, answer, view, self._clock)
 
 

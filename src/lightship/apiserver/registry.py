@@ -65,7 +65,7 @@ class Registry:
         """201. `obj` is private to the server from here on. With `request.subresource`: binding, eviction, token. Reviews are answered."""
         if request.resource.plural.endswith("reviews") and request.resource in reviews.RESOURCES:
             core = self._core
-            return reviews.answer(request, obj, options.field_validation, core.authorizer, core.authenticator, core.clock.now())
+            return reviews.answer(request, obj, options, core.authorizer, core.authenticator, core.clock.now())
         served = self._served(request)
         if request.subresource:
             return await self._subresources.create(served, request, obj, options)

@@ -7,7 +7,7 @@ Contract: authentication.k8s.io/v1 TokenReview, SelfSubjectReview; authorization
 
 from functools import cache
 
-from lightship.apiserver import review_checks
+from lightship.apiserver import managed, review_checks
 from lightship.apiserver.authn import API_AUDIENCE, INVALID, Authenticator, user_info
 from lightship.apiserver.authz import Attributes, Authorizer
 from lightship.apiserver.paths import Target
@@ -19,7 +19,7 @@ from lightship.kinds import reviews as questions
 from lightship.meta import errors, times
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
-from lightship.meta.rest import User
+from lightship.meta.rest import User, WriteOptions
 
 RESOURCES = questions.RESOURCES
 _BY_PLACE = {(r.group, r.version, r.plural): r for r in RESOURCES}
@@ -34,20 +34,21 @@ def resource(target: Target) -> Resource:
     return _BY_PLACE[target.group, target.version, target.resource]
 
 
-def answer(asked: Request, body: Obj, validation: str, authorizer: Authorizer, authenticator: Authenticator, now: float) -> Answer:
+def answer(asked: Request, body: Obj, options: WriteOptions, authorizer: Authorizer, authenticator: Authenticator, now: float) -> Answer:
     """201 with the question's `status` filled in. Raises 400 and 422 for questions that cannot be understood."""
     kind, group = asked.resource.kind, asked.resource.group
     served = _served(asked.resource)
     check_identity(served, asked, body)
-    served.accept(body, validation, asked.warnings, asked.doubles)
+    served.accept(body, options.field_validation, asked.warnings, asked.doubles)
     spec = body.get("spec") or {}
     if kind == "SelfSubjectReview":
         made = {"creationTimestamp": times.rfc3339(now)}
         return _made(asked, made, None, {"userInfo": user_info(asked.user)})
-    if kind == "TokenReview":
-        return _made(asked, body["metadata"], spec, _token_review(spec, authenticator))
     if kind == "SelfSubjectRulesReview":
         return _made(asked, {}, {}, _rules(authorizer, asked.user, spec.get("namespace") or ""))
+    managed.created(managed.of(served, tuple), asked, body, options, times.rfc3339(now))
+    if kind == "TokenReview":
+        return _made(asked, body["metadata"], spec, _token_review(spec, authenticator))
     causes = review_checks.problems(kind, body)
     if causes:
         raise errors.invalid("", "", causes, group)  # the real server has forgotten the kind by then
