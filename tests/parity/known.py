@@ -34,7 +34,6 @@ _BLAME = "a client's mistake is told as such, not as an error of the server"
 _NULLS = "what has no time is left out, not null"
 _OWN = "what the server makes itself has no owners"
 _OPEN = "not yet"
-_ORDER = "not yet: mistakes are told in another order"
 KNOWN: tuple[Known, ...] = (
     Known("read-tables", "*", "*columnDefinitions.*.description", "facts come without their prose", everywhere=True),
     Known("discovery", "GET /*", "body.paths", "the health checks are others"),
@@ -57,9 +56,9 @@ KNOWN: tuple[Known, ...] = (
     Known("sub-pods", "POST pods/p/binding", "*", _BLAME),
     Known("refused-creates", "POST configmaps", "body.message", "another reader of protobuf", "*wire type*"),
     Known("refused-patches", "PATCH configmaps/a {'kind': 'Pod'}", "*", "a strategic patch cannot change the kind"),
-    Known("refused-specs", "POST services {*Foo*", "body.*", _ORDER),
     Known("custom-refused", "POST customresourcedefinitions[?]dryRun=All", "body.status.*", "kinds are served at once"),
     Known("life-deletion", "PATCH *", "body.metadata.resourceVersion", "the last write of a deletion has a version of its own"),
+    Known("life-namespaces", "PUT */finalize", "body.metadata.resourceVersion", "the last write of a deletion has a version of its own"),
     Known("read-tables", "GET daemonsets", "body.rows.*.annotations", _OPEN),
     Known("sub-others", "* nodes*", "body.spec.taints", _OPEN + ": nodes are born without a taint", everywhere=True),
     Known("read-lists", "GET configmaps/a", "header.content-type", "JSON is preferred to protobuf, as it costs less"),

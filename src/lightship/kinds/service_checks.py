@@ -35,6 +35,7 @@ def validate(service: Obj, old: Obj | None) -> list[Cause]:
     for i, address in enumerate(spec.get("externalIPs") or ()):
         path = f"spec.externalIPs[{i}]"
         causes += ip_checks.legacy_ip(path, address, (before or {}).get("externalIPs") or ()) or ip_checks.endpoint_ip(path, address)
+    causes += checking.one_of("spec.type", spec.get("type"), _TYPES)
     causes += _check_node_ports(spec)
     causes += _check_sources(service, old)
     causes += _check_balancer(spec)
@@ -63,7 +64,7 @@ def _check_type(spec: Obj) -> list[Cause]:
         why = "may not be set for ExternalName services"
         causes += [errors.forbidden_field(f"spec.{f}", why) for f in ("clusterIPs", "ipFamilies", "ipFamilyPolicy") if spec.get(f)]
         causes += checking.required_name("spec.externalName", (spec.get("externalName") or "").removesuffix("."), "subdomain")
-    return causes + checking.one_of("spec.type", kind, _TYPES)
+    return causes
 
 
 def _check_ports(spec: Obj) -> list[Cause]:
