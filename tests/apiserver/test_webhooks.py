@@ -12,11 +12,13 @@ import pytest
 
 from lightship import kinds, store
 from lightship.aio.clock import LoopClock
+from lightship.apiserver.requests import Request
 from lightship.apiserver.server import Server
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
+from lightship.meta.rest import WriteOptions
 
-from .site import CONFIG_MAPS, PODS, Site, config_map, pod, refused
+from .site import ADMIN, CONFIG_MAPS, PODS, Site, config_map, pod, refused
 from .webhook_site import Webhook, webhook
 
 MUTATING = kinds.MUTATING_WEBHOOK_CONFIGURATIONS
@@ -227,5 +229,29 @@ def test_nobody_is_locked_out_by_a_webhook(tmp_path: Path) -> None:
             await site.create(CONFIG_MAPS, config_map("a"))
         await site.delete(VALIDATING, "hooks", "")
         await site.create(CONFIG_MAPS, config_map("a"))
+
+    play(tmp_path, answer, test)
+
+
+def test_what_webhooks_did_is_noted_for_the_audit_trail(tmp_path: Path) -> None:
+    async def answer(path: str, document: Obj) -> Obj:
+        if path == "/broken":
+            return {}
+        if path == "/judge":
+            return allow(document, auditAnnotations={"why": "because"})
+        return patched(document, {"op": "add", "path": "/data/b", "value": "2"})
+
+    async def test(site: Site, made: Webhook) -> None:
+        broken = hook(made.config("/broken"), name="broken.example.com", failurePolicy="Ignore")
+        await configure(site, MUTATING, hook(made.config("/change")), broken)
+        await configure(site, VALIDATING, hook(made.config("/judge"), name="judge.example.com"))
+        request = Request(ADMIN, CONFIG_MAPS, "default")
+        await site.server.registry.create(request, config_map("a"), WriteOptions())
+        place, told = "mutation.webhook.admission.k8s.io/round_0_index_", dict(request.annotations)
+        assert json.loads(told.pop(f"{place}0")) == {"configuration": "hooks", "webhook": "hook.example.com", "mutated": True}
+        assert json.loads(told.pop(f"{place}1")) == {"configuration": "hooks", "webhook": "broken.example.com", "mutated": False}
+        patch = json.loads(told.pop("patch.webhook.admission.k8s.io/round_0_index_0"))
+        assert patch["patch"] == [{"op": "add", "path": "/data/b", "value": "2"}]
+        assert told == {f"failed-open.{place}1": "broken.example.com", "judge.example.com/why": "because"}
 
     play(tmp_path, answer, test)
