@@ -33,7 +33,7 @@ NOW = 1_700_000_000.0
         ("/apis/batch/v1/namespaces/ns/jobs/j", Target("batch", "v1", "ns", "jobs", "j")),
         ("/api/v1/watch/pods", Target("", "v1", "", "pods", watched=True)),
         ("/api/v1/watch/namespaces/ns/pods/p", Target("", "v1", "ns", "pods", "p", watched=True)),
-        ("/api/v1/namespaces//pods", None),
+        ("/api/v1/namespaces//pods", Target("", "v1", "", "pods", nowhere=True)),
         ("/apis/batch/v1//jobs", None),
         ("/api/v1", None),
         ("/api/v1/", None),
