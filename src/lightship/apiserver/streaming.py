@@ -9,6 +9,9 @@ from collections.abc import Awaitable, Callable
 from lightship.aio.streams import closing
 from lightship.apiserver.exchange import HttpRequest, Stamps, Stream, head
 
+_ONE_WRITE = 128 * 1024
+"""Bytes that are handed over before the client is waited for."""
+
 
 class Outflow:
     """Runs once. `drain` waits until the transport takes more."""
@@ -35,12 +38,23 @@ class Outflow:
                     self._begin()
                     if self._bodiless:
                         break
-                    if data:
-                        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+                    if len(data) > _ONE_WRITE:
+                        await self._write_long(data)
+                    elif data:
+                        self._write(data)
                         await self._drain()
             self._begin()
         finally:
             timer.cancel()
+
+    async def _write_long(self, data: bytes) -> None:
+        """Piece by piece: all watchers share `data`, but what has been written is a copy for each, and many may not be reading."""
+        for at in range(0, len(data), _ONE_WRITE):
+            self._write(data[at : at + _ONE_WRITE])
+            await self._drain()
+
+    def _write(self, data: bytes) -> None:
+        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def finish(self) -> bool:
         """End the response; False when only the end of the connection can tell the client."""
