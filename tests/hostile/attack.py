@@ -68,6 +68,9 @@ class Line:
         if self._unread:
             data, self._unread = self._unread, b""
             return data
+        return self._receive()
+
+    def _receive(self) -> bytes:
         try:
             return self.socket.recv(65536)
         except (ConnectionResetError, ssl.SSLError):
@@ -82,25 +85,44 @@ class Line:
 
     def answer(self) -> Answer:
         """The next whole answer; `DROPPED` when the connection ends before."""
-        data = b""
-        while b"\r\n\r\n" not in data:
-            if not (more := self.read()):
-                return Answer(DROPPED, data)
-            data += more
-        head, _, body = data.partition(b"\r\n\r\n")
-        length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
-        size = int(length[1]) if length else None
-        parts = [body]
-        got = len(body)
-        while size is not None and got < size:
-            if not (more := self.read()):
-                break
+        start = self.head()
+        start, mark, rest = start.partition(b"\r\n\r\n")
+        if not mark:
+            return Answer(DROPPED, start)
+        self._unread = rest
+        code = int(start.split(None, 2)[1])
+        if length := re.search(rb"(?i)\r\ncontent-length: (\d+)", start):
+            return Answer(code, self._take(int(length[1])))
+        if b"transfer-encoding: chunked" in start.lower():
+            return Answer(code, b"".join(self._chunks()))
+        return Answer(code, self.read())
+
+    def _chunks(self) -> Iterator[bytes]:
+        while True:
+            while b"\r\n" not in self._unread:
+                self._more()
+            size, _, self._unread = self._unread.partition(b"\r\n")
+            chunk = self._take(int(size, 16))
+            self._take(2)
+            if not chunk:
+                return
+            yield chunk
+
+    def _take(self, size: int) -> bytes:
+        """So many bytes, or what comes before the end."""
+        parts, got = [self._unread], len(self._unread)
+        while got < size and (more := self._receive()):
             parts.append(more)
             got += len(more)
-        body = b"".join(parts)
-        if size is not None:
-            body, self._unread = body[:size], body[size:]
-        return Answer(int(head.split(None, 2)[1]), body)
+        whole = b"".join(parts)
+        self._unread = whole[size:]
+        return whole[:size]
+
+    def _more(self) -> None:
+        more = self._receive()
+        if not more:
+            raise ConnectionResetError("the answer has no end")
+        self._unread += more
 
 
 class Target:

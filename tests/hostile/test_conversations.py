@@ -145,10 +145,10 @@ def _streams(name: str) -> bytes:
 
 @pytest.mark.parametrize(
     "name",
-    (
+    [
         *("many streams", "one stream many times", "headers that grow", "more headers than said", "no block"),
         *("a frame of the longest length", "data of nobody", "data that nobody takes"),
-    ),
+    ],
 )
 def test_streams_that_break_the_rules(server: Target, name: str) -> None:
     before = server.rss()
