@@ -17,6 +17,8 @@ from lightship.meta.schema import embedded
 from lightship.meta.schema.limits import UNDECODABLE
 
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+NAMES = ("name", "generateName")
+"""What a definition may limit of metadata."""
 _GO_VALUE = "Go value of type v1.ObjectMeta"
 _STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
@@ -79,6 +81,15 @@ def accept(compiled: schema.Compiled, metadata: Metadata, obj: Obj) -> Judgement
     if not (inside or strays or causes):
         compiled.learn(obj)
     return Judgement(unknown + strays + sorted(found), causes)
+
+
+def naming(structural: Obj) -> schema.Compiled | None:
+    """The part of a custom kind's schema that is about names, if there is one: it may limit these of all metadata, and nothing else."""
+    metadata = (structural.get("properties") or {}).get("metadata") or {}
+    limits = {field: part for field, part in (metadata.get("properties") or {}).items() if field in NAMES and part.keys() - {"type"}}
+    if not limits:
+        return None
+    return schema.compile({"type": "object", "properties": {"metadata": {"type": "object", "properties": limits}}}, {})
 
 
 def _take_embedded(metadata: Metadata, part: schema.Embedded) -> list[str]:

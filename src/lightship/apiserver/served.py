@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from lightship.apiserver import custom_objects, traits
 from lightship.apiserver.conversion import Unconverted, Versions, convert
-from lightship.apiserver.custom_objects import OBJECT_META
+from lightship.apiserver.custom_objects import NAMES, OBJECT_META, naming
 from lightship.apiserver.rules import Rule, Rules
 from lightship.cel import rules as expressions
 from lightship.meta import codec, errors, gojson, schema
@@ -62,6 +62,7 @@ class Served:
         self._definitions = definitions
         self._compiled: schema.Compiled | None = None
         self._rules: expressions.Rules | Literal[False] | None = False
+        self._naming: schema.Compiled | Literal[False] | None = False
         self.versions: Versions | None = None
         """All versions of a custom kind; None: there is this one only, and all objects are of it."""
         self.uniform_since = 0
@@ -240,6 +241,12 @@ class Served:
         if self._rules is None:
             return []
         return [_NOT_CHECKED] if any(cause.reason in _BLOCKING for cause in found) else self._rules.check(obj, old, warnings, short=short)
+
+    def misnamed(self, meta: Obj) -> list[Cause]:
+        """What the schema of a custom kind says against the name of a new object."""
+        if self._naming is False:
+            self._naming = naming(self.resource.schema or {})
+        return self._naming.check({"metadata": {f: meta[f] for f in NAMES if f in meta}}) if self._naming is not None else []
 
     def check(self, obj: Obj) -> list[Cause]:
         """What the schema says against an object."""

@@ -298,6 +298,7 @@ class Writer:
         if served.metadata_last and not old and not found:
             found = objectmeta.check_new(meta, rule, builtin=False)
         if resource.custom:
+            found += served.misnamed(meta) if old is None else ()
             found += scale_problems(resource.scale, obj)
             found += served.breaches(obj, old, found, request.warnings, short=short)
         if found:

@@ -192,4 +192,25 @@ REFUSED = [
     post(f"{DEFINITIONS}?dryRun=All", definition("bars", "Bar", version("v1"))),
     get(f"{DEFINITIONS}/bars.{GROUP}"),
 ]
-SCENARIOS = (Scenario("custom-objects", OBJECTS), Scenario("custom-refused", REFUSED))
+N = f"/apis/{GROUP}/v1/namespaces/$ns/tags"
+LIMITS = {"name": {"type": "string", "maxLength": 6, "pattern": "^[a-z]"}, "generateName": {"type": "string", "minLength": 2}}
+TAGS = {"type": "object", "properties": {"metadata": {"type": "object", "properties": LIMITS}}}
+VERSION = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": TAGS}}
+
+
+def tag(**metadata: str) -> Any:
+    return {"apiVersion": f"{GROUP}/v1", "kind": "Tag", "metadata": metadata}
+
+
+NAMES = [
+    post(DEFINITIONS, definition("tags", "Tag", VERSION)),
+    post(f"{N}?dryRun=All", tag(name="a"), until=201),
+    post(N, tag(name="a")),
+    post(N, tag(name="toolong")),
+    post(N, tag(name="1")),
+    post(N, tag(name="b", generateName="b")),
+    patch(f"{N}/a", {"metadata": {"labels": {"a": "b"}}}),
+    apply(f"{N}/2", tag(name="2")),
+    delete(f"{DEFINITIONS}/tags.{GROUP}"),
+]
+SCENARIOS = (Scenario("custom-objects", OBJECTS), Scenario("custom-refused", REFUSED), Scenario("custom-names", NAMES))
