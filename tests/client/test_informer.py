@@ -64,6 +64,32 @@ def test_an_informer_holds_what_is_there_and_hears_what_changes(backend: Backend
     backend.run(scenario)
 
 
+def test_objects_that_are_no_news_any_more_are_as_they_were(backend: Backend) -> None:
+    async def scenario(site: Site) -> None:
+        client, cache = site.client, cache_of(site)
+        informer = cache.informer(CONFIG_MAPS, namespace=site.namespace, labels="app=x")
+        informer.add_index("x", lambda obj: obj["data"]["x"])
+        made = [
+            await client.create(CONFIG_MAPS, site.config_map(f"m{number}", {"x": "ab"[number % 2], "text": "t" * 300}, labels={"app": "x"}))
+            for number in range(60)
+        ]
+        async with running(cache):
+            assert informer.list() == informer.list(site.namespace)
+            assert {objects.name(obj): obj for obj in informer.list()} == {objects.name(obj): obj for obj in made}
+            keys = [objects.key(obj) for obj in made]
+            assert sorted(informer.keys(site.namespace)) == sorted(keys)
+            assert all(key in informer for key in keys)
+            assert Key(site.namespace, "other") not in informer
+            assert sorted(informer.keys_by_index("x", "a")) == sorted(keys[::2])
+            changed = await client.patch(CONFIG_MAPS, "m0", {"data": {"x": "b"}}, site.namespace)
+            await informer.wait_write(keys[0], changed)
+            assert informer.get(keys[0]) == changed
+            assert len(informer.by_index("x", "a")) == 29
+            assert keys[0] in informer.keys_by_index("x", "b")
+
+    backend.run(scenario)
+
+
 def test_an_object_that_leaves_the_selection_is_gone(backend: Backend) -> None:
     async def scenario(site: Site) -> None:
         client, cache = site.client, cache_of(site)
