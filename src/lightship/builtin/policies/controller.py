@@ -5,7 +5,6 @@ turn between two expressions.
 Contract: kube-controller-manager pkg/controller/validatingadmissionpolicystatus.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable
 from importlib import import_module
 
@@ -27,6 +26,7 @@ def controller(manager: Manager, resources: Iterable[Resource]) -> Controller:
 class PolicyReconciler:
     def __init__(self, manager: Manager, resources: Iterable[Resource]) -> None:
         self._client = manager.client
+        self._clock = manager.clock
         self._policies = manager.cache.informer(VALIDATING_ADMISSION_POLICIES)
         self._definitions = manager.cache.informer(CUSTOM_RESOURCE_DEFINITIONS)
         self._resources = list(resources)
@@ -48,7 +48,7 @@ class PolicyReconciler:
         for warning in checking.check(policy, known, checking.types(known, definitions)):
             if warning is not None:
                 yield warning
-            await asyncio.sleep(0)
+            await self._clock.sleep(0)
 
 
 def served(definition: Obj) -> list[Resource]:
