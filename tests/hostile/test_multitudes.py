@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.soak]
 WATCHES = 2_000
 NAMESPACES = 10_000
 NAMESPACE_PATH = "/api/v1/namespaces"
-EACH = 0.3
+EACH = 0.6
 """Megabytes that a watch may take with its TLS connection and what waits on it."""
 OF_A_NAMESPACE = 0.02
 """Megabytes that a namespace may take, with what belongs to it and what is told of it."""

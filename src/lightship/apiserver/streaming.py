@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from lightship.aio.streams import closing
 from lightship.apiserver.exchange import HttpRequest, Stamps, Stream, head
 
-_ONE_WRITE = 128 * 1024
+_ONE_WRITE = 64 * 1024
 """Bytes that are handed over before the client is waited for."""
 
 
