@@ -124,7 +124,9 @@ class Front:
             course.trail.note_request(await self._operations.glimpse(asked, request))
         return await self._operate(asked, wish, request, query, target)
 
-    async def _operate(self, asked: Request, wish: Attributes, request: HttpRequest, query: Query, target: Target) -> Reply | Stream:
+    async def _operate(
+        self, asked: Request, wish: Attributes, request: HttpRequest, query: Query, target: Target
+    ) -> Reply | Stream | Switch:
         verb = wish.verb
         if asked.resource.deprecation:
             asked.warnings.append(asked.resource.deprecation)
@@ -138,7 +140,7 @@ class Front:
             if not asked.warnings:
                 raise
             return _refused(asked, request, error)
-        if isinstance(reply, Stream) or (len(reply.body) <= GZIP_FROM and reply.pieces is None):
+        if not isinstance(reply, Reply) or (len(reply.body) <= GZIP_FROM and reply.pieces is None):
             return reply
         return await compressed(request, reply)
 

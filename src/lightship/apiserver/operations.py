@@ -20,13 +20,14 @@ from lightship.aio.streams import closing
 from lightship.apiserver import bodies, discovery, negotiation, queries
 from lightship.apiserver.bodies import Wanted
 from lightship.apiserver.catalogue import Catalogue
-from lightship.apiserver.exchange import HttpRequest, Refused, Reply, Stream
+from lightship.apiserver.exchange import HttpRequest, Refused, Reply, Stream, Switch
 from lightship.apiserver.negotiation import Endpoint
 from lightship.apiserver.pacing import Pace
 from lightship.apiserver.queries import Query
 from lightship.apiserver.registry import Registry
 from lightship.apiserver.rendering import View, answer_reply, error_reply, page_reply, watch_lines, watch_type
 from lightship.apiserver.requests import HEAVY, LogStream, Request
+from lightship.apiserver.streams import watches
 from lightship.apiserver.tables import include_object
 from lightship.apiserver.turns import Turns
 from lightship.apiserver.whereabouts import Homeless
@@ -70,7 +71,7 @@ class Operations:
         self._pace = Pace(watches)
         self._turns = Turns()
 
-    async def run(self, verb: str, asked: Request, request: HttpRequest, query: Query) -> Reply | Stream:
+    async def run(self, verb: str, asked: Request, request: HttpRequest, query: Query) -> Reply | Stream | Switch:
         """The reply to a request for an operation that is served. Raises `StatusError` for every refusal."""
         try:
             if len(request.body) <= HEAVY:
@@ -80,14 +81,17 @@ class Operations:
         except Overdue as error:
             raise errors.too_large("Request entity too large: it takes more processor time than any request may have") from error
 
-    async def _run(self, verb: str, asked: Request, request: HttpRequest, query: Query) -> Reply | Stream:
+    async def _run(self, verb: str, asked: Request, request: HttpRequest, query: Query) -> Reply | Stream | Switch:
         if asked.subresource == "log":
             return self._log(asked, query, request.header(b"accept"))
         if verb == "patch":
             return await self._patched(asked, request, query, _patch_type(request, custom=asked.resource.custom))
         view = view_of(request, query, endpoint(asked, verb))
         if verb == "watch":
-            return self._watch(asked, query, view)
+            stream = self._watch(asked, query, view)
+            if watches.is_wanted(request):
+                return await watches.switch(request, stream, binary=view.accepted.media == negotiation.PROTOBUF)
+            return stream
         if verb in ("get", "list"):
             return await self._read(verb, asked, query, view)
         if verb == "deletecollection":

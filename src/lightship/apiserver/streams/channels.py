@@ -7,7 +7,7 @@ Contract: Kubernetes remotecommand v1 to v5 (channel.k8s.io, v4.channel.k8s.io, 
 
 import asyncio
 import base64
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from typing import Protocol
 
 from lightship.apiserver.streams import spdy, websocket
@@ -98,6 +98,13 @@ async def _message(wire: Wire, parser: websocket.Parser, waiting: list[websocket
         except websocket.ProtocolError as error:
             await wire.write(websocket.close_frame(error.code, str(error)))
             return None
+
+
+async def messages(wire: Wire) -> AsyncIterator[websocket.Message]:
+    """What the client says, until it goes."""
+    parser, waiting = websocket.Parser(), list[websocket.Message]()
+    while (message := await _message(wire, parser, waiting)) is not None:
+        yield message
 
 
 class Tunnel:
