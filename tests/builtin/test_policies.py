@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pytest
+
 from lightship import kinds
 from lightship.builtin.policies import checking
-from lightship.kinds import CUSTOM_RESOURCE_DEFINITIONS, VALIDATING_ADMISSION_POLICIES
+from lightship.kinds import BUILTIN, CUSTOM_RESOURCE_DEFINITIONS, VALIDATING_ADMISSION_POLICIES
 from lightship.meta.objects import GVK, Obj
 from tests.builtin.site import RESOURCES, Site, run
 
@@ -115,3 +117,23 @@ def test_types_are_called_by_where_they_are() -> None:
     ]
     assert warning is not None
     assert "'_==_' applied to '(Deployment.spec, Deployment.status)'" in warning["warning"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "warning"),
+    [
+        ("object.spec.template.spec.containers[0].resources.limits.cpu == '1'", "<input>:1:50: undefined field 'limits'"),
+        ("object.spec.strategy.rollingUpdate.maxSurge == 1", ""),
+        ("object.metadata.creationTimestamp == 'x'", "found no matching overload for '_==_' applied to '(timestamp, string)'"),
+        ("object.spec.template.spec.volumes.exists(v, v.emptyDir.sizeLimit == 1)", "<input>:1:55: undefined field 'sizeLimit'"),
+        ("object == params", "<input>:1:8: found no matching overload for '_==_' applied to '(Deployment, ConfigMap)'"),
+        ("params.foo == 1", "<input>:1:7: undefined field 'foo'"),
+        ("authorizer.group('').resource('pods').check('get').allowed()", ""),
+    ],
+)
+def test_warnings_are_those_of_kube_controller_manager(expression: str, warning: str) -> None:
+    typed = checking.types(BUILTIN, [])
+    parameters = {"apiVersion": "v1", "kind": "ConfigMap"}
+    found = list(checking.check(policy(expression, rules=[rule("apps", "deployments")], paramKind=parameters), BUILTIN, typed))
+    assert [bool(one) for one in found] == [bool(warning)]
+    assert all(one is None or warning in one["warning"] for one in found)
