@@ -25,10 +25,10 @@ def test_nobody_wakes_too_early_or_much_too_late() -> None:
 def test_many_share_one_timer() -> None:
     async def main() -> None:
         naps = Naps()
-        tasks = [asyncio.ensure_future(naps.take(0.1)) for _ in range(50)]
+        tasks = [naps.take(0.1) for _ in range(50)]
         await asyncio.sleep(0)
         assert len(naps._sleepers) == 1
-        await asyncio.gather(*tasks)
+        await asyncio.wait(tasks)
         assert not naps._sleepers
 
     virtual.run(main())
@@ -37,7 +37,7 @@ def test_many_share_one_timer() -> None:
 def test_who_is_cancelled_disturbs_nobody() -> None:
     async def main() -> None:
         naps = Naps()
-        one, other = (asyncio.ensure_future(naps.take(0.1)) for _ in range(2))
+        one, other = (naps.take(0.1) for _ in range(2))
         await asyncio.sleep(0)
         one.cancel()
         await other

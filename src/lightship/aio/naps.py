@@ -15,8 +15,8 @@ class Naps:
         self._sleepers: dict[int, list[asyncio.Future[None]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def take(self, seconds: float) -> None:
-        """Sleep at least `seconds`, and hardly longer."""
+    def take(self, seconds: float) -> "asyncio.Future[None]":
+        """To be awaited: at least `seconds`, and hardly longer."""
         # Asking for the running loop costs a system call.
         loop = self._loop = self._loop or asyncio.get_running_loop()
         turn = int((loop.time() + seconds) / GRAIN) + 1
@@ -26,7 +26,7 @@ class Naps:
             loop.call_at(turn * GRAIN, self._wake, turn)
         sleeper = loop.create_future()
         sleepers.append(sleeper)
-        await sleeper
+        return sleeper
 
     def _wake(self, turn: int) -> None:
         for sleeper in self._sleepers.pop(turn):

@@ -5,6 +5,7 @@ change as it comes would keep the server busy with nothing else while somebody w
 not all for the same time. In-process watchers never rest. Knows neither connections nor the store.
 """
 
+import asyncio
 from collections.abc import Callable
 
 from lightship.aio.naps import Naps
@@ -25,10 +26,10 @@ class Pace:
         self._turn = 0
         self._naps = Naps()
 
-    async def rest(self) -> None:
-        """As long as is right now."""
-        if seconds := self.seconds():
-            await self._naps.take(seconds)
+    def rest(self) -> "asyncio.Future[None] | None":
+        """To be awaited for as long as is right now; None for not at all."""
+        seconds = self.seconds()
+        return self._naps.take(seconds) if seconds else None
 
     def seconds(self) -> float:
         """How long that is."""

@@ -155,7 +155,8 @@ async def watch_lines(request: Request, batches: AsyncIterator[Batch], view: Vie
             async for batch in stream:
                 begun = True
                 yield b"".join([item.wire for item in batch] if line is None else [line(item) for item in batch])
-                await pace.rest()
+                if (rest := pace.rest()) is not None:
+                    await rest
         except StatusError as error:
             if not begun:
                 raise Refused(error_reply(error, view.header, pretty=view.pretty)) from error

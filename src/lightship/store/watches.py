@@ -41,7 +41,7 @@ class Watch:
             if self.closed and not self._overflown:
                 raise StopAsyncIteration
             self._check()
-            await self._wait(asyncio.get_running_loop())
+            await self._wait()
         self._check()
         return self._take()
 
@@ -53,7 +53,12 @@ class Watch:
             self._deadline = loop.time() + timeout
             if self._alarm is None or self._alarm.when() > self._deadline:
                 self._set_alarm(loop)
-            await self._wait(loop)
+            self._waiter = loop.create_future()
+            self._channel.await_news(self)
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
         self._check()
         return self._take()
 
@@ -108,14 +113,14 @@ class Watch:
             batch, self._replay = self._replay + batch, []
         return batch
 
-    async def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._waiter = loop.create_future()
+    async def _wait(self) -> None:
+        self._deadline = float("inf")
+        self._waiter = asyncio.get_running_loop().create_future()
         self._channel.await_news(self)
         try:
             await self._waiter
         finally:
             self._waiter = None
-            self._deadline = float("inf")
 
 
 class Channel:
