@@ -112,9 +112,7 @@ def test_the_core_group_means_all() -> None:
 
 def test_types_are_called_by_where_they_are() -> None:
     typed = checking.types(RESOURCES, [])
-    [warning] = [
-        one for one in checking.check(policy("object.spec == object.status", rules=[rule("apps", "deployments")]), RESOURCES, typed)
-    ]
+    [warning] = list(checking.check(policy("object.spec == object.status", rules=[rule("apps", "deployments")]), RESOURCES, typed))
     assert warning is not None
     assert "'_==_' applied to '(Deployment.spec, Deployment.status)'" in warning["warning"]
 
