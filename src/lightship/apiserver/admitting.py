@@ -6,30 +6,43 @@ Contract: k8s.io/apiserver pkg/endpoints/handlers (create.go, rest.go ConnectRes
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
+from lightship import kinds
 from lightship.apiserver import managed
 from lightship.apiserver.core import Core
 from lightship.apiserver.requests import Request
 from lightship.apiserver.rounds import admit, mutate
-from lightship.apiserver.served import Served
-from lightship.meta import errors, times
+from lightship.apiserver.served import CannotDecode, Served
+from lightship.meta import errors, schema, times
 from lightship.meta.admission import AdmissionRequest
 from lightship.meta.objects import Obj, split_api_version
 from lightship.meta.rest import WriteOptions
 
 
 def identify(request: Request, obj: Obj, kind: str, api_version: str) -> None:
-    """Say, in place, what the object in a body is, where the body leaves it out. Raises 400 for another namespace."""
-    obj["kind"] = obj.get("kind") or kind
-    obj["apiVersion"] = obj.get("apiVersion") or api_version
-    meta = obj.setdefault("metadata", {})
-    if meta is None:
-        meta = obj["metadata"] = {}
-    if not isinstance(meta, dict):
-        raise errors.bad_request(f"the object provided is unrecognized (must be of type {kind}): its metadata is no JSON object")
+    """Say, in place, what the object in a body is, where the body leaves it out. Raises 400 for what is no such object, or of another
+    namespace."""
+    given, version = obj.get("kind") or kind, obj.get("apiVersion") or api_version
+    group = split_api_version(api_version)[0]
+    if given != kind or not isinstance(version, str) or split_api_version(version)[0] != group:
+        why = f'no kind "{given}" is registered for version "{version}"'
+        raise CannotDecode(f'{given} in version "{version}" cannot be handled as a {kind}: {why}', why)
+    obj["kind"], obj["apiVersion"] = kind, api_version
+    if obj.get("metadata") is None:
+        obj["metadata"] = {}
+    wrong = _schema(group, split_api_version(api_version)[1], kind).check(obj)
+    if wrong and wrong[0].reason == errors.TYPE_INVALID:
+        raise errors.bad_request(f'{kind} in version "{api_version}" cannot be handled as a {kind}: {wrong[0].text()}')
+    meta = obj["metadata"]
     if meta.setdefault("namespace", request.namespace) != request.namespace:
         raise errors.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+
+
+@lru_cache(maxsize=8)
+def _schema(group: str, version: str, kind: str) -> schema.Compiled:
+    return schema.compile({"$ref": managed.reference(group, version, kind)}, kinds.definitions())
 
 
 def own(core: Core, request: Request, obj: Obj, options: WriteOptions) -> None:

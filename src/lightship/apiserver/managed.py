@@ -108,9 +108,13 @@ def of(served: Served, siblings: Callable[[], Sequence[Served]]) -> Owned:
 @lru_cache(maxsize=16)
 def of_kind(group: str, version: str, kind: str) -> Owned:
     """How the fields of a built-in kind are owned that is never stored: a Scale, a Binding, a TokenRequest."""
-    reference = {"$ref": f"#/components/schemas/io.k8s.api.{group.partition('.')[0] or 'core'}.{version}.{kind}"}
     resource = Resource(group=group, version=version, kind=kind, plural=kind.lower() + "s")
-    return Owned(resource, schema.compile(reference, kinds.definitions()), tuple)
+    return Owned(resource, schema.compile({"$ref": reference(group, version, kind)}, kinds.definitions()), tuple)
+
+
+def reference(group: str, version: str, kind: str) -> str:
+    """Where the schema of a built-in kind is."""
+    return f"#/components/schemas/io.k8s.api.{group.partition('.')[0] or 'core'}.{version}.{kind}"
 
 
 def manager(request: Request, options: WriteOptions) -> str:
