@@ -17,9 +17,7 @@ _PERIOD = 15
 
 
 def prepare(autoscaler: Obj, old: Obj | None) -> None:
-    autoscaler["status"] = (
-        {"currentMetrics": None, **objects.status(old)} if old is not None else {"currentMetrics": None, "desiredReplicas": 0}
-    )
+    autoscaler["status"] = (old.get("status") or {}) if old is not None else {"currentMetrics": None, "desiredReplicas": 0}
 
 
 def prepare_status(autoscaler: Obj, old: Obj | None) -> None:
