@@ -16,7 +16,7 @@ import pytest
 from tests.hostile.attack import PATIENCE, Target, target
 from tests.hostile.test_bombs import MOST_HELD
 
-SECONDS = int(os.environ.get("LIGHTSHIP_FUZZ_SECONDS", "8"))
+SECONDS = int(os.environ.get("LIGHTSHIP_FUZZ_SECONDS", "5"))
 DOCUMENTS = ("api/v1", "apis/apps/v1", "apis/rbac.authorization.k8s.io/v1", "apis/apiextensions.k8s.io/v1")
 _FAILED = 1
 """What the program ends with when it has found something."""
