@@ -91,6 +91,8 @@ class Line:
             return Answer(DROPPED, start)
         self._unread = rest
         code = int(start.split(None, 2)[1])
+        if code < 200 or code in (204, 304):
+            return Answer(code)
         if length := re.search(rb"(?i)\r\ncontent-length: (\d+)", start):
             return Answer(code, self._take(int(length[1])))
         if b"transfer-encoding: chunked" in start.lower():
