@@ -3,7 +3,7 @@
     python -m benchmarks.create_cost [--rounds 6]
 
 Requests go through the HTTP front's `handle` to a memory store, 500 of a kind in a row; the least mean of all rounds counts, since other
-programs only ever add. The steps are those of `apiserver.writing`, called here one after the other for 2,000 different pods; each shows its
+programs only ever add. The steps are those of `apiserver.verbs.writing`, called here one after the other for 2,000 different pods; each shows its
 median. Bias: steps include the reading of the clock, some 0.1 µs; in a loop of one step alone each would cost half as much, because the
 processor then has nothing else to keep in mind.
 """
@@ -23,15 +23,16 @@ from benchmarks.load import PATH, POD
 from benchmarks.report import machine
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import managed, objectmeta, rounds, write_checks, writing
-from lightship.apiserver.authn import StaticTokens
+from lightship.apiserver import objectmeta
+from lightship.apiserver.access.authn import StaticTokens
+from lightship.apiserver.access.identity import Identity
 from lightship.apiserver.core import Core
 from lightship.apiserver.documents import Documents
-from lightship.apiserver.exchange import HttpRequest
 from lightship.apiserver.front import Front
-from lightship.apiserver.identity import Identity
 from lightship.apiserver.requests import Request
 from lightship.apiserver.server import Server
+from lightship.apiserver.transport.exchange import HttpRequest
+from lightship.apiserver.verbs import managed, rounds, write_checks, writing
 from lightship.meta import codec, times
 from lightship.meta.admission import AdmissionRequest
 from lightship.meta.rest import MERGE_PATCH, User, WriteOptions

@@ -21,16 +21,17 @@ from benchmarks.load import PATH
 from benchmarks.report import machine
 from lightship.aio.clock import SystemClock
 from lightship.apiserver import front as fronts
-from lightship.apiserver import paths, queries
-from lightship.apiserver.authn import StaticTokens
-from lightship.apiserver.authz import require
+from lightship.apiserver import paths
+from lightship.apiserver.access.authn import StaticTokens
+from lightship.apiserver.access.authz import require
+from lightship.apiserver.access.identity import Identity
 from lightship.apiserver.course import Course
 from lightship.apiserver.documents import Documents
-from lightship.apiserver.exchange import HttpRequest
 from lightship.apiserver.front import Front
-from lightship.apiserver.identity import Identity
+from lightship.apiserver.media import queries
 from lightship.apiserver.metrics import Labels
 from lightship.apiserver.server import Server
+from lightship.apiserver.transport.exchange import HttpRequest
 from lightship.meta.rest import APPLY_PATCH, MERGE_PATCH, User
 
 EACH = 200

@@ -17,10 +17,11 @@ import uvloop
 from benchmarks.real_kubernetes import USER_TOKEN
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import pki, tls
-from lightship.apiserver.authn import StaticTokens
+from lightship.apiserver.access import pki
+from lightship.apiserver.access.authn import StaticTokens
 from lightship.apiserver.http import serve
 from lightship.apiserver.server import Server
+from lightship.apiserver.transport import tls
 from lightship.meta.rest import User
 
 

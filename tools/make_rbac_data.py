@@ -1,4 +1,4 @@
-"""Make `src/lightship/apiserver/rbac/data/defaults.json`: the roles and bindings that a kube-apiserver makes at its first start.
+"""Make `src/lightship/apiserver/bootstrap/data/defaults.json`: the roles and bindings that a kube-apiserver makes at its first start.
 
     python tools/make_rbac_data.py --server https://127.0.0.1:6443 --token TOKEN --ca ca.crt
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver.authn import StaticTokens
+from lightship.apiserver.access.authn import StaticTokens
 from lightship.apiserver.http import Listener, serve
 from lightship.apiserver.server import Server
 from lightship.meta import codec

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver.authn import StaticTokens
+from lightship.apiserver.access.authn import StaticTokens
 from lightship.apiserver.http import serve
 from lightship.apiserver.server import Server
 from lightship.meta.objects import Obj, copy

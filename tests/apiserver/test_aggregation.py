@@ -14,11 +14,12 @@ import pytest
 
 from lightship import kinds, store
 from lightship.aio.clock import LoopClock, SystemClock
-from lightship.apiserver import pki, tls
-from lightship.apiserver.authn import StaticTokens
+from lightship.apiserver.access import pki
+from lightship.apiserver.access.authn import StaticTokens
 from lightship.apiserver.http import serve
-from lightship.apiserver.outbound import Address
 from lightship.apiserver.server import Server
+from lightship.apiserver.transport import tls
+from lightship.apiserver.transport.outbound import Address
 from lightship.client.credentials import Token
 from lightship.client.http import HttpTransport
 from lightship.meta.errors import StatusError

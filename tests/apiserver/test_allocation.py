@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from lightship import kinds, store
-from lightship.apiserver import kubernetes_service
 from lightship.apiserver.admission import allocation
+from lightship.apiserver.bootstrap import kubernetes_service
 from lightship.kinds.address_ranges import Range
 from lightship.meta.objects import Obj
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from lightship import kinds
-from lightship.apiserver.applying import LAST_APPLIED
 from lightship.apiserver.requests import Request
+from lightship.apiserver.verbs.applying import LAST_APPLIED
 from lightship.meta.errors import forbidden
 from lightship.meta.objects import Obj
 from lightship.meta.rest import APPLY_PATCH, User, WriteOptions

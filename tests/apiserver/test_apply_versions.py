@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import pki
+from lightship.apiserver.access import pki
 from lightship.meta.objects import Obj
 from lightship.meta.rest import APPLY_PATCH
 

@@ -8,9 +8,9 @@ import pytest
 
 from lightship.aio import virtual
 from lightship.aio.clock import LoopClock
+from lightship.apiserver.access.authz import Attributes
 from lightship.apiserver.audit import Auditor, LogFile, parse_policy, sinks
 from lightship.apiserver.audit.policy import Level
-from lightship.apiserver.authz import Attributes
 from lightship.meta import codec
 from lightship.meta.objects import Obj
 from lightship.meta.rest import User

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightship.apiserver import bodies
-from lightship.apiserver.bodies import Wanted
+from lightship.apiserver.media import bodies
+from lightship.apiserver.media.bodies import Wanted
 from lightship.meta import codec
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import GVK

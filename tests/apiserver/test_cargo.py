@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lightship.apiserver.cargo import COUNTED, SLOW, Cargo
+from lightship.apiserver.transport.cargo import COUNTED, SLOW, Cargo
 from lightship.meta.errors import StatusError
 from tests.apiserver.http_site import HttpSite, config_map, request, run
 

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lightship.apiserver import pki, tls
-from lightship.apiserver.client_certificates import UID, ClientCertificates
+from lightship.apiserver.access import pki
+from lightship.apiserver.access.client_certificates import UID, ClientCertificates
+from lightship.apiserver.transport import tls
 from lightship.meta import codec
 from lightship.meta.objects import Obj
 from tests.store.manual_clock import ManualClock

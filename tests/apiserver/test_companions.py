@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lightship.apiserver.writing import encoder
+from lightship.apiserver.verbs.writing import encoder
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import copy

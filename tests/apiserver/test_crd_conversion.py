@@ -16,9 +16,9 @@ import pytest
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import pki
-from lightship.apiserver.outbound import Address
+from lightship.apiserver.access import pki
 from lightship.apiserver.server import Server
+from lightship.apiserver.transport.outbound import Address
 from lightship.meta.objects import Obj, copy
 from lightship.meta.resources import Resource
 

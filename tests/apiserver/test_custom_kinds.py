@@ -3,7 +3,7 @@
 from typing import Any
 
 from lightship import kinds, store
-from lightship.apiserver.crd_objects import custom_resources, definition_of
+from lightship.apiserver.definitions.objects import custom_resources, definition_of
 from lightship.meta import conditions
 from lightship.meta.objects import Obj, copy
 from lightship.meta.resources import Column, Resource, Scale

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lightship import kinds
-from lightship.apiserver.deletion import decide
+from lightship.apiserver.verbs.deletion import decide
 from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions, ListOptions
 

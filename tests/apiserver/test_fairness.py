@@ -7,7 +7,7 @@ import pytest
 
 from lightship.aio import virtual
 from lightship.aio.clock import LoopClock
-from lightship.apiserver.authz import Attributes
+from lightship.apiserver.access.authz import Attributes
 from lightship.apiserver.fairness import Gate, flows
 from lightship.apiserver.fairness.gate import PATIENCE
 from lightship.apiserver.fairness.queues import Queues, deal

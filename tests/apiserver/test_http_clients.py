@@ -18,10 +18,11 @@ import pytest
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import pki, tls
-from lightship.apiserver.authn import StaticTokens
+from lightship.apiserver.access import pki
+from lightship.apiserver.access.authn import StaticTokens
 from lightship.apiserver.http import serve
 from lightship.apiserver.server import Server
+from lightship.apiserver.transport import tls
 from lightship.meta.rest import LogOptions
 from tests.apiserver.http_site import TOKENS, pod
 from tests.apiserver.site import GADGETS

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from lightship import kinds
-from lightship.apiserver import discovery, health, jsonpath, paths, queries, tables
+from lightship.apiserver import discovery, health, paths
+from lightship.apiserver.media import jsonpath, queries, tables
 from lightship.apiserver.paths import Target
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj

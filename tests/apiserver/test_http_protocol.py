@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lightship.apiserver import connection, http
+from lightship.apiserver import http
+from lightship.apiserver.transport import connection
 from lightship.meta.rest import LogOptions
 from tests.apiserver.http_site import CONFIG_MAPS, PODS, HttpSite, config_map, pod, request, run
 from tests.talkless import Talkless

@@ -8,11 +8,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver.authn import FirstOf, StaticTokens
+from lightship.apiserver.access.authn import FirstOf, StaticTokens
+from lightship.apiserver.access.token_life import life
+from lightship.apiserver.access.tokens import ISSUER, Tokens
 from lightship.apiserver.http import serve
 from lightship.apiserver.server import Server
-from lightship.apiserver.token_life import life
-from lightship.apiserver.tokens import ISSUER, Tokens
 from tests.apiserver.http_site import PODS, TOKENS, HttpSite, pod
 
 ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"

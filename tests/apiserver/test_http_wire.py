@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from lightship.apiserver import operations, rendering
-from lightship.apiserver.openapi import V2_PROTOBUF
+from lightship.apiserver import operations
+from lightship.apiserver.media import rendering
+from lightship.apiserver.openapi.publishing import V2_PROTOBUF
 from lightship.meta.objects import Obj
 from tests.apiserver.http_site import CONFIG_MAPS, PODS, HttpSite, config_map, pod, request, run
 from tests.apiserver.site import GADGETS

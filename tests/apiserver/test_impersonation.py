@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lightship.apiserver import impersonation
-from lightship.apiserver.authz import Attributes, Decision, Rules
+from lightship.apiserver.access import impersonation
+from lightship.apiserver.access.authz import Attributes, Decision, Rules
 from lightship.meta.errors import StatusError
 from lightship.meta.rest import User
 

@@ -4,9 +4,9 @@ import asyncio
 from typing import Any, cast
 
 from lightship.aio.clock import SystemClock
-from lightship.apiserver.cargo import Cargo
-from lightship.apiserver.connection import Connection
-from lightship.apiserver.exchange import HttpRequest, Reply, Stamps
+from lightship.apiserver.transport.cargo import Cargo
+from lightship.apiserver.transport.connection import Connection
+from lightship.apiserver.transport.exchange import HttpRequest, Reply, Stamps
 
 LONG = bytes(range(256)) * 8192
 PIECES = [LONG[:70_000], b"x", LONG[:300_000]]

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from lightship.apiserver import negotiation
-from lightship.apiserver.negotiation import JSON, PLAIN, PROTOBUF, YAML, Accepted, Endpoint
+from lightship.apiserver.media import negotiation
+from lightship.apiserver.media.negotiation import JSON, PLAIN, PROTOBUF, YAML, Accepted, Endpoint
 from lightship.meta.errors import StatusError
 
 OBJECTS = Endpoint(negotiation.OBJECT_FORMS)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from lightship import kinds
-from lightship.apiserver.authz import Attributes
-from lightship.apiserver.node_access import graph
+from lightship.apiserver.access.authz import Attributes
+from lightship.apiserver.access.nodes import graph
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 from lightship.meta.rest import MERGE_PATCH, User

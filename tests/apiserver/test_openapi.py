@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from lightship import kinds
-from lightship.apiserver import openapi
 from lightship.apiserver.catalogue import Catalogue
-from lightship.apiserver.openapi_document import v2_document, v3_document
-from lightship.apiserver.openapi_protobuf import TABLES, encode_v2
-from lightship.apiserver.openapi_schemas import of
+from lightship.apiserver.openapi import publishing as openapi
+from lightship.apiserver.openapi.document import v2_document, v3_document
+from lightship.apiserver.openapi.protobuf import TABLES, encode_v2
+from lightship.apiserver.openapi.schemas import of
 from lightship.meta import codec
 from lightship.meta.objects import Obj
 from lightship.meta.protobuf import Decoder

@@ -20,7 +20,7 @@ import pytest
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock, pause
-from lightship.apiserver.authn import StaticTokens
+from lightship.apiserver.access.authn import StaticTokens
 from lightship.apiserver.http import serve
 from lightship.apiserver.server import Server
 from lightship.meta import codec

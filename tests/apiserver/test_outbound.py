@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lightship.apiserver import tls
-from lightship.apiserver.outbound import Address, Outbound, target_of
+from lightship.apiserver.transport import tls
+from lightship.apiserver.transport.outbound import Address, Outbound, target_of
 
 from .webhook_site import webhook
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightship.apiserver.pacing import EACH, FEW, LONGEST, Pace
+from lightship.apiserver.media.pacing import EACH, FEW, LONGEST, Pace
 
 
 @pytest.mark.parametrize(("watches", "mean"), [(0, 0.0), (FEW, 0.0), (200, 200 * EACH), (100_000, LONGEST)])

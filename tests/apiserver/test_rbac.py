@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from lightship import kinds, store
-from lightship.apiserver.authz import Attributes
-from lightship.apiserver.rbac import bootstrap
+from lightship.apiserver.access.authz import Attributes
+from lightship.apiserver.bootstrap import roles as bootstrap
 from lightship.kinds import reviews
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource

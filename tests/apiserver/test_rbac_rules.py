@@ -2,8 +2,8 @@
 
 import pytest
 
-from lightship.apiserver.rbac import rules
-from lightship.apiserver.rbac.rules import Rights, Rule
+from lightship.apiserver.access.rbac import rules
+from lightship.apiserver.access.rbac.rules import Rights, Rule
 
 PODS = Rule(("get", "list"), ("",), ("pods",))
 

@@ -10,12 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver.authn import API_AUDIENCE, FirstOf, StaticTokens
+from lightship.apiserver.access.authn import API_AUDIENCE, FirstOf, StaticTokens
+from lightship.apiserver.access.token_life import life
+from lightship.apiserver.access.tokens import Tokens
 from lightship.apiserver.http import serve
 from lightship.apiserver.requests import TokenSubject
 from lightship.apiserver.server import Server
-from lightship.apiserver.token_life import life
-from lightship.apiserver.tokens import Tokens
 from lightship.meta.objects import Obj
 
 from .http_site import TOKENS, HttpSite, run

@@ -3,7 +3,7 @@
 import pytest
 
 from lightship import kinds
-from lightship.apiserver.selection import Selection
+from lightship.apiserver.verbs.selection import Selection
 from lightship.meta import codec
 from lightship.meta.objects import Obj
 from lightship.store import Record

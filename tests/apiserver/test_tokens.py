@@ -14,11 +14,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lightship import store
-from lightship.apiserver import authn, pki, tls
-from lightship.apiserver.bootstrap_tokens import BootstrapTokens
+from lightship.apiserver.access import authn, pki
+from lightship.apiserver.access.bootstrap_tokens import BootstrapTokens
+from lightship.apiserver.access.token_life import life
+from lightship.apiserver.access.tokens import ISSUER, Tokens
 from lightship.apiserver.requests import TokenSubject
-from lightship.apiserver.token_life import life
-from lightship.apiserver.tokens import ISSUER, Tokens
+from lightship.apiserver.transport import tls
 from lightship.meta import codec, times
 from lightship.meta.objects import Obj
 from lightship.meta.rest import User

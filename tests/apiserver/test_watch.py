@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from lightship.apiserver import watching as core
 from lightship.apiserver.requests import Bookmark, Request
+from lightship.apiserver.verbs import watching as core
 from lightship.meta import codec
 from lightship.meta.rest import WatchOptions
 from lightship.store import Event

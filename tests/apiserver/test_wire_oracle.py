@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from lightship.apiserver import yaml_bodies
-from lightship.apiserver.openapi_protobuf import TABLES
+from lightship.apiserver.media import yaml_bodies
+from lightship.apiserver.openapi.protobuf import TABLES
 from lightship.meta.objects import Obj
 from lightship.meta.protobuf import Decoder
 from tests import oracle

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightship.apiserver import yaml_bodies
+from lightship.apiserver.media import yaml_bodies
 
 
 def decode(text: str | bytes) -> Any:

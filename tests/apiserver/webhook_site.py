@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import pki, tls
+from lightship.apiserver.access import pki
+from lightship.apiserver.transport import tls
 
 Answer = Callable[[str, Any], Awaitable[Any]]
 """(path, document) → the document to answer with, or bytes for a raw body."""

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lightship.apiserver import pki, tls
+from lightship.apiserver.access import pki
+from lightship.apiserver.transport import tls
 from lightship.builtin.certificates import approver, cleaner, requests
 from lightship.builtin.certificates.authority import LIFE_SECONDS, Authority
 from lightship.kinds import CERTIFICATE_SIGNING_REQUESTS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, SECRETS, SERVICE_ACCOUNTS

@@ -12,7 +12,7 @@ import pytest
 from lightship import kinds, store
 from lightship.aio import virtual
 from lightship.aio.clock import Clock, LoopClock, SystemClock
-from lightship.apiserver.authn import StaticTokens
+from lightship.apiserver.access.authn import StaticTokens
 from lightship.apiserver.http import serve
 from lightship.apiserver.server import Server
 from lightship.client.client import Client

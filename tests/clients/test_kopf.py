@@ -15,7 +15,8 @@ import pytest
 from kopf import on
 
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import pki, tls
+from lightship.apiserver.access import pki
+from lightship.apiserver.transport import tls
 from lightship.testing import Cluster
 from tests.platform.kit import Api, eventually
 

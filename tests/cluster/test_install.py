@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightship.apiserver.crd_objects import definition_of
+from lightship.apiserver.definitions.objects import definition_of
 from lightship.cli.errors import CliError
 from lightship.kinds import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS
 from lightship.main.install import MANAGED_BY, definitions, install

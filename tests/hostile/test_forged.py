@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from lightship.apiserver import tls
+from lightship.apiserver.transport import tls
 from tests.apiserver.test_client_certificates import Signer, make
 from tests.hostile.attack import DROPPED, Answer, Target, target
 from tests.hostile.bombs import PODS

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import pki, tls
+from lightship.apiserver.access import pki
+from lightship.apiserver.transport import tls
 from tests.hostile.attack import Probe, Target, target
 from tests.hostile.bombs import MAPS, nested
 from tests.hostile.test_bombs import judge

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from lightship.apiserver import yaml_bodies
+from lightship.apiserver.media import yaml_bodies
 from lightship.kinds import protobuf
 from lightship.meta import codec
 

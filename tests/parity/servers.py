@@ -18,11 +18,12 @@ from urllib.parse import urlsplit
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock, pause
-from lightship.apiserver import pki, tls, token_life
-from lightship.apiserver.authn import FirstOf, StaticTokens
+from lightship.apiserver.access import pki, token_life
+from lightship.apiserver.access.authn import FirstOf, StaticTokens
+from lightship.apiserver.access.tokens import Tokens
 from lightship.apiserver.http import serve
 from lightship.apiserver.server import Server
-from lightship.apiserver.tokens import Tokens
+from lightship.apiserver.transport import tls
 from lightship.meta.rest import User
 from tests import oracle
 

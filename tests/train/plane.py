@@ -17,7 +17,7 @@ import yaml
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver.authn import StaticTokens
+from lightship.apiserver.access.authn import StaticTokens
 from lightship.apiserver.http import serve
 from lightship.apiserver.server import Server
 from lightship.builtin import controllers as builtin

@@ -6,13 +6,14 @@ discovery walks it. Knows no objects.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from lightship.apiserver.conversion import Family, Versions
-from lightship.apiserver.custom_objects import Metadata
-from lightship.apiserver.rules import Rule
-from lightship.apiserver.served import Served
 from lightship.meta.admission import Admission
 from lightship.meta.objects import GVK, Obj
 from lightship.meta.resources import Resource
+
+from .conversion.versions import Family, Versions
+from .custom_objects import Metadata
+from .rules import Rule
+from .served import Served
 
 
 class Catalogue:

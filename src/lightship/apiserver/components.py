@@ -4,11 +4,12 @@ Called by `registry` in the place of reading. All parts are one program here, so
 Contract: core/v1 ComponentStatus (deprecated since 1.19).
 """
 
-from lightship.apiserver.requests import Answer, Page
 from lightship.kinds import COMPONENT_STATUSES
 from lightship.meta import codec, errors
 from lightship.meta.objects import Obj
 from lightship.store import Record
+
+from .requests import Answer, Page
 
 BUCKET = COMPONENT_STATUSES.bucket
 _NAMES = ("controller-manager", "scheduler", "etcd-0")

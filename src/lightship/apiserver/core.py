@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lightship.aio.clock import Clock
-from lightship.apiserver.authn import Authenticator
-from lightship.apiserver.authz import Authorizer
-from lightship.apiserver.catalogue import Catalogue
-from lightship.apiserver.outbound import Outbound
-from lightship.apiserver.requests import TokenIssuer
 from lightship.meta import errors
 from lightship.meta.rest import NodeConnection
 from lightship.store import Delete, Op, Record, Store, StoreError
 from lightship.store.records import bucket_of
+
+from .access.authn import Authenticator
+from .access.authz import Authorizer
+from .catalogue import Catalogue
+from .requests import TokenIssuer
+from .transport.outbound import Outbound
 
 Committed: TypeAlias = Callable[[Record, bool], Awaitable[None]]
 """Called after a write to a bucket is durable: (record, was it a deletion)."""

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from functools import lru_cache
 
 from lightship.aio.streams import closing
-from lightship.apiserver.audit import Auditor, Trail
-from lightship.apiserver.authz import Attributes
-from lightship.apiserver.exchange import HttpRequest, Reply, Stream, Switch
-from lightship.apiserver.fairness import Flow, Gate, Pass
 from lightship.meta.rest import User
+
+from .access.authz import Attributes
+from .audit import Auditor, Trail
+from .fairness import Flow, Gate, Pass
+from .transport.exchange import HttpRequest, Reply, Stream, Switch
 
 _PROXY = "proxy"
 _ENDLESS = frozenset(("attach", "exec", "log", "portforward", _PROXY))

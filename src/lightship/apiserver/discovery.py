@@ -12,10 +12,11 @@ import platform
 from collections.abc import Iterable, Mapping
 
 from lightship import __version__
-from lightship.apiserver import reviews
 from lightship.meta import errors
 from lightship.meta.objects import GVK, Obj
 from lightship.meta.resources import Resource
+
+from .reviews import answering as reviews
 
 KUBERNETES = ("1", "36")
 """The release whose API we speak."""

@@ -9,18 +9,21 @@ from collections.abc import Callable, Mapping
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Protocol
 
-from lightship.apiserver import discovery, health, negotiation, openapi, queries, zpages
-from lightship.apiserver.discovery import etag
-from lightship.apiserver.exchange import HttpRequest, Reply
-from lightship.apiserver.health import Check
-from lightship.apiserver.metrics import Metrics
-from lightship.apiserver.negotiation import JSON, PLAIN, YAML, Accepted, Endpoint
-from lightship.apiserver.queries import Query
-from lightship.apiserver.rendering import encoded
-from lightship.apiserver.reviews import RESOURCES as REVIEWS
-from lightship.apiserver.server import Server
 from lightship.meta import codec, errors
 from lightship.meta.objects import Obj
+
+from . import discovery, health, zpages
+from .discovery import etag
+from .health import Check
+from .media import negotiation, queries
+from .media.negotiation import JSON, PLAIN, YAML, Accepted, Endpoint
+from .media.queries import Query
+from .media.rendering import encoded
+from .metrics import Metrics
+from .openapi import publishing as openapi
+from .reviews.answering import RESOURCES as REVIEWS
+from .server import Server
+from .transport.exchange import HttpRequest, Reply
 
 _CONFIGURATION = "/.well-known/openid-configuration"
 _JWKS = "/openid/v1/jwks"

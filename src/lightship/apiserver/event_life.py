@@ -8,9 +8,10 @@ Contract: kube-apiserver --event-ttl (1h); watchers see the deletions.
 from collections import deque
 
 from lightship.aio.clock import Clock
-from lightship.apiserver.writing import encoder
 from lightship.meta.objects import Obj
 from lightship.store import Delete, RevisionMismatch, Store, StoreError
+
+from .verbs.writing import encoder
 
 LIFE = 3600.0
 """Seconds."""

@@ -8,28 +8,31 @@ import logging
 from collections.abc import Sequence
 
 from lightship.aio.clock import Clock
-from lightship.apiserver import discovery, negotiation, paths, queries, reviews
-from lightship.apiserver.audit import Auditor
-from lightship.apiserver.authn import Authenticator
-from lightship.apiserver.authz import Attributes, Authorizer, require
-from lightship.apiserver.course import Course, endless
-from lightship.apiserver.documents import Documents, not_found
-from lightship.apiserver.exchange import HttpRequest, Reply, Stream, Switch
-from lightship.apiserver.identity import Identity
-from lightship.apiserver.metrics import Labels
-from lightship.apiserver.negotiation import METADATA_FORMS, Endpoint
-from lightship.apiserver.operations import GZIP_FROM, Operations, compressed, view_of
-from lightship.apiserver.paths import Target
-from lightship.apiserver.proxying.places import SUBRESOURCE as PROXY
-from lightship.apiserver.queries import Query
-from lightship.apiserver.rendering import answer_reply, error_reply, warning_headers
-from lightship.apiserver.requests import Request
-from lightship.apiserver.server import Server
-from lightship.apiserver.streams.connect import SUBRESOURCES as CONVERSATIONS
 from lightship.meta import errors
 from lightship.meta.errors import StatusError
 from lightship.meta.resources import Resource
 from lightship.meta.rest import User
+
+from . import discovery, paths
+from .access.authn import Authenticator
+from .access.authz import Attributes, Authorizer, require
+from .access.identity import Identity
+from .audit import Auditor
+from .course import Course, endless
+from .documents import Documents, not_found
+from .media import negotiation, queries
+from .media.negotiation import METADATA_FORMS, Endpoint
+from .media.queries import Query
+from .media.rendering import answer_reply, error_reply, warning_headers
+from .metrics import Labels
+from .operations import GZIP_FROM, Operations, compressed, view_of
+from .paths import Target
+from .proxying.places import SUBRESOURCE as PROXY
+from .requests import Request
+from .reviews import answering as reviews
+from .server import Server
+from .streams.connect import SUBRESOURCES as CONVERSATIONS
+from .transport.exchange import HttpRequest, Reply, Stream, Switch
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ Contract: the health endpoints of kube-apiserver, `?verbose`, `?exclude=`, and o
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from lightship.apiserver.exchange import Reply
+from .transport.exchange import Reply
 
 Check: TypeAlias = Callable[[], str]
 """Returns what is wrong, or an empty string."""

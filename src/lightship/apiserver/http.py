@@ -12,18 +12,19 @@ import uuid
 from collections.abc import Mapping
 
 from lightship.aio.clock import Clock, SystemClock
-from lightship.apiserver.audit import Auditor
-from lightship.apiserver.authn import Authenticator
-from lightship.apiserver.authz import Authorizer
-from lightship.apiserver.cargo import Cargo
-from lightship.apiserver.client_certificates import ClientCertificates
-from lightship.apiserver.connection import Connection, Handler, Refusal
-from lightship.apiserver.documents import Documents, PublicKeys
-from lightship.apiserver.exchange import Stamps
-from lightship.apiserver.front import Front, refuse
-from lightship.apiserver.health import Check
-from lightship.apiserver.identity import Identity
-from lightship.apiserver.server import Server
+
+from .access.authn import Authenticator
+from .access.authz import Authorizer
+from .access.client_certificates import ClientCertificates
+from .access.identity import Identity
+from .audit import Auditor
+from .documents import Documents, PublicKeys
+from .front import Front, refuse
+from .health import Check
+from .server import Server
+from .transport.cargo import Cargo
+from .transport.connection import Connection, Handler, Refusal
+from .transport.exchange import Stamps
 
 log = logging.getLogger(__name__)
 

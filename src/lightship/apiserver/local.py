@@ -8,10 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from lightship.apiserver.authn import MASTERS, authenticated
-from lightship.apiserver.authz import Attributes, Authorizer, require
-from lightship.apiserver.registry import Registry
-from lightship.apiserver.requests import Bookmark, Request
 from lightship.meta.objects import Obj, copy
 from lightship.meta.resources import Resource
 from lightship.meta.rest import (
@@ -26,6 +22,11 @@ from lightship.meta.rest import (
     WriteOptions,
 )
 from lightship.meta.stored import Objects
+
+from .access.authn import MASTERS, authenticated
+from .access.authz import Attributes, Authorizer, require
+from .registry import Registry
+from .requests import Bookmark, Request
 
 NAMESPACES = "core/namespaces"
 

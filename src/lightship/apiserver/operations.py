@@ -17,24 +17,26 @@ import msgspec
 from lightship.aio.aside import Overdue, aside
 from lightship.aio.clock import Clock
 from lightship.aio.streams import closing
-from lightship.apiserver import bodies, discovery, negotiation, queries
-from lightship.apiserver.bodies import Wanted
-from lightship.apiserver.catalogue import Catalogue
-from lightship.apiserver.exchange import HttpRequest, Refused, Reply, Stream, Switch
-from lightship.apiserver.negotiation import Endpoint
-from lightship.apiserver.pacing import Pace
-from lightship.apiserver.queries import Query
-from lightship.apiserver.registry import Registry
-from lightship.apiserver.rendering import View, answer_reply, error_reply, page_reply, watch_lines, watch_type
-from lightship.apiserver.requests import HEAVY, LogStream, Request
-from lightship.apiserver.streams import watches
-from lightship.apiserver.tables import include_object
-from lightship.apiserver.turns import Turns
-from lightship.apiserver.whereabouts import Homeless
 from lightship.meta import codec, errors
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import GVK, Obj
 from lightship.meta.rest import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, PatchType
+
+from . import discovery
+from .catalogue import Catalogue
+from .media import bodies, negotiation, queries
+from .media.bodies import Wanted
+from .media.negotiation import Endpoint
+from .media.pacing import Pace
+from .media.queries import Query
+from .media.rendering import View, answer_reply, error_reply, page_reply, watch_lines, watch_type
+from .media.tables import include_object
+from .registry import Registry
+from .requests import HEAVY, LogStream, Request
+from .streams import watches
+from .subresources.whereabouts import Homeless
+from .transport.exchange import HttpRequest, Refused, Reply, Stream, Switch
+from .turns import Turns
 
 log = logging.getLogger(__name__)
 

@@ -8,20 +8,23 @@
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
-from lightship.apiserver import applying, components, reviews, watching
-from lightship.apiserver.conversion import Unconverted
-from lightship.apiserver.core import Core
-from lightship.apiserver.deletion import Deleter
-from lightship.apiserver.listing import Reader
-from lightship.apiserver.patching import patch_object, patch_scale
-from lightship.apiserver.requests import Answer, Batch, LogStream, Page, Request
-from lightship.apiserver.served import Served
-from lightship.apiserver.subresources import Subresources
-from lightship.apiserver.writing import Writer
 from lightship.kinds import BINDINGS
 from lightship.meta import errors
 from lightship.meta.objects import Obj
 from lightship.meta.rest import APPLY_PATCH, DeleteOptions, ListOptions, LogOptions, PatchType, WatchOptions, WriteOptions
+
+from . import components
+from .conversion.versions import Unconverted
+from .core import Core
+from .requests import Answer, Batch, LogStream, Page, Request
+from .reviews import answering as reviews
+from .served import Served
+from .subresources.asking import Subresources
+from .verbs import applying, watching
+from .verbs.deletion import Deleter
+from .verbs.listing import Reader
+from .verbs.patching import patch_object, patch_scale
+from .verbs.writing import Writer
 
 T = TypeVar("T")
 _VIEWS = ("", "status", "finalize")

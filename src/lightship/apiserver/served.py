@@ -7,10 +7,6 @@ first object is written.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from lightship.apiserver import custom_objects, traits
-from lightship.apiserver.conversion import Unconverted, Versions, convert
-from lightship.apiserver.custom_objects import NAMES, OBJECT_META, naming
-from lightship.apiserver.rules import Rule, Rules
 from lightship.cel import rules as expressions
 from lightship.meta import codec, errors, gojson, schema
 from lightship.meta.errors import Cause
@@ -18,6 +14,11 @@ from lightship.meta.gojson import Doubles
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 from lightship.store import Record
+
+from . import custom_objects, traits
+from .conversion.versions import Unconverted, Versions, convert
+from .custom_objects import NAMES, OBJECT_META, naming
+from .rules import Rule, Rules
 
 _TYPE_INVALID = "FieldValueTypeInvalid"
 _BLOCKING = frozenset(("FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", _TYPE_INVALID))

@@ -11,35 +11,36 @@ from pathlib import Path
 
 from lightship import kinds
 from lightship.aio.clock import Clock
-from lightship.apiserver import admission as admissions
-from lightship.apiserver.authn import Authenticator, StaticTokens
-from lightship.apiserver.authz import Authorizer
-from lightship.apiserver.bootstrap import bootstrap
-from lightship.apiserver.catalogue import Catalogue
-from lightship.apiserver.core import Core
-from lightship.apiserver.definitions import Definitions
-from lightship.apiserver.exchange import HttpRequest, Reply, Stream, Switch
-from lightship.apiserver.fairness import Gate
-from lightship.apiserver.local import LocalTransport
-from lightship.apiserver.node_access.authorizer import NodeAuthorizer
-from lightship.apiserver.node_access.graph import Graph
-from lightship.apiserver.outbound import Dial, Outbound, Resolve
-from lightship.apiserver.proxying import nodes as node_servers
-from lightship.apiserver.proxying.aggregation import Aggregation
-from lightship.apiserver.proxying.places import proxy
-from lightship.apiserver.queries import Query
-from lightship.apiserver.rbac import escalation
-from lightship.apiserver.rbac.authorizer import RoleAuthorizer
-from lightship.apiserver.rbac.bootstrap import node_rules
-from lightship.apiserver.rbac.index import Index
-from lightship.apiserver.registry import Registry
-from lightship.apiserver.requests import Request, TokenIssuer
-from lightship.apiserver.service_addresses import from_store
-from lightship.apiserver.streams.connect import connect
 from lightship.meta.admission import Admission
 from lightship.meta.resources import Resource
 from lightship.meta.rest import NodeConnection, Transport, User
 from lightship.store import Store
+
+from . import admission as admissions
+from .access.authn import Authenticator, StaticTokens
+from .access.authz import Authorizer
+from .access.nodes.authorizer import NodeAuthorizer
+from .access.nodes.graph import Graph
+from .access.rbac import escalation
+from .access.rbac.authorizer import RoleAuthorizer
+from .access.rbac.index import Index
+from .bootstrap.objects import bootstrap
+from .bootstrap.roles import node_rules
+from .catalogue import Catalogue
+from .core import Core
+from .definitions.serving import Definitions
+from .fairness import Gate
+from .local import LocalTransport
+from .media.queries import Query
+from .proxying import nodes as node_servers
+from .proxying.aggregation import Aggregation
+from .proxying.places import proxy
+from .registry import Registry
+from .requests import Request, TokenIssuer
+from .service_addresses import from_store
+from .streams.connect import connect
+from .transport.exchange import HttpRequest, Reply, Stream, Switch
+from .transport.outbound import Dial, Outbound, Resolve
 
 
 def _no_node(name: str) -> NodeConnection | None:

@@ -6,10 +6,11 @@ addresses where this server runs. Contract: k8s.io/apiserver pkg/util/proxy Reso
 
 from collections.abc import Iterator
 
-from lightship.apiserver.outbound import Address, Resolve
 from lightship.meta import errors
 from lightship.meta.objects import Obj
 from lightship.store import Store
+
+from .transport.outbound import Address, Resolve
 
 _ROUTABLE = ("ClusterIP", "LoadBalancer", "NodePort", "")
 

@@ -8,12 +8,13 @@ Contract: KEP-4827, KEP-4828; component-base zpages, config.k8s.io v1beta1 and v
 import time
 from collections.abc import Mapping
 
-from lightship.apiserver import discovery
-from lightship.apiserver.exchange import Reply
-from lightship.apiserver.negotiation import JSON, YAML, clauses
-from lightship.apiserver.rendering import encoded, warning_headers
 from lightship.meta import errors, times
 from lightship.meta.objects import Obj
+
+from . import discovery
+from .media.negotiation import JSON, YAML, clauses
+from .media.rendering import encoded, warning_headers
+from .transport.exchange import Reply
 
 PATHS: Mapping[str, str] = {"/flagz": "Flagz", "/statusz": "Statusz"}
 _SEEN = ("/flagz", "/healthz", "/livez", "/metrics", "/readyz", "/statusz", "/version")

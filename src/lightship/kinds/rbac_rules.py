@@ -1,6 +1,6 @@
 """The rules of Roles, ClusterRoles and their bindings: defaults, validation, rows.
 
-What a rule means is `apiserver.rbac`'s business; whether somebody may write it too. Here only: is it a rule at all?
+What a rule means is `apiserver.access.rbac`'s business; whether somebody may write it too. Here only: is it a rule at all?
 Contract: kube 1.36 pkg/apis/rbac/validation, v1 defaults, printers.
 """
 

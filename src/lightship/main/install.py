@@ -10,7 +10,7 @@ Contract: apiextensions.k8s.io/v1 CustomResourceDefinition, condition Establishe
 from collections.abc import Iterable
 
 from lightship.aio.clock import Clock
-from lightship.apiserver.crd_objects import definition_name, definition_of
+from lightship.apiserver.definitions.objects import definition_name, definition_of
 from lightship.builtin.api import JOB_SETS
 from lightship.cli.errors import CliError
 from lightship.client import Client

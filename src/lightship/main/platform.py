@@ -21,13 +21,15 @@ import yaml
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import kubernetes_service, tls, token_life
+from lightship.apiserver.access import token_life
+from lightship.apiserver.access.authn import FirstOf
+from lightship.apiserver.access.bootstrap_tokens import BootstrapTokens
 from lightship.apiserver.audit import Auditor, LogFile, parse_policy
-from lightship.apiserver.authn import FirstOf
-from lightship.apiserver.bootstrap_tokens import BootstrapTokens
+from lightship.apiserver.bootstrap import kubernetes_service
 from lightship.apiserver.event_life import EventLife
 from lightship.apiserver.http import Listener, serve
 from lightship.apiserver.server import Server
+from lightship.apiserver.transport import tls
 from lightship.builtin import api as builtin_api
 from lightship.builtin import controllers as builtin
 from lightship.builtin.certificates.authority import Authority

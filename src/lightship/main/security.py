@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lightship.aio.clock import Clock
-from lightship.apiserver import pki, tls
-from lightship.apiserver.authn import Authenticator, FirstOf, StaticTokens
-from lightship.apiserver.client_certificates import ClientCertificates
+from lightship.apiserver.access import pki
+from lightship.apiserver.access.authn import Authenticator, FirstOf, StaticTokens
+from lightship.apiserver.access.client_certificates import ClientCertificates
+from lightship.apiserver.access.tokens import Tokens
 from lightship.apiserver.requests import TokenSubject
-from lightship.apiserver.tokens import Tokens
+from lightship.apiserver.transport import tls
 from lightship.cli.errors import CliError
 from lightship.client import kubeconfig
 from lightship.meta.objects import Obj

@@ -17,10 +17,13 @@ from pathlib import Path
 
 from lightship import kinds, store
 from lightship.aio.clock import SystemClock
-from lightship.apiserver import admission, http, kubernetes_service, pki, tls
-from lightship.apiserver.client_certificates import ClientCertificates
+from lightship.apiserver import admission, http
+from lightship.apiserver.access import pki
+from lightship.apiserver.access.client_certificates import ClientCertificates
+from lightship.apiserver.access.tokens import Tokens
+from lightship.apiserver.bootstrap import kubernetes_service
 from lightship.apiserver.server import Server
-from lightship.apiserver.tokens import Tokens
+from lightship.apiserver.transport import tls
 from lightship.main.platform import new_event_loop
 from lightship.meta.admission import Admission
 from lightship.meta.rest import User

@@ -3,7 +3,10 @@
 `server` asks for `builtin(core)` once; each rule is a module. They complete what they add, so that defaults need not run again.
 """
 
-from lightship.apiserver.admission import (
+from lightship.apiserver.core import Core
+from lightship.meta.admission import Admission
+
+from . import (
     allocation,
     certificates,
     classes,
@@ -18,9 +21,7 @@ from lightship.apiserver.admission import (
     volumes,
     webhooks,
 )
-from lightship.apiserver.core import Core
-from lightship.apiserver.node_access import restriction
-from lightship.meta.admission import Admission
+from . import node_restriction as restriction
 
 
 def builtin(core: Core) -> list[Admission]:

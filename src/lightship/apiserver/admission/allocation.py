@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from lightship.apiserver import objectmeta
 from lightship.apiserver.core import Core
-from lightship.apiserver.writing import encoder
+from lightship.apiserver.verbs.writing import encoder
 from lightship.kinds import SERVICES, address_ranges, service_shape
 from lightship.kinds.address_ranges import PORTS, Range
 from lightship.meta import errors, times

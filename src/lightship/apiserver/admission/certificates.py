@@ -11,13 +11,14 @@ import binascii
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from lightship.apiserver.admission.refusals import forbidden
-from lightship.apiserver.authn import MASTERS
-from lightship.apiserver.authz import Attributes, Authorizer
+from lightship.apiserver.access.authn import MASTERS
+from lightship.apiserver.access.authz import Attributes, Authorizer
 from lightship.apiserver.core import Core
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
 from lightship.meta.rest import User
+
+from .refusals import forbidden
 
 GROUP = "certificates.k8s.io"
 _CLIENT = "kubernetes.io/kube-apiserver-client"

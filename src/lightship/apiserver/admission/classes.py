@@ -5,10 +5,11 @@ Contract: kube-apiserver plugins DefaultStorageClass and DefaultIngressClass. Of
 
 from collections.abc import Callable, Sequence
 
-from lightship.apiserver.admission.remembered import Remembered
 from lightship.apiserver.core import Core
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
+
+from .remembered import Remembered
 
 _OLD_STORAGE = "volume.beta.kubernetes.io/storage-class"
 _OLD_INGRESS = "kubernetes.io/ingress.class"

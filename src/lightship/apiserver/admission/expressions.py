@@ -9,10 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from lightship import cel
-from lightship.apiserver.admission.refusals import forbidden
-from lightship.apiserver.admission.webhooks import review
-from lightship.apiserver.authz import Attributes
-from lightship.apiserver.conversion import convert
+from lightship.apiserver.access.authz import Attributes
+from lightship.apiserver.conversion.versions import convert
 from lightship.apiserver.core import Core
 from lightship.cel import admission
 from lightship.cel.admission import PER_CONDITIONS, PER_EXPRESSION, Expression, Variables
@@ -22,6 +20,9 @@ from lightship.meta.admission import AdmissionRequest
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 from lightship.meta.rest import User
+
+from .refusals import forbidden
+from .webhooks import review
 
 NO_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 _NAMESPACE_METADATA = (

@@ -5,14 +5,15 @@ Contract: kube-apiserver plugin/pkg/admission/limitranger; core/v1 LimitRange. D
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from lightship.apiserver.admission.refusals import forbidden
-from lightship.apiserver.admission.remembered import Remembered
 from lightship.apiserver.core import Core
 from lightship.kinds import pods
 from lightship.meta import quantity
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
+
+from .refusals import forbidden
+from .remembered import Remembered
 
 _BUCKET = "core/limitranges"
 _NOTE = "kubernetes.io/limit-ranger"

@@ -3,10 +3,11 @@
 Contract: apiserver pkg/admission/plugin/namespace/lifecycle.
 """
 
-from lightship.apiserver.admission.refusals import forbidden
 from lightship.apiserver.core import Core
 from lightship.meta import errors
 from lightship.meta.admission import Admission, AdmissionRequest
+
+from .refusals import forbidden
 
 NAMESPACES = "core/namespaces"
 IMMORTAL = frozenset({"default", "kube-system", "kube-public"})

@@ -5,11 +5,12 @@ Contract: kube-apiserver plugin/pkg/admission/priority; scheduling.k8s.io/v1 Pri
 
 from collections.abc import Callable, Sequence
 
-from lightship.apiserver.admission.refusals import forbidden
-from lightship.apiserver.admission.remembered import Remembered
 from lightship.apiserver.core import Core
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
+
+from .refusals import forbidden
+from .remembered import Remembered
 
 BUCKET = "scheduling.k8s.io/priorityclasses"
 SYSTEM = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}

@@ -8,14 +8,15 @@ Contract: kube-apiserver pkg/admission/plugin/resourcequota.
 
 from collections.abc import Mapping
 
-from lightship.apiserver.admission.refusals import forbidden
 from lightship.apiserver.core import Core
-from lightship.apiserver.writing import encoder
+from lightship.apiserver.verbs.writing import encoder
 from lightship.kinds import quotas
 from lightship.meta import quantity
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
 from lightship.store import Put, Record
+
+from .refusals import forbidden
 
 BUCKET = "core/resourcequotas"
 _PREFIX = BUCKET + "/"

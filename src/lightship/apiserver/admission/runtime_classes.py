@@ -3,11 +3,12 @@
 Contract: kube-apiserver plugin/pkg/admission/runtimeclass; node.k8s.io/v1 RuntimeClass (KEP-585, KEP-688).
 """
 
-from lightship.apiserver.admission.refusals import forbidden
 from lightship.apiserver.core import Core
 from lightship.meta import quantity
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
+
+from .refusals import forbidden
 
 _BUCKET = "node.k8s.io/runtimeclasses"
 

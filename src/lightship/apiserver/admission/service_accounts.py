@@ -5,10 +5,11 @@ Contract: kube-apiserver plugin/pkg/admission/serviceaccount; BoundServiceAccoun
 
 import asyncio
 
-from lightship.apiserver.admission.refusals import forbidden
 from lightship.apiserver.core import Core
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
+
+from .refusals import forbidden
 
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 DEFAULT_ACCOUNT = "default"

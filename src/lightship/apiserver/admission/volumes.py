@@ -6,12 +6,13 @@ Contract: kube-apiserver plugins StorageObjectInUseProtection and PersistentVolu
 
 from decimal import Decimal
 
-from lightship.apiserver.admission.refusals import forbidden
 from lightship.apiserver.core import Core
 from lightship.meta import quantity
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
+
+from .refusals import forbidden
 
 _FINALIZERS = {
     "core/persistentvolumes": "kubernetes.io/pv-protection",

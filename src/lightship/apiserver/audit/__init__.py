@@ -5,8 +5,8 @@ is rotated, a webhook that gets batches). Without a policy nothing of it is touc
 Contract: audit.k8s.io/v1 Policy, Event, EventList.
 """
 
-from lightship.apiserver.audit.policy import Policy, parse_policy
-from lightship.apiserver.audit.sinks import LogFile, Sink, Webhook
-from lightship.apiserver.audit.trail import PATCH, Auditor, Trail
+from .policy import Policy, parse_policy
+from .sinks import LogFile, Sink, Webhook
+from .trail import PATCH, Auditor, Trail
 
 __all__ = ["PATCH", "Auditor", "LogFile", "Policy", "Sink", "Trail", "Webhook", "parse_policy"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from lightship.apiserver.authz import Attributes
+from lightship.apiserver.access.authz import Attributes
 from lightship.meta.objects import Obj
 
 STAGES = ("RequestReceived", "ResponseStarted", "ResponseComplete", "Panic")

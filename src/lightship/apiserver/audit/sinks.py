@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lightship.aio.clock import Clock
-from lightship.apiserver.outbound import CallError, Outbound, Target
+from lightship.apiserver.transport.outbound import CallError, Outbound, Target
 from lightship.meta import codec
 
 log = logging.getLogger(__name__)

@@ -8,13 +8,14 @@ Contract: audit.k8s.io/v1 Event.
 from typing import Any
 
 from lightship.aio.clock import Clock
-from lightship.apiserver.audit.policy import Level, Policy, Wanted
-from lightship.apiserver.audit.sinks import Sink
-from lightship.apiserver.authn import user_info
-from lightship.apiserver.authz import Attributes
+from lightship.apiserver.access.authn import user_info
+from lightship.apiserver.access.authz import Attributes
 from lightship.meta import codec, times
 from lightship.meta.objects import Obj
 from lightship.meta.rest import User
+
+from .policy import Level, Policy, Wanted
+from .sinks import Sink
 
 PATCH = "patch.webhook.admission.k8s.io/"
 """Notes of this kind show a part of the object: they are for trails that show objects."""

@@ -5,7 +5,7 @@ the front asks. Flow schemas and levels are ordinary objects that administrators
 Contract: flowcontrol.apiserver.k8s.io/v1; KEP-1040. The front sets the X-Kubernetes-PF-* headers.
 """
 
-from lightship.apiserver.fairness.flows import Flow
-from lightship.apiserver.fairness.gate import Gate, Pass
+from .flows import Flow
+from .gate import Gate, Pass
 
 __all__ = ["Flow", "Gate", "Pass"]

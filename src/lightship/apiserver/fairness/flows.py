@@ -7,7 +7,7 @@ pkg/util/flowcontrol/rule.go.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from lightship.apiserver.authz import Attributes
+from lightship.apiserver.access.authz import Attributes
 from lightship.meta.objects import Obj
 from lightship.meta.rest import User
 

@@ -9,13 +9,14 @@ Contract: flowcontrol.apiserver.k8s.io/v1 PriorityLevelConfiguration; kube-apise
 import asyncio
 from math import ceil
 
-from lightship.apiserver.authz import Attributes
-from lightship.apiserver.fairness import flows
-from lightship.apiserver.fairness.flows import Flow
-from lightship.apiserver.fairness.queues import Queues
+from lightship.apiserver.access.authz import Attributes
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj
 from lightship.store import Store
+
+from . import flows
+from .flows import Flow
+from .queues import Queues
 
 SEATS = 600
 """Requests that are worked on at once, as many as the real server allows unless told otherwise."""

@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from lightship.apiserver.core import Core
-from lightship.apiserver.exchange import HttpRequest, Reply, Stream, Switch
-from lightship.apiserver.outbound import Resolve
-from lightship.apiserver.proxying.forwarding import Connection, Unreachable, forward
-from lightship.apiserver.proxying.priorities import priorities
-from lightship.apiserver.reviews import RESOURCES as REVIEWS
-from lightship.apiserver.writing import encoder
+from lightship.apiserver.reviews.answering import RESOURCES as REVIEWS
+from lightship.apiserver.transport.exchange import HttpRequest, Reply, Stream, Switch
+from lightship.apiserver.transport.outbound import Resolve
+from lightship.apiserver.verbs.writing import encoder
 from lightship.meta import codec, conditions, errors, times
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 from lightship.meta.rest import User
 from lightship.store import Delete, Put, RevisionMismatch
+
+from .forwarding import Connection, Unreachable, forward
+from .priorities import priorities
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import httptools
 
-from lightship.apiserver.exchange import HttpRequest, Reply, Stream, Switch
-from lightship.apiserver.wire import Wire
+from lightship.apiserver.transport.exchange import HttpRequest, Reply, Stream, Switch
+from lightship.apiserver.transport.wire import Wire
 from lightship.meta import errors
 
 Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -11,14 +11,16 @@ import ipaddress
 import ssl
 from urllib.parse import quote
 
-from lightship.apiserver import admitting, queries
 from lightship.apiserver.core import Core
-from lightship.apiserver.exchange import HttpRequest, Reply, Stream, Switch
-from lightship.apiserver.proxying.forwarding import Connection, Unreachable, forward
+from lightship.apiserver.media import queries
 from lightship.apiserver.requests import Request
 from lightship.apiserver.service_addresses import ready
+from lightship.apiserver.subresources import admitting
+from lightship.apiserver.transport.exchange import HttpRequest, Reply, Stream, Switch
 from lightship.meta import errors
 from lightship.meta.objects import Obj
+
+from .forwarding import Connection, Unreachable, forward
 
 SUBRESOURCE = "proxy"
 _BROADCAST = ipaddress.IPv4Address("255.255.255.255")

@@ -10,8 +10,9 @@ import base64
 from collections.abc import AsyncIterator, Collection
 from typing import Protocol
 
-from lightship.apiserver.streams import spdy, websocket
-from lightship.apiserver.wire import Wire
+from lightship.apiserver.transport.wire import Wire
+
+from . import spdy, websocket
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE = 0, 1, 2, 3, 4
 _CLOSE_CHANNEL = 255

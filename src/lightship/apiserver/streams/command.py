@@ -7,11 +7,12 @@ Contract: Kubernetes remotecommand: the error channel carries a Status whose cau
 import asyncio
 import logging
 
-from lightship.apiserver.streams.channels import ERROR, RESIZE, STDERR, STDIN, STDOUT, Channels
 from lightship.meta import codec
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj
 from lightship.meta.rest import CommandOptions, NodeConnection
+
+from .channels import ERROR, RESIZE, STDERR, STDIN, STDOUT, Channels
 
 log = logging.getLogger(__name__)
 _PIECE = 32 * 1024

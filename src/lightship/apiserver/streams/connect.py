@@ -7,21 +7,22 @@ Contract: core/v1 PodExecOptions, PodAttachOptions, PodPortForwardOptions; kube-
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from lightship.apiserver import queries
-from lightship.apiserver.admitting import ask
 from lightship.apiserver.core import Core
-from lightship.apiserver.exchange import HttpRequest, Switch
-from lightship.apiserver.queries import Query
+from lightship.apiserver.media import queries
+from lightship.apiserver.media.queries import Query
 from lightship.apiserver.requests import Request
-from lightship.apiserver.streams import channels, forward, websocket
-from lightship.apiserver.streams.channels import ERROR, RESIZE, STDERR, STDIN, STDOUT, SpdyChannels, Tunnel, WebSocketChannels
-from lightship.apiserver.streams.command import converse
-from lightship.apiserver.streams.forward import SpdyForward, forward_channels
-from lightship.apiserver.whereabouts import container_of, node_of
-from lightship.apiserver.wire import Wire
+from lightship.apiserver.subresources.admitting import ask
+from lightship.apiserver.subresources.whereabouts import container_of, node_of
+from lightship.apiserver.transport.exchange import HttpRequest, Switch
+from lightship.apiserver.transport.wire import Wire
 from lightship.meta import errors, gojson
 from lightship.meta.objects import Obj
 from lightship.meta.rest import CommandOptions, NodeConnection
+
+from . import channels, forward, websocket
+from .channels import ERROR, RESIZE, STDERR, STDIN, STDOUT, SpdyChannels, Tunnel, WebSocketChannels
+from .command import converse
+from .forward import SpdyForward, forward_channels
 
 SUBRESOURCES = ("attach", "exec", "portforward")
 _OPTIONS = {"attach": "PodAttachOptions", "exec": "PodExecOptions", "portforward": "PodPortForwardOptions"}

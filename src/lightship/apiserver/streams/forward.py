@@ -9,11 +9,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
-from lightship.apiserver.streams import spdy
-from lightship.apiserver.streams.channels import ByteStream, WebSocketChannels
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj
 from lightship.meta.rest import NodeConnection
+
+from . import spdy
+from .channels import ByteStream, WebSocketChannels
 
 Send: TypeAlias = Callable[[bytes], Awaitable[None]]
 PROTOCOL = "portforward.k8s.io"

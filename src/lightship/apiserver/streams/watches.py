@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 
 from lightship.aio.streams import closing
 from lightship.aio.tasks import background
-from lightship.apiserver.exchange import HttpRequest, Refused, Reply, Stream, Switch
-from lightship.apiserver.streams import websocket
-from lightship.apiserver.streams.channels import messages
-from lightship.apiserver.wire import Wire
+from lightship.apiserver.transport.exchange import HttpRequest, Refused, Reply, Stream, Switch
+from lightship.apiserver.transport.wire import Wire
+
+from . import websocket
+from .channels import messages
 
 _PREFIX = 4
 """Bytes before each event in protobuf that tell its length."""

@@ -5,9 +5,10 @@ them is loaded with the first that concerns a request. Kinds of admissionregistr
 Contract: admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy, MutatingAdmissionPolicy and their bindings.
 """
 
-from lightship.apiserver.admission.policies.index import Gate, Policies
 from lightship.apiserver.core import Core
 from lightship.meta.admission import Admission
+
+from .index import Gate, Policies
 
 _GROUP = "admissionregistration.k8s.io"
 _ROOM = "lightship.apiserver.admission.policies"

@@ -9,15 +9,12 @@ Contract: k8s.io/apiserver pkg/admission/plugin/policy/mutating dispatcher.go.
 from collections.abc import Sequence
 
 from lightship import cel
-from lightship.apiserver import managed, rounds
 from lightship.apiserver.admission.expressions import Failed, OutOfBudget, Subject, evaluate
-from lightship.apiserver.admission.policies import evaluators, patches
-from lightship.apiserver.admission.policies.index import Policy
-from lightship.apiserver.admission.policies.selecting import Invocation, Trouble, select
 from lightship.apiserver.admission.refusals import named
-from lightship.apiserver.conversion import convert
+from lightship.apiserver.conversion.versions import convert
 from lightship.apiserver.core import Core
 from lightship.apiserver.served import CannotDecode, Served
+from lightship.apiserver.verbs import managed, rounds
 from lightship.cel.admission import PER_EXPRESSION, PER_POLICY, Expression
 from lightship.meta import errors
 from lightship.meta.admission import AdmissionRequest
@@ -25,6 +22,10 @@ from lightship.meta.errors import StatusError
 from lightship.meta.fields.types import DEDUCED, Type
 from lightship.meta.objects import Obj, copy
 from lightship.meta.resources import Resource
+
+from . import evaluators, patches
+from .index import Policy
+from .selecting import Invocation, Trouble, select
 
 _RULE = "MutatingAdmissionPolicy"
 

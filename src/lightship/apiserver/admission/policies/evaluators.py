@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from lightship.apiserver.admission.expressions import Subject, matches, needs
-from lightship.apiserver.admission.policies.index import Policy
-from lightship.apiserver.admission.policies.selecting import Invocation
 from lightship.cel.admission import Compiler, Expression, Variables
 from lightship.meta.objects import Obj
+
+from .index import Policy
+from .selecting import Invocation
 
 
 class Evaluator:

@@ -8,10 +8,6 @@ from typing import Any, NamedTuple
 
 from lightship import cel
 from lightship.apiserver.admission.expressions import Failed, OutOfBudget, Subject, evaluate
-from lightship.apiserver.admission.policies import evaluators
-from lightship.apiserver.admission.policies.evaluators import Validations
-from lightship.apiserver.admission.policies.index import Binding, Policy
-from lightship.apiserver.admission.policies.selecting import Invocation, Trouble, select
 from lightship.apiserver.admission.refusals import named
 from lightship.apiserver.core import Core
 from lightship.cel.admission import PER_EXPRESSION, PER_POLICY
@@ -19,6 +15,11 @@ from lightship.meta import codec
 from lightship.meta.admission import AdmissionRequest
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj
+
+from . import evaluators
+from .evaluators import Validations
+from .index import Binding, Policy
+from .selecting import Invocation, Trouble, select
 
 FAILURE_ANNOTATION = "validation.policy.admission.k8s.io/validation_failure"
 _LONGEST_MESSAGE = 5 * 1024

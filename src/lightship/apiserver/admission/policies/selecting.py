@@ -6,16 +6,17 @@ Called by both kinds of judges. Contract: k8s.io/apiserver pkg/admission/plugin/
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
-from lightship.apiserver.admission.policies import params
-from lightship.apiserver.admission.policies.constraints import Constraints
-from lightship.apiserver.admission.policies.index import Binding, Policy
-from lightship.apiserver.admission.policies.params import Misconfigured
 from lightship.apiserver.core import Core
 from lightship.apiserver.served import Served
 from lightship.meta.admission import AdmissionRequest
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
+
+from . import params
+from .constraints import Constraints
+from .index import Binding, Policy
+from .params import Misconfigured
 
 
 class Invocation(NamedTuple):

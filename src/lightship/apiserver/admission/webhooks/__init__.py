@@ -5,9 +5,10 @@ comes back. Kinds of admissionregistration.k8s.io are never shown to them.
 Contract: admissionregistration.k8s.io/v1; admission.k8s.io/v1 AdmissionReview.
 """
 
-from lightship.apiserver.admission.webhooks.calls import Mutating, Validating
 from lightship.apiserver.core import Core
 from lightship.meta.admission import Admission
+
+from .calls import Mutating, Validating
 
 _GROUP = "admissionregistration.k8s.io"
 _MUTATING, _VALIDATING = "mutatingwebhookconfigurations", "validatingwebhookconfigurations"

@@ -9,18 +9,19 @@ import asyncio
 import logging
 from typing import Any
 
-from lightship.apiserver import rounds
-from lightship.apiserver.admission.webhooks import review
-from lightship.apiserver.admission.webhooks.configurations import Configurations, Invocation
 from lightship.apiserver.audit import PATCH
-from lightship.apiserver.conversion import convert
+from lightship.apiserver.conversion.versions import convert
 from lightship.apiserver.core import Core
-from lightship.apiserver.outbound import CallError
 from lightship.apiserver.served import CannotDecode
+from lightship.apiserver.transport.outbound import CallError
+from lightship.apiserver.verbs import rounds
 from lightship.meta import codec, errors, patch
 from lightship.meta.admission import AdmissionRequest
 from lightship.meta.objects import Obj, copy
 from lightship.meta.resources import Resource
+
+from . import review
+from .configurations import Configurations, Invocation
 
 log = logging.getLogger(__name__)
 

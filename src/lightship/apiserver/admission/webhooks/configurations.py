@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from lightship.apiserver.admission import matching
 from lightship.apiserver.core import Core
-from lightship.apiserver.outbound import Target, target_of
+from lightship.apiserver.transport.outbound import Target, target_of
 from lightship.meta.admission import AdmissionRequest
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource

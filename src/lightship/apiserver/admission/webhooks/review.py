@@ -8,7 +8,7 @@ import binascii
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lightship.apiserver.authn import user_info
+from lightship.apiserver.access.authn import user_info
 from lightship.meta import codec, errors
 from lightship.meta.admission import AdmissionRequest
 from lightship.meta.errors import StatusError
