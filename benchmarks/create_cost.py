@@ -3,9 +3,9 @@
     python -m benchmarks.create_cost [--rounds 6]
 
 Requests go through the HTTP front's `handle` to a memory store, 500 of a kind in a row; the least mean of all rounds counts, since other
-programs only ever add. The steps are those of `apiserver.verbs.writing`, called here one after the other for 2,000 different pods; each shows its
-median. Bias: steps include the reading of the clock, some 0.1 µs; in a loop of one step alone each would cost half as much, because the
-processor then has nothing else to keep in mind.
+programs only ever add. The steps are those of `apiserver.verbs.writing`, called here one after the other for 2,000 different pods; each
+shows its median. Bias: steps include the reading of the clock, some 0.1 µs; in a loop of one step alone each would cost half as much,
+because the processor then has nothing else to keep in mind.
 """
 
 import argparse

@@ -8,7 +8,7 @@ import pytest
 from lightship import kinds, store
 from lightship.apiserver.admission import allocation
 from lightship.apiserver.bootstrap import kubernetes_service
-from lightship.kinds.address_ranges import Range
+from lightship.kinds.networking.address_ranges import Range
 from lightship.meta.objects import Obj
 
 from .site import Site, refused, run

@@ -7,7 +7,7 @@ import pytest
 from lightship import kinds, store
 from lightship.apiserver.access.authz import Attributes
 from lightship.apiserver.bootstrap import roles as bootstrap
-from lightship.kinds import reviews
+from lightship.kinds.access import reviews
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 from lightship.meta.rest import ListOptions, User

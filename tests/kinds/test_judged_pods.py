@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lightship.kinds import pod_rules
-from lightship.kinds.judged_pods import LONGEST, Judged
+from lightship.kinds.pods import rules as pod_rules
+from lightship.kinds.pods.judged import LONGEST, Judged
 from lightship.meta.objects import copy
 
 

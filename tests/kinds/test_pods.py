@@ -6,7 +6,7 @@ import pytest
 
 from lightship import kinds
 from lightship.kinds import pods
-from lightship.kinds.pod_defaults import pull_policy
+from lightship.kinds.pods.defaults import pull_policy
 from lightship.meta.objects import Obj
 
 from .judge import stored

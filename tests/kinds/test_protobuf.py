@@ -309,7 +309,7 @@ def test_damaged_bodies(body: bytes, data: st.DataObject) -> None:
 
 
 def test_the_tables_are_read_only_when_a_protobuf_body_comes() -> None:
-    script = "from lightship.apiserver import bodies as b; from lightship.meta.objects import GVK; "
+    script = "from lightship.apiserver.media import bodies as b; from lightship.meta.objects import GVK; "
     script += "b.read_object('', b'{}', b.Wanted(GVK('', 'v1', 'Pod'))); from lightship.kinds import protobuf as p; "
     script += "print(p._data.cache_info().currsize)"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "0\n"

@@ -6,7 +6,7 @@ import pytest
 
 from lightship import kinds
 from lightship.builtin.api import JOB_SETS
-from lightship.kinds import crd_schemas
+from lightship.kinds.extensions import schemas as crd_schemas
 from lightship.meta.objects import Obj
 from lightship.meta.schema.structural import structural
 from lightship.train.api import RESOURCES

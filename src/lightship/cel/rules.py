@@ -1,7 +1,7 @@
 """Rules of custom kinds (x-kubernetes-validations): which schemas have them, what they say of objects, what is wrong with them.
 
 The door of this room for servers: light, because most kinds have no rules. Parser, libraries and all else are loaded with the first object
-that meets a rule, or the first definition that has one. Called by `apiserver.served` and `kinds.crd_rules`.
+that meets a rule, or the first definition that has one. Called by `apiserver.served` and `kinds.extensions.rules`.
 Contract: apiextensions-apiserver pkg/apiserver/schema/cel, pkg/apis/apiextensions/validation.
 """
 

@@ -5,29 +5,14 @@ capabilities (which reuse pod templates: `kinds.pods`). This file is the table o
 data in `kinds/data`. Refuses to know servers, clients and controllers.
 """
 
-from lightship.kinds import (
-    admissionregistration,
-    apiextensions,
-    apiregistration,
-    apps,
-    autoscaling,
-    batch,
-    certificates,
-    coordination,
-    core,
-    discovery,
-    dra,
-    events,
-    flowcontrol,
-    networking,
-    node,
-    pods,
-    policy,
-    rbac,
-    scheduling,
-    storage,
-)
-from lightship.kinds.admissionregistration import (
+from lightship.meta.resources import Resource
+
+from . import apiregistration, coordination, core, events, node, pods, scheduling
+from .access import certificates, rbac
+from .access.certificates import CERTIFICATE_SIGNING_REQUESTS
+from .access.rbac import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES
+from .admission import resources as admissionregistration
+from .admission.resources import (
     MUTATING_ADMISSION_POLICIES,
     MUTATING_ADMISSION_POLICY_BINDINGS,
     MUTATING_WEBHOOK_CONFIGURATIONS,
@@ -35,14 +20,9 @@ from lightship.kinds.admissionregistration import (
     VALIDATING_ADMISSION_POLICY_BINDINGS,
     VALIDATING_WEBHOOK_CONFIGURATIONS,
 )
-from lightship.kinds.apiextensions import CUSTOM_RESOURCE_DEFINITIONS
-from lightship.kinds.apiregistration import API_SERVICES
-from lightship.kinds.apps import CONTROLLER_REVISIONS, DAEMON_SETS, DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS
-from lightship.kinds.autoscaling import HORIZONTAL_POD_AUTOSCALERS, HORIZONTAL_POD_AUTOSCALERS_V1
-from lightship.kinds.batch import CRON_JOBS, JOBS
-from lightship.kinds.certificates import CERTIFICATE_SIGNING_REQUESTS
-from lightship.kinds.coordination import LEASES
-from lightship.kinds.core import (
+from .apiregistration import API_SERVICES
+from .coordination import LEASES
+from .core import (
     BINDINGS,
     COMPONENT_STATUSES,
     CONFIG_MAPS,
@@ -61,19 +41,24 @@ from lightship.kinds.core import (
     SERVICE_ACCOUNTS,
     SERVICES,
 )
-from lightship.kinds.discovery import ENDPOINT_SLICES
-from lightship.kinds.dra import DEVICE_CLASSES, RESOURCE_CLAIM_TEMPLATES, RESOURCE_CLAIMS, RESOURCE_SLICES
-from lightship.kinds.events import EVENTS_V1
-from lightship.kinds.facts import definitions, schema_ref
-from lightship.kinds.flowcontrol import FLOW_SCHEMAS, PRIORITY_LEVEL_CONFIGURATIONS
-from lightship.kinds.networking import INGRESS_CLASSES, INGRESSES, IP_ADDRESSES, NETWORK_POLICIES, SERVICE_CIDRS
-from lightship.kinds.node import RUNTIME_CLASSES
-from lightship.kinds.pods import is_ready as pod_ready
-from lightship.kinds.pods import phase as pod_phase
-from lightship.kinds.policy import POD_DISRUPTION_BUDGETS
-from lightship.kinds.rbac import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES
-from lightship.kinds.scheduling import PRIORITY_CLASSES
-from lightship.kinds.storage import (
+from .devices import resources as dra
+from .devices.resources import DEVICE_CLASSES, RESOURCE_CLAIM_TEMPLATES, RESOURCE_CLAIMS, RESOURCE_SLICES
+from .events import EVENTS_V1
+from .extensions import resources as apiextensions
+from .extensions.resources import CUSTOM_RESOURCE_DEFINITIONS
+from .facts import definitions, schema_ref
+from .flowcontrol import resources as flowcontrol
+from .flowcontrol.resources import FLOW_SCHEMAS, PRIORITY_LEVEL_CONFIGURATIONS
+from .networking import discovery
+from .networking import resources as networking
+from .networking.discovery import ENDPOINT_SLICES
+from .networking.resources import INGRESS_CLASSES, INGRESSES, IP_ADDRESSES, NETWORK_POLICIES, SERVICE_CIDRS
+from .node import RUNTIME_CLASSES
+from .pods import is_ready as pod_ready
+from .pods import phase as pod_phase
+from .scheduling import PRIORITY_CLASSES
+from .storage import resources as storage
+from .storage.resources import (
     CSI_DRIVERS,
     CSI_NODES,
     CSI_STORAGE_CAPACITIES,
@@ -81,7 +66,11 @@ from lightship.kinds.storage import (
     VOLUME_ATTACHMENTS,
     VOLUME_ATTRIBUTES_CLASSES,
 )
-from lightship.meta.resources import Resource
+from .workloads import apps, autoscaling, batch, policy
+from .workloads.apps import CONTROLLER_REVISIONS, DAEMON_SETS, DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS
+from .workloads.autoscaling import HORIZONTAL_POD_AUTOSCALERS, HORIZONTAL_POD_AUTOSCALERS_V1
+from .workloads.batch import CRON_JOBS, JOBS
+from .workloads.policy import POD_DISRUPTION_BUDGETS
 
 BUILTIN: tuple[Resource, ...] = (
     *core.RESOURCES,

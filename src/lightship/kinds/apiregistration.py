@@ -7,11 +7,12 @@ Contract: kube-aggregator 1.36 apiregistration/v1, pkg/apis/apiregistration/vali
 import base64
 from typing import Any
 
-from lightship.kinds import cells, checking, facts, parts
 from lightship.meta import errors, names, objects
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Part, Requester, Resource
+
+from . import cells, checking, facts, parts
 
 _PORT = 443
 _STATUSES = ("True", "False", "Unknown")

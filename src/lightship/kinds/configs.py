@@ -8,10 +8,11 @@ import base64
 import binascii
 from typing import Any
 
-from lightship.kinds import cells, checking
 from lightship.meta import codec, errors, objects
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
+
+from . import cells, checking
 
 SIZE_LIMIT = 1024 * 1024
 _ENFORCE = "kubernetes.io/enforce-mountable-secrets"

@@ -6,11 +6,12 @@ Contract: kube 1.36 coordination/v1, pkg/apis/coordination/validation without Co
 
 from typing import Any
 
-from lightship.kinds import cells, checking, facts
 from lightship.meta import errors, objects
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
+
+from . import cells, checking, facts
 
 _NOT_ENABLED = ("strategy", "preferredHolder")
 

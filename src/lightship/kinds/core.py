@@ -4,30 +4,17 @@ The table of one API group: facts from the data, and which rules belong to which
 Contract: kube 1.36 core/v1.
 """
 
-from lightship.kinds import (
-    cells,
-    claim_checks,
-    claim_rules,
-    configs,
-    endpoints,
-    event_rules,
-    facts,
-    limit_checks,
-    namespaces,
-    nodes,
-    persistent_volume_checks,
-    pod_parts,
-    pod_rows,
-    pod_rules,
-    service_checks,
-    services,
-    status_checks,
-    volume_rules,
-    workload_checks,
-    workload_warnings,
-    workloads,
-)
 from lightship.meta.resources import Part, Resource
+
+from . import cells, configs, event_rules, facts, limit_checks, namespaces, nodes, status_checks
+from .networking import endpoints, service_checks, services
+from .pods import parts as pod_parts
+from .pods import rows as pod_rows
+from .pods import rules as pod_rules
+from .storage import claim_checks, claim_rules, persistent_volume_checks, volume_rules
+from .workloads import checks as workload_checks
+from .workloads import rules as workloads
+from .workloads import warnings as workload_warnings
 
 _POD_FIELDS: dict[str, tuple[str, ...]] = {
     "spec.nodeName": ("spec", "nodeName"),

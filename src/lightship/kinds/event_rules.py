@@ -8,11 +8,12 @@ Contract: kube 1.36 pkg/apis/core/validation/events.go; printers.
 from collections.abc import Callable
 from typing import Any
 
-from lightship.kinds import cells, checking, go_shape
 from lightship.meta import errors, objects
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 from lightship.meta.patch import same
+
+from . import cells, checking, go_shape
 
 REFERENCE = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 """Fields of the object reference that events can be selected by."""

@@ -4,8 +4,9 @@ The table of one API group: facts from the data, and which rules belong to which
 Contract: kube 1.36 events/v1.
 """
 
-from lightship.kinds import event_rules, facts
 from lightship.meta.resources import Resource
+
+from . import event_rules, facts
 
 _EVENT_V1_FIELDS: dict[str, tuple[str, ...]] = {
     **{f"regarding.{field}": ("regarding", field) for field in event_rules.REFERENCE},

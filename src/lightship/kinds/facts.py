@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 
-from lightship.kinds import cells
 from lightship.meta import codec
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Column, Default, Part, Prepare, Resource, Row, Scale, Sign, Validate, Warn
+
+from . import cells
 
 _DATA = Path(__file__).parent / "data"
 _SCHEMA_PREFIX = "#/components/schemas/"

@@ -8,10 +8,11 @@ Contract: kube 1.36 ValidateLimitRange, ValidateResourceQuota, defaults; printer
 from collections.abc import Iterator
 from typing import Any
 
-from lightship.kinds import amounts, cells, checking
 from lightship.meta import errors, objects, quantity
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
+
+from . import amounts, cells, checking
 
 _COMPUTE = frozenset({"cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"})
 _STORAGE = frozenset({"ephemeral-storage", "requests.ephemeral-storage", "limits.ephemeral-storage", "requests.storage"})

@@ -6,11 +6,12 @@ Contract: kube-apiserver 1.36 pkg/registry/core/namespace.
 
 from typing import Any
 
-from lightship.kinds import cells
-from lightship.kinds.checking import check_name
 from lightship.meta import errors, objects
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
+
+from . import cells
+from .checking import check_name
 
 FINALIZER = "kubernetes"
 _STANDARD = (FINALIZER, "orphan", "foregroundDeletion")

@@ -6,13 +6,14 @@ Contract: kube 1.36 node/v1, pkg/apis/node/validation, pkg/api/node; printers.
 
 from typing import Any
 
-from lightship.kinds import cells, checking, facts, go_shape, node_labels
-from lightship.kinds.placement_checks import check_toleration
-from lightship.kinds.resource_checks import check_resources
 from lightship.meta import errors, objects, quantity
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
+
+from . import cells, checking, facts, go_shape, node_labels
+from .pods.placement_checks import check_toleration
+from .pods.resource_checks import check_resources
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _TOLERATION = ("key", "operator", "value", "effect")

@@ -4,10 +4,11 @@ Called by the checks of PersistentVolumes, StorageClasses, RuntimeClasses, devic
 Contract: kube 1.36 pkg/apis/core/validation ValidateNodeSelector, ValidateTopologySelectorTerm; pkg/api/node.
 """
 
-from lightship.kinds import checking
 from lightship.meta import errors
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
+
+from . import checking
 
 DEPRECATED = {
     "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',

@@ -6,11 +6,12 @@ Contract: kube 1.36 ValidateNode, ValidateNodeUpdate; printers.
 
 from typing import Any
 
-from lightship.kinds import cells, checking, go_shape, ip_checks
-from lightship.kinds.limit_checks import check_amount
 from lightship.meta import conditions, errors, objects, quantity
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
+
+from . import cells, checking, go_shape, ip_checks
+from .limit_checks import check_amount
 
 _ROLE = "node-role.kubernetes.io/"
 _OLD_ROLE = "kubernetes.io/role"

@@ -7,10 +7,11 @@ Contract: metav1.ResetObjectMetaForStatus; apimachinery 1.36 pkg/apis/meta/v1/va
 import re
 from typing import Any
 
-from lightship.kinds import checking
 from lightship.meta import errors
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
+
+from . import checking
 
 _KEPT = ("labels", "annotations", "finalizers", "ownerReferences")
 _STATUSES = ("False", "True", "Unknown")

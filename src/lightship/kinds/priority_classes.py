@@ -6,10 +6,11 @@ Contract: kube 1.36 pkg/apis/scheduling/validation, pkg/apis/scheduling/v1/helpe
 
 from typing import Any
 
-from lightship.kinds import cells, checking
 from lightship.meta import errors, objects
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
+
+from . import cells, checking
 
 HIGHEST_USER_PRIORITY = 10**9
 SYSTEM = {"system-node-critical": 2 * HIGHEST_USER_PRIORITY + 1000, "system-cluster-critical": 2 * HIGHEST_USER_PRIORITY}

@@ -7,9 +7,10 @@ Contract: kube-apiserver pkg/quota/v1 evaluators; core/v1 ResourceQuota.
 
 from collections.abc import Callable, Iterable, Mapping
 
-from lightship.kinds import pods
 from lightship.meta import quantity, selectors, times
 from lightship.meta.objects import Obj
+
+from . import pods
 
 Amounts = dict[str, str]
 Usage = Callable[[Obj, float], Amounts]

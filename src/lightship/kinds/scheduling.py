@@ -4,8 +4,9 @@ The table of one API group: facts from the data, and which rules belong to which
 Contract: kube 1.36 scheduling/v1.
 """
 
-from lightship.kinds import facts, priority_classes
 from lightship.meta.resources import Resource
+
+from . import facts, priority_classes
 
 PRIORITY_CLASSES = facts.resource(
     "scheduling.k8s.io/v1/priorityclasses",

@@ -6,10 +6,11 @@ Contract: kube 1.36 Validate*Status of pkg/apis/apps, core and policy; texts as 
 
 from collections.abc import Iterable
 
-from lightship.kinds import checking
 from lightship.meta import errors, objects
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
+
+from . import checking
 
 _WHOLE = "status.replicas"
 

@@ -13,8 +13,9 @@ from typing import NamedTuple
 from lightship.apiserver import objectmeta
 from lightship.apiserver.core import Core
 from lightship.apiserver.verbs.writing import encoder
-from lightship.kinds import SERVICES, address_ranges, service_shape
-from lightship.kinds.address_ranges import PORTS, Range
+from lightship.kinds import SERVICES
+from lightship.kinds.networking import address_ranges, service_shape
+from lightship.kinds.networking.address_ranges import PORTS, Range
 from lightship.meta import errors, times
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj

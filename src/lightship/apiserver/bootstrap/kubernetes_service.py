@@ -7,7 +7,7 @@ any client. Contract: kube 1.36 pkg/controlplane/controller/kubernetesservice, p
 import ipaddress
 
 from lightship.kinds import ENDPOINT_SLICES, ENDPOINTS, SERVICES
-from lightship.kinds.address_ranges import SERVICE_CIDR, Range
+from lightship.kinds.networking.address_ranges import SERVICE_CIDR, Range
 from lightship.meta import errors
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource

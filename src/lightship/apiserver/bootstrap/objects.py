@@ -11,7 +11,7 @@ from lightship.apiserver.core import Core
 from lightship.apiserver.definitions.serving import Definitions
 from lightship.apiserver.served import Served
 from lightship.apiserver.verbs.writing import encoder
-from lightship.kinds import flow_objects
+from lightship.kinds.flowcontrol import objects as flow_objects
 from lightship.meta import times
 from lightship.meta.objects import Obj, copy
 from lightship.store import Op, Put

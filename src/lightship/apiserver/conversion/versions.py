@@ -9,7 +9,7 @@ Contract: CustomResourceDefinition conversion strategies `None` (only apiVersion
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
-from lightship.kinds import autoscaler_versions
+from lightship.kinds.workloads import autoscaler_versions
 from lightship.meta.objects import Obj, copy, split_api_version
 from lightship.meta.resources import Resource
 from lightship.meta.schema import Compiled

@@ -4,7 +4,8 @@ Called by `definitions`, in the same write as the change that it speaks of where
 they use comes as an argument. Contract: apiextensions-apiserver's naming, establishing, API approval and finalizer controllers.
 """
 
-from lightship.kinds import crd_rules, crd_webhooks
+from lightship.kinds.extensions import rules as crd_rules
+from lightship.kinds.extensions import webhooks as crd_webhooks
 from lightship.meta import conditions
 from lightship.meta.objects import Obj
 

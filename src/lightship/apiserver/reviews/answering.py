@@ -15,7 +15,7 @@ from lightship.apiserver.served import Served
 from lightship.apiserver.verbs import managed
 from lightship.apiserver.verbs.write_checks import check_identity
 from lightship.kinds import definitions
-from lightship.kinds import reviews as questions
+from lightship.kinds.access import reviews as questions
 from lightship.meta import errors, times
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource

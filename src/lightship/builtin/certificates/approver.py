@@ -7,7 +7,7 @@ the same name. Contract: kube-controller-manager pkg/controller/certificates/app
 from lightship.builtin.certificates import requests
 from lightship.control import Controller, Done, Manager, Outcome, itself
 from lightship.kinds import CERTIFICATE_SIGNING_REQUESTS
-from lightship.kinds.reviews import SUBJECT_ACCESS_REVIEWS
+from lightship.kinds.access.reviews import SUBJECT_ACCESS_REVIEWS
 from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
 
