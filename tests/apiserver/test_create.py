@@ -178,6 +178,14 @@ def test_create_existing() -> None:
     run(test)
 
 
+def test_a_namespace_with_a_drawn_name_is_labelled_with_it() -> None:
+    async def test(site: Site) -> None:
+        made = (await site.create(kinds.NAMESPACES, {"metadata": {"generateName": "team-"}}, ""))["metadata"]
+        assert made["labels"] == {"kubernetes.io/metadata.name": made["name"]}
+
+    run(test)
+
+
 def test_cluster_scoped_objects_lose_their_namespace() -> None:
     async def test(site: Site) -> None:
         got = await site.create(kinds.NODES, {"metadata": {"name": "n", "namespace": "default"}}, "")

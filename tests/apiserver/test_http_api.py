@@ -343,8 +343,10 @@ def test_a_watch_from_before_history_is_gone() -> None:
         wire = await site.connect()
         await wire.ask("POST", CONFIG_MAPS, config_map("m"))
         site.server.store.compact(site.server.store.revision)
-        answer = await wire.ask("GET", CONFIG_MAPS + "?watch=1&resourceVersion=1")
-        assert (answer.code, answer.obj["reason"]) == (410, "Expired")
+        events, reader = await watch(site, CONFIG_MAPS + "?watch=1&resourceVersion=1")
+        event = await events.get()
+        assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
+        reader.cancel()
 
     run(test)
 

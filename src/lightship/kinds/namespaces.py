@@ -27,6 +27,7 @@ def prepare(namespace: Obj, old: Obj | None) -> None:
     finalizers = spec.get("finalizers") or []
     spec["finalizers"] = finalizers if FINALIZER in finalizers else [*finalizers, FINALIZER]
     namespace["status"] = {"phase": "Active"}
+    default(namespace)  # a name that was drawn was not there when defaults were filled in
 
 
 def default(namespace: Obj) -> None:

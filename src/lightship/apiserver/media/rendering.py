@@ -146,7 +146,7 @@ def _nameless(obj: Obj) -> Obj:
 async def watch_lines(request: Request, batches: AsyncIterator[Batch], view: View, clock: Clock, pace: Pace) -> AsyncGenerator[bytes, None]:
     """The lines (or frames) of a watch, those that are ready together in one piece. What goes wrong later is the last, an ERROR event.
 
-    Raises `Refused` for what is wrong from the beginning.
+    Raises `Refused` for what is wrong from the beginning, but for a revision that is gone: that is an event here, too.
     """
     begun = False
     accepted = view.accepted
@@ -159,7 +159,7 @@ async def watch_lines(request: Request, batches: AsyncIterator[Batch], view: Vie
                 if (rest := pace.rest()) is not None:
                     await rest
         except StatusError as error:
-            if not begun:
+            if not begun and error.code != _GONE:
                 raise Refused(error_reply(error, view.header, pretty=view.pretty)) from error
             yield _event("ERROR", error.status(), accepted.media)
 
@@ -169,6 +169,7 @@ def watch_type(accepted: Accepted) -> str:
     return f"{PROTOBUF};stream=watch" if accepted.media == PROTOBUF else JSON_TYPE
 
 
+_GONE = 410
 _BARRED = ' forbidden: User "'
 """What the authorizer says, and nobody else."""
 _NOBODY = " without impersonating a user name"
