@@ -5,7 +5,6 @@ Runs when `KUBEBUILDER_ASSETS` names a folder with `etcd` and `kube-apiserver`. 
 
 import asyncio
 import http.client
-import os
 import random
 import re
 import socket
@@ -26,13 +25,10 @@ from lightship.apiserver.server import Server
 from lightship.meta import codec
 from lightship.meta.objects import Obj
 from lightship.meta.rest import User
+from tests import oracle
 
-ASSETS = Path(os.environ.get("KUBEBUILDER_ASSETS") or "/nonexistent")
-pytestmark = [
-    pytest.mark.oracle,
-    pytest.mark.slow,
-    pytest.mark.skipif(not (ASSETS / "kube-apiserver").exists(), reason="KUBEBUILDER_ASSETS names no folder with kube-apiserver and etcd"),
-]
+ASSETS = Path(oracle.ASSETS)
+pytestmark = oracle.marks
 N = "/api/v1/namespaces/default"
 START_SECONDS = 60.0
 
