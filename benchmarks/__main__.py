@@ -2,7 +2,7 @@
 
     python -m benchmarks [--rounds 3] [--only writes,reads]
 
-KUBEBUILDER_ASSETS names the folder with the peer's programs; without it only our figures are shown. Both servers are up all the time and
+`oracle/build` makes the peer's programs; without them only our figures are shown. Both servers are up all the time and
 take turns in every round; what fills them comes last. Memory is measured first, on servers of their own.
 """
 

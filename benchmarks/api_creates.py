@@ -2,7 +2,7 @@
 
     python -m benchmarks.api_creates [--seconds 3] [--rounds 3]
 
-Ours runs in a process of its own with the SQLite store on disk; the peer runs where KUBEBUILDER_ASSETS names a folder with its programs.
+Ours runs in a process of its own with the SQLite store on disk; the peer runs where `oracle/build` has made its programs.
 All take turns in every round. *store* is the raw figure of `benchmarks.store_commits`: what is left when HTTP, TLS and everything that
 makes a pod a pod cost nothing. Each pod is validated, defaulted, and on disk before it is acknowledged, by both servers.
 Bias: client, server and (for the peer) etcd share the same cores.

@@ -1,12 +1,10 @@
-"""The peer of the benchmarks: kube-apiserver with etcd, started on loopback from the folder that KUBEBUILDER_ASSETS names.
+"""The peer of the benchmarks: kube-apiserver with etcd, started on loopback from the folder that `oracle.programs` finds.
 
-Yields None where the variable is unset or the folder lacks a program, so that a benchmark can run without its peer and say so. Flags are
+Yields None where that folder lacks a program, so that a benchmark can run without its peer and say so. Flags are
 the defaults of both programs but for what a single machine needs; etcd syncs to disk, as ours does.
 """
 
-import os
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -16,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from oracle import programs
 
 TOKEN = "benchmark-admin"
 USER_TOKEN = "benchmark-user"
@@ -32,15 +32,7 @@ class RealServer:
 
 def assets() -> Path | None:
     """The folder with both programs, if there is one."""
-    folder = os.environ.get("KUBEBUILDER_ASSETS")
-    path = Path(folder) if folder else None
-    return path if path and (path / "kube-apiserver").exists() and (path / "etcd").exists() else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return None if programs.missing("kube-apiserver", "etcd") else programs.folder()
 
 
 @contextmanager
@@ -62,7 +54,7 @@ def real_api_server() -> Iterator[RealServer | None]:
 
 
 def _start(folder: Path, directory: Path, processes: list[subprocess.Popen[bytes]]) -> RealServer:
-    client, peer, secure = _free_port(), _free_port(), _free_port()
+    client, peer, secure = programs.free_port(), programs.free_port(), programs.free_port()
     key = directory / "sa.key"
     subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
     subprocess.run(["openssl", "rsa", "-in", str(key), "-pubout", "-out", str(directory / "sa.pub")], check=True, capture_output=True)

@@ -3,7 +3,7 @@
     python -m benchmarks.startup [--rounds 7]
 
 Each round starts `lightship up` on an empty directory, waits until it returns (API ready and node Ready), creates a pod and waits for its
-first log line, reads the memory of all its processes, and ends it. Where KUBEBUILDER_ASSETS names a folder with kube-apiserver and etcd,
+first log line, reads the memory of all its processes, and ends it. Where `oracle/build` has made kube-apiserver and etcd,
 each round also starts those two to `/readyz` (they run no node and no pod), so that both are measured on the same machine in turn.
 """
 

@@ -6,6 +6,7 @@ controller-runtime's envtest), or `.oracle/bin`, where `oracle/build` puts what 
 
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,13 @@ def folder() -> Path:
 def missing(*names: str) -> list[str]:
     """Those of the programs that are not there."""
     return [name for name in names if not os.access(folder() / name, os.X_OK)]
+
+
+def free_port() -> int:
+    """One that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Process:

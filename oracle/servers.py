@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import secrets
-import socket
 import ssl
 import subprocess
 import sys
@@ -73,12 +72,6 @@ def kubectl(kubeconfig: Path, *arguments: str, text: str | None = None, seconds:
     return done.stdout
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def started(kind: str, directory: Path, *, controllers: str = "*") -> Iterator[Server]:
     """The server for the length of a block. `controllers` says which of its own ours runs; the real one has none."""
@@ -102,7 +95,7 @@ def _ours(directory: Path, controllers: str) -> Iterator[Server]:
 
 @contextmanager
 def _real(directory: Path) -> Iterator[Server]:
-    port, client, peer = free_port(), f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
+    port, client, peer = programs.free_port(), f"http://127.0.0.1:{programs.free_port()}", f"http://127.0.0.1:{programs.free_port()}"
     token = secrets.token_hex()
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     (directory / "sa.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))

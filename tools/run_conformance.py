@@ -13,7 +13,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -67,7 +66,7 @@ def run(names: list[str], procs: int, theirs: str, keep: Path | None) -> dict[st
         environment = {**os.environ, "LIGHTSHIP_HOME": str(directory / "home")}
         kubeconfig = start_platform(environment)
         try:
-            arguments = programs.controller_manager(kubeconfig, directory, port=free_port(), controllers=theirs)
+            arguments = programs.controller_manager(kubeconfig, directory, port=programs.free_port(), controllers=theirs)
             with programs.running("kube-controller-manager", arguments, directory) as manager:
                 out = directory / "report.json"
                 test(names, procs, kubeconfig, directory)
@@ -160,12 +159,6 @@ def page(names: list[str], specs: dict[str, dict[str, Any]], theirs: str) -> str
         lines += ["## Misses", "", *(f"- {name}: {(specs.get(name) or {}).get('State', 'did not run')}" for name in misses), ""]
     lines += ["## All tests", "", *(f"- {'pass' if name in good else '**miss**'} {name}" for name in names), ""]
     return "\n".join(lines)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ class World:
 
     def control_plane(self) -> None:
         """kube-controller-manager with a ServiceAccount for each controller, kube-scheduler, and kwok with some nodes."""
-        port = servers.free_port()
+        port = programs.free_port()
         arguments = programs.controller_manager(
             self.server.acting_as("system:kube-controller-manager"),
             self._directory,
@@ -137,10 +137,10 @@ class World:
         )
         self.start("kube-controller-manager", arguments)
         scheduler = self.server.acting_as("system:kube-scheduler")
-        self.start("kube-scheduler", programs.scheduler(scheduler, self._directory, port=servers.free_port()))
+        self.start("kube-scheduler", programs.scheduler(scheduler, self._directory, port=programs.free_port()))
         self.apply(manifests.read("kwok"))
         account = self.server.account("kube-system", "kwok-controller")
-        self.start("kwok", programs.kwok(account, manifests.FOLDER / "stages.yaml", port=servers.free_port()))
+        self.start("kwok", programs.kwok(account, manifests.FOLDER / "stages.yaml", port=programs.free_port()))
         self.apply([node(f"node-{number}") for number in range(NODES)])
         self.server.kubectl("wait", "nodes", "--all", "--for=condition=Ready", "--timeout=90s", seconds=100)
 
@@ -152,7 +152,7 @@ class World:
         files = webhook_files(f"{operator.service}.{operator.namespace}.svc", f"{operator.name}-ca")
         for name, content in files.items():
             (certificates / name).write_bytes(content)
-        ports = Ports(servers.free_port(), servers.free_port())
+        ports = Ports(programs.free_port(), programs.free_port())
         objects = [obj for name in operator.files for obj in manifests.read(name)]
         config = manifests.setting(objects)
         operator.configure(config, ports, certificates)

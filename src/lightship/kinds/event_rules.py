@@ -20,7 +20,7 @@ REFERENCE = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion"
 _TYPES = ("Normal", "Warning")
 _LIMIT, _NOTE_LIMIT = 128, 1024
 _MISMATCH = "does not match event.namespace"
-_NEW_NAMES = {
+NEW_NAMES = {
     "involvedObject": "regarding",
     "message": "note",
     "source": "deprecatedSource",
@@ -29,7 +29,7 @@ _NEW_NAMES = {
     "count": "deprecatedCount",
     "reportingComponent": "reportingController",
 }
-"""core/v1 name → events.k8s.io/v1 name."""
+"""core/v1 name → events.k8s.io/v1 name; all other fields have one name."""
 _FIXED = ("involvedObject", "reason", "message", "source", "firstTimestamp", "lastTimestamp", "count", "type")
 _FIXED_LATE = ("eventTime", "action", "related", "reportingComponent", "reportingInstance")
 
@@ -60,7 +60,7 @@ def validate_v1(event: Obj, old: Obj | None) -> list[Cause]:
     """An events.k8s.io/v1 event; causes name fields as the core group does, as the real server's."""
 
     def get(name: str) -> Any:
-        return event.get(_NEW_NAMES.get(name, name))
+        return event.get(NEW_NAMES.get(name, name))
 
     causes = _check_legacy(event, get, "reportingController")
     return causes + (_check_strict(event, get) if old is None else _check_change(event, old))
@@ -113,7 +113,7 @@ def _check_series(event: Obj) -> list[Cause]:
 def _check_change(event: Obj, old: Obj) -> list[Cause]:
     causes = [] if same(event.get("series"), old.get("series")) else _check_series(event)
     for name in (*_FIXED, "reason", *_FIXED_LATE):
-        field = _NEW_NAMES.get(name, name)
+        field = NEW_NAMES.get(name, name)
         shown = "reportingController" if name == "reportingComponent" else name
         if not same(event.get(field), old.get(field)):
             causes.append(errors.invalid_value(shown, _value(name, event.get(field)), "field is immutable"))

@@ -9,26 +9,17 @@ Contract: CustomResourceDefinition conversion strategies `None` (only apiVersion
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
+from lightship.kinds import event_rules
 from lightship.kinds.workloads import autoscaler_versions
 from lightship.meta.objects import Obj, copy, split_api_version
 from lightship.meta.resources import Resource
 from lightship.meta.schema import Compiled
 
-_EVENT_FIELDS = {
-    "involvedObject": "regarding",
-    "message": "note",
-    "source": "deprecatedSource",
-    "firstTimestamp": "deprecatedFirstTimestamp",
-    "lastTimestamp": "deprecatedLastTimestamp",
-    "count": "deprecatedCount",
-    "reportingComponent": "reportingController",
-}
-"""core/v1 name → events.k8s.io/v1 name; all other fields have one name."""
 NEVER = 2**63
 """A revision after which nothing is written."""
 Schema: TypeAlias = Callable[[], Compiled | None]
 """Compiles a schema when it is needed."""
-_EVENT_FIELDS_BACK = {new: old for old, new in _EVENT_FIELDS.items()}
+_EVENT_FIELDS_BACK = {new: old for old, new in event_rules.NEW_NAMES.items()}
 
 
 def convert(obj: Obj, resource: Resource) -> Obj:
@@ -40,7 +31,7 @@ def convert(obj: Obj, resource: Resource) -> Obj:
     if resource.kind == "HorizontalPodAutoscaler" and resource.group == "autoscaling":
         return autoscaler_versions.convert(obj, resource.version)
     if resource.kind == "Event" and split_api_version(stored)[0] != resource.group:
-        names = _EVENT_FIELDS_BACK if resource.group == "" else _EVENT_FIELDS
+        names = _EVENT_FIELDS_BACK if resource.group == "" else event_rules.NEW_NAMES
         obj = {names.get(key, key): value for key, value in obj.items()}
         for field in () if resource.group == "" else ("reportingController", "reportingInstance"):
             if obj.get(field) == "":
