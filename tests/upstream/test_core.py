@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from oracle import servers
+from tests.platform.kit import eventually
 from tests.upstream import worlds
 
 pytestmark = worlds.marks()
@@ -16,6 +17,11 @@ def world(request: pytest.FixtureRequest) -> Iterator[worlds.World]:
     with worlds.world(request.param) as found:
         found.control_plane()
         yield found
+
+
+def ready_endpoints(world: worlds.World, service: str) -> int:
+    slices = world.server.get("endpointslices", "-l", f"kubernetes.io/service-name={service}")["items"]
+    return sum(endpoint["conditions"]["ready"] for found in slices for endpoint in found.get("endpoints") or ())
 
 
 def template(name: str, **spec: Any) -> dict[str, Any]:
@@ -39,7 +45,7 @@ def test_a_deployment_becomes_available_and_its_service_has_endpoints(world: wor
     world.wait("deployment/web", "condition=Available")
     world.wait("deployment/web", "jsonpath={.status.readyReplicas}=3")
     world.wait("pods -l app=web", "jsonpath={.status.phase}=Running")
-    world.wait("endpointslice -l kubernetes.io/service-name=web", "jsonpath={.endpoints[2].conditions.ready}=true")
+    eventually(lambda: ready_endpoints(world, "web") == 3, "three ready endpoints")
     pods = world.server.get("pods", "-l", "app=web")["items"]
     assert {pod["spec"]["nodeName"] for pod in pods} <= {f"node-{number}" for number in range(worlds.NODES)}
     assert not world.dead()
