@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from lightship.aio.clock import SystemClock
-from lightship.node.runtime import ContainerError, ContainerSpec, Exit, Mount, Runtime, SandboxSpec
+from lightship.node.runtimes.runtime import ContainerError, ContainerSpec, Exit, Mount, Runtime, SandboxSpec
 
 CLOCK = SystemClock()
 PYTHON = [sys.prefix, sys.base_prefix]

@@ -3,8 +3,8 @@
 from typing import Any
 
 from lightship.meta.objects import Obj
-from lightship.node import status, sync
-from lightship.node.state import PodState, exit_reason
+from lightship.node.pods import status, sync
+from lightship.node.pods.state import PodState, exit_reason
 
 NOW = 1_700_000_000.0
 UID = "0a0a0a0a-0000-4000-8000-000000000001"

@@ -21,9 +21,9 @@ from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
 from lightship.meta.rest import LogOptions, NodeConnection, User
 from lightship.node.agent import Agent, Settings
-from lightship.node.environments import Environment, Progress
-from lightship.node.images import Catalogue
-from lightship.node.runtime import ContainerError, ContainerSpec, Exit, Files, RuntimeUnavailableError, SandboxSpec
+from lightship.node.images.catalogue import Catalogue
+from lightship.node.images.environments import Environment, Progress
+from lightship.node.runtimes.runtime import ContainerError, ContainerSpec, Exit, Files, RuntimeUnavailableError, SandboxSpec
 from lightship.store import memory
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from lightship.meta import conditions, objects
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions
-from lightship.node.environments import BuildError
-from lightship.node.runtime import ContainerError
+from lightship.node.images.environments import BuildError
+from lightship.node.runtimes.runtime import ContainerError
 
 from . import site
 from .make import container, pod

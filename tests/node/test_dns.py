@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from lightship.node import dns
+from lightship.node.network import dns
 
 NAMES = {
     "db.default.svc.cluster.local": ["10.244.0.5", "10.244.0.6"],

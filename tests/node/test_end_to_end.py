@@ -14,7 +14,7 @@ from lightship.aio.streams import closing
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 from lightship.meta.rest import LogOptions, WatchOptions
-from lightship.node.probe import probe
+from lightship.node.runtimes.probe import probe
 from lightship.testing import Cluster, cluster
 
 from .make import container

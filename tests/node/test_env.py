@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from lightship.meta.objects import Obj
-from lightship.node import env
-from lightship.node.env import Surroundings
-from lightship.node.sources import Found, MissingError, Ref, of_container
+from lightship.node.inputs import env
+from lightship.node.inputs.env import Surroundings
+from lightship.node.inputs.sources import Found, MissingError, Ref, of_container
 
 from .make import UID, container, pod
 

@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from lightship.meta.objects import Obj
-from lightship.node import hostmode
-from lightship.node.hostmode import AddressPendingError, HostPorts
+from lightship.node.network import hostmode
+from lightship.node.network.hostmode import AddressPendingError, HostPorts
 
 from .make import container, pod
 

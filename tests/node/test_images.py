@@ -13,9 +13,11 @@ import pytest
 
 from lightship.aio.clock import SystemClock
 from lightship.cli.errors import CliError
-from lightship.node import cli, environments, images, interpreter, passthrough
-from lightship.node.environments import BuildError, Environment, Environments, Progress
-from lightship.node.images import Catalogue, Entry, ImageError
+from lightship.node import cli
+from lightship.node.images import catalogue as images
+from lightship.node.images import environments, interpreter, passthrough
+from lightship.node.images.catalogue import Catalogue, Entry, ImageError
+from lightship.node.images.environments import BuildError, Environment, Environments, Progress
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lightship.node import idmap, layout
-from lightship.node.runtime import ContainerSpec, Mount, SandboxSpec
+from lightship.node.runtimes import idmap, layout
+from lightship.node.runtimes.runtime import ContainerSpec, Mount, SandboxSpec, Security
 
 HOST = layout.Host(directories=("/usr", "/etc", "/opt"), links={"/bin": "usr/bin"})
 WHERE = layout.Places(Path("/pods/1/sandbox"))
@@ -74,7 +74,7 @@ def test_impossible_mounts_are_refused(mount: Mount) -> None:
     ],
 )
 def test_identities_that_are_not_mapped_need_a_namespace_of_their_own(uid: int | None, gid: int | None, ids: int, *, want: bool) -> None:
-    request = layout.container(make(uid=uid, gid=gid), WHERE, HOST, name="pod", ids=ids)
+    request = layout.container(make(security=Security(uid=uid, gid=gid)), WHERE, HOST, name="pod", ids=ids)
     assert request["nested"] == want
 
 

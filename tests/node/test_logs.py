@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from lightship.aio.clock import SystemClock
 from lightship.meta.errors import StatusError
 from lightship.meta.rest import LogOptions
-from lightship.node import logs
-from lightship.node.filewatch import FileWatch
-from lightship.node.logs import Logs, Position, Run, Source
-from lightship.node.logwriter import Lines
+from lightship.node.runtimes.logwriter import Lines
+from lightship.node.streams import logs
+from lightship.node.streams.filewatch import FileWatch
+from lightship.node.streams.logs import Logs, Position, Run, Source
 
 T0 = 1_700_000_000.0
 

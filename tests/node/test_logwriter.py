@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightship.node.logwriter import LONGEST, Lines, LogWriter
+from lightship.node.runtimes.logwriter import LONGEST, Lines, LogWriter
 
 NOW = 1_700_000_000.123456
 STAMP = b"2023-11-14T22:13:20.123456000Z"

@@ -6,8 +6,8 @@ import pytest
 
 from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
-from lightship.node import names
-from lightship.node.names import Backend, Names
+from lightship.node.network import names
+from lightship.node.network.names import Backend, Names
 
 
 class Shelf:

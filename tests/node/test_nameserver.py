@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from lightship.node import dns, nameserver
+from lightship.node.network import dns, nameserver
 
 from .test_dns import NAMES, query, read
 

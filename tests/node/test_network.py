@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightship.node import network
+from lightship.node.network import facts as network
 
 
 def test_addresses_are_handed_out_in_turn_and_rest_when_returned() -> None:

@@ -8,9 +8,9 @@ from lightship import kinds
 from lightship.control.manager import background
 from lightship.meta import conditions, errors, quantity
 from lightship.meta.objects import Obj
-from lightship.node import nodestatus
-from lightship.node.devices import Devices, DevicesExhaustedError
-from lightship.node.nodestatus import Heartbeat, Identity, Machine
+from lightship.node.machine import nodestatus
+from lightship.node.machine.devices import Devices, DevicesExhaustedError
+from lightship.node.machine.nodestatus import Heartbeat, Identity, Machine
 
 from . import site
 from .site import Site

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lightship.aio.clock import SystemClock
-from lightship.node import choice, probe
-from lightship.node.process import ProcessRuntime
-from lightship.node.runtime import RuntimeUnavailableError
+from lightship.node.runtimes import choice, probe
+from lightship.node.runtimes.process import ProcessRuntime
+from lightship.node.runtimes.runtime import RuntimeUnavailableError
 
 from .contract import world
 
@@ -93,8 +93,9 @@ def test_every_module_can_be_imported_where_linux_is_not() -> None:
     }
     script = "import importlib, os, signal, socket, sys\nsys.platform = 'darwin'\n"
     script += "".join(f"{module}.__dict__.pop({name!r}, None)\n" for module, names in gone.items() for name in names.split())
-    modules = "choice dns farm idmap layout logwriter nameserver network probe process relay runtime sandbox"
-    script += "".join(f"importlib.import_module('lightship.node.{name}')\n" for name in modules.split())
+    modules = "choice farm idmap layout logwriter probe process runtime sandbox"
+    script += "".join(f"importlib.import_module('lightship.node.runtimes.{name}')\n" for name in modules.split())
+    script += "import lightship.node.network.nameserver, lightship.node.network.relay\n"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 

@@ -11,7 +11,7 @@ from lightship.aio import virtual
 from lightship.aio.clock import LoopClock, SystemClock
 from lightship.meta import conditions
 from lightship.meta.objects import Obj
-from lightship.node.probes import Prober, Streak, Where
+from lightship.node.pods.probes import Prober, Streak, Where
 
 from . import site
 from .make import Pod, container, pod, sidecar

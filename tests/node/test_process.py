@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from lightship.aio.clock import SystemClock
-from lightship.node import farm
-from lightship.node.process import ROOT_VARIABLE, ProcessRuntime
-from lightship.node.runtime import Mount
+from lightship.node.runtimes import farm
+from lightship.node.runtimes.process import ROOT_VARIABLE, ProcessRuntime
+from lightship.node.runtimes.runtime import Mount
 
 from .contract import RuntimeContract, World, gone, processes
 

@@ -8,8 +8,8 @@ import kubernetes
 import pytest
 
 from lightship.meta.objects import Key, Obj
-from lightship.node import provisioner
-from lightship.node.probe import probe
+from lightship.node.inputs import provisioner
+from lightship.node.runtimes.probe import probe
 from lightship.testing import Cluster, cluster
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from lightship.node import relay
+from lightship.node.network import relay
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from lightship.aio.clock import SystemClock
-from lightship.node import dns, nameserver, network, relay
-from lightship.node.probe import Abilities, probe
-from lightship.node.runtime import ContainerError, Mount, RuntimeUnavailableError
-from lightship.node.sandbox import SandboxRuntime
+from lightship.node.network import dns, nameserver, relay
+from lightship.node.network import facts as network
+from lightship.node.runtimes.probe import Abilities, probe
+from lightship.node.runtimes.runtime import ContainerError, Mount, RuntimeUnavailableError, Security
+from lightship.node.runtimes.sandbox import SandboxRuntime
 
 from .contract import RuntimeContract, World, gone, pid_of, processes, until
 
@@ -177,7 +178,8 @@ class TestSandboxRuntime(RuntimeContract):
         async def story(w: World) -> None:
             await w.pod()
             _, text = await w.sh(
-                "id -u; id -g; touch /workspace/x /tmp/y && stat -c %u /workspace/x; grep CapEff /proc/self/status", uid=1234, gid=2345
+                "id -u; id -g; touch /workspace/x /tmp/y && stat -c %u /workspace/x; grep CapEff /proc/self/status",
+                security=Security(uid=1234, gid=2345),
             )
             assert text.split() == ["1234", "2345", "1234", "CapEff:", "0000000000000000"]
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from lightship.meta import conditions, objects
 from lightship.meta.objects import Obj
-from lightship.node import sync
-from lightship.node.state import PodState, recover
+from lightship.node.pods import sync
+from lightship.node.pods.state import PodState, recover
 
 from .make import NOW, Pod, container, deleting, pod, sidecar
 

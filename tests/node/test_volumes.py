@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from lightship.meta.objects import Obj
-from lightship.node import atomic, volumes
-from lightship.node.atomic import File
-from lightship.node.content import Inputs, TokenRequest, token_requests
-from lightship.node.runtime import Mount
-from lightship.node.sources import Found, Ref, of_volumes
-from lightship.node.volumes import Claims, Policy, VolumeError
+from lightship.node.inputs import atomic, volumes
+from lightship.node.inputs.atomic import File
+from lightship.node.inputs.content import Inputs, TokenRequest, token_requests
+from lightship.node.inputs.sources import Found, Ref, of_volumes
+from lightship.node.inputs.volumes import Claims, Policy, VolumeError
+from lightship.node.runtimes.runtime import Mount
 
 from .make import container, pod
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from lightship.aio.clock import SystemClock
-from lightship.node.process import ProcessRuntime
-from lightship.node.runtime import Runtime
-from lightship.node.sandbox import SandboxRuntime
+from lightship.node.runtimes.process import ProcessRuntime
+from lightship.node.runtimes.runtime import Runtime
+from lightship.node.runtimes.sandbox import SandboxRuntime
 
 from .contract import World, pid_of, processes, until, world
 

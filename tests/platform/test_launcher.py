@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lightship.node.probe import probe
+from lightship.node.runtimes.probe import probe
 
 from .kit import CONFIG_MAPS, PODS, Home, Obj, config_map, eventually, marked
 

@@ -15,7 +15,7 @@ import pytest
 
 from lightship import kinds
 from lightship.aio.clock import SystemClock
-from lightship.node.probe import probe
+from lightship.node.runtimes.probe import probe
 from lightship.testing import Cluster, cluster
 
 from .kit import CONFIG_MAPS, PODS, Api, config_map, descendants, eventually, names

@@ -11,9 +11,10 @@ import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from lightship.node import nameserver, network, relay
-from lightship.node.names import Names
-from lightship.node.runtime import Runtime
+from lightship.node.network import facts as network
+from lightship.node.network import nameserver, relay
+from lightship.node.network.names import Names
+from lightship.node.runtimes.runtime import Runtime
 
 
 async def serve_names_and_relay(runtime: Runtime, names: Names) -> None:

@@ -39,12 +39,13 @@ from lightship.control import Manager
 from lightship.control.manager import background
 from lightship.meta.resources import Resource
 from lightship.meta.rest import NodeConnection
-from lightship.node import choice, provisioner
-from lightship.node import network as pod_network
 from lightship.node.agent import Agent, Settings
-from lightship.node.environments import Environments, cache_directory
-from lightship.node.images import Catalogue
-from lightship.node.runtime import Runtime, RuntimeUnavailableError
+from lightship.node.images.catalogue import Catalogue
+from lightship.node.images.environments import Environments, cache_directory
+from lightship.node.inputs import provisioner
+from lightship.node.network import facts as pod_network
+from lightship.node.runtimes import choice
+from lightship.node.runtimes.runtime import Runtime, RuntimeUnavailableError
 from lightship.scheduler import controller as scheduler
 from lightship.train import admission as train_admission
 from lightship.train import api as train_api

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lightship.cli.errors import CliError
-from lightship.node.runtime import RuntimeUnavailableError
+from lightship.node.runtimes.runtime import RuntimeUnavailableError
 
 from .instance import Instance, Running
 from .platform import Config, Platform, new_event_loop

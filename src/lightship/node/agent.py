@@ -21,18 +21,21 @@ from lightship.meta import errors, objects
 from lightship.meta.objects import Key, Obj
 from lightship.meta.rest import CommandIO, CommandOptions, LogOptions
 
-from . import hostmode, nodestatus, sync
-from .devices import Devices
-from .filewatch import FileWatch
-from .hostmode import HostPorts
-from .images import Catalogue
-from .logs import Logs, Source
-from .names import Names, Reachable
-from .nodestatus import Heartbeat, Identity
-from .runtime import Exit, Runtime
-from .sources import Ref
-from .volumes import Policy
-from .worker import Node, PodWorker
+from .images.catalogue import Catalogue
+from .inputs.sources import Ref
+from .inputs.volumes import Policy
+from .machine import nodestatus
+from .machine.devices import Devices
+from .machine.nodestatus import Heartbeat, Identity
+from .network import hostmode
+from .network.hostmode import HostPorts
+from .network.names import Names, Reachable
+from .pods import sync
+from .pods.subject import Node
+from .pods.worker import PodWorker
+from .runtimes.runtime import Exit, Runtime
+from .streams.filewatch import FileWatch
+from .streams.logs import Logs, Source
 
 log = logging.getLogger(__name__)
 COMPONENT = "kubelet"
@@ -143,7 +146,7 @@ class Agent:
         if worker is None:
             raise errors.not_found("pods", pod)
         if options.command:
-            return await worker.run_in(options, io)
+            return await worker.asking.run_in(options, io)
         wanted = LogOptions(container=options.container, follow=True, tail_lines=0)
         async with closing(self._logs.logs(namespace, pod, uid, wanted)) as chunks:
             async for chunk in chunks:
@@ -155,7 +158,7 @@ class Agent:
         worker = self._worker(namespace, pod, uid)
         if worker is None:
             raise errors.not_found("pods", pod)
-        return await worker.connect(port)
+        return await worker.asking.connect(port)
 
     # changes --------------------------------------------------------------------------------------------------------------------------
 
@@ -194,14 +197,14 @@ class Agent:
 
     def _exited(self, end: Exit) -> None:
         for worker in self._workers.values():
-            if worker.running(end.container_id):
+            if worker.asking.running(end.container_id):
                 worker.exited(end)
                 return
 
     def _forget(self, worker: PodWorker) -> None:
         """The pod is gone from this node: so are its files, unless the whole agent is being stopped."""
         if self._workers.pop(worker.state.uid, None) is not None and worker.state.removed:
-            shutil.rmtree(worker.home.directory, ignore_errors=True)
+            shutil.rmtree(worker.subject.home.directory, ignore_errors=True)
 
     def _remove_orphans(self) -> None:
         """Directories of pods that were deleted while no agent was running."""
@@ -220,8 +223,8 @@ class Agent:
         return Source(
             containers=[c["name"] for c in sync.main_containers(worker.pod)],
             init_containers=[c["name"] for c in sync.init_containers(worker.pod)],
-            position=worker.position,
-            running=worker.running,
+            position=worker.asking.position,
+            running=worker.asking.running,
         )
 
     def _worker(self, namespace: str, pod: str, uid: str) -> PodWorker | None:

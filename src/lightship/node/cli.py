@@ -13,8 +13,8 @@ from lightship.cli.errors import CliError
 from lightship.cli.output import render, say, table
 from lightship.cli.places import data_directory
 
-from . import images
-from .images import Entry, MappingsError
+from .images import catalogue as images
+from .images.catalogue import Entry, MappingsError
 
 FILE = "images.json"
 

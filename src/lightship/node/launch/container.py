@@ -19,7 +19,7 @@ _NOT_FOUND, _NOT_EXECUTABLE, _FAILED = 127, 126, 128
 
 
 def run(spec: dict[str, Any], stdout: int, stderr: int, status: socket.socket) -> NoReturn:
-    """Become the program of `spec` (see `node.layout.container`)."""
+    """Become the program of `spec` (see `runtimes.layout.container`)."""
     try:
         _close_all_but({0, 1, 2, stdout, stderr, status.fileno()})
         wire.send(status, {})  # the packet's credentials tell the other side our process id

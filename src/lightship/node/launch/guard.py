@@ -1,6 +1,6 @@
 """Host mode's last resort: outlives the node by a moment to end the process groups that it left behind.
 
-Started once by `node.process` in an isolated interpreter. It reads `+<group>` and `-<group>` lines from its standard input; when that
+Started once by `runtimes.process` in an isolated interpreter. It reads `+<group>` and `-<group>` lines from its standard input; when that
 closes, by whatever death of the node, the groups still listed are killed.
 """
 

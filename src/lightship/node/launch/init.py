@@ -16,7 +16,7 @@ from .netlink import Netlink, mac_of
 
 
 def run(spec: dict[str, Any], control: socket.socket) -> NoReturn:
-    """Be the pod described by `spec` (see `node.layout.sandbox`) until `control` closes."""
+    """Be the pod described by `spec` (see `runtimes.layout.sandbox`) until `control` closes."""
     try:
         _set_up(spec)
         wire.send(control, {"event": "ready"})

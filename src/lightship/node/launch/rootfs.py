@@ -1,7 +1,7 @@
 """Builds the file tree that one container sees, and makes it the root directory of the calling process.
 
 Called by a container's process between fork and exec, in a mount namespace of its own. The plan (what to show where) was decided in
-`node.layout`; here it is only carried out. All of the host that a plan does not name is gone when `enter` returns: volumes are put in
+`runtimes.layout`; here it is only carried out. All of the host that a plan does not name is gone when `enter` returns: volumes are put in
 place after the old root is detached, so that no symbolic link inside a volume can lead a mount or a directory back to the host.
 """
 
@@ -28,7 +28,7 @@ _SAFE = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
 
 
 def enter(plan: dict[str, Any]) -> None:
-    """Change into the tree described by `plan` (see `node.layout.plan`). Raises `OSError` saying what could not be shown."""
+    """Change into the tree described by `plan` (see `runtimes.layout.plan`). Raises `OSError` saying what could not be shown."""
     stage = plan["stage"]
     linux.mount("tmpfs", stage, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755,size=64m")
     for path in plan["directories"]:

@@ -1,6 +1,6 @@
 """Tries, in a process that is thrown away, everything a sandbox is made of, and prints as JSON what did not work.
 
-Started by `node.probe` in an isolated interpreter. Each step is tried for real, since no setting tells reliably what a kernel, a
+Started by `runtimes.probe` in an isolated interpreter. Each step is tried for real, since no setting tells reliably what a kernel, a
 container engine and a security module together allow. The answer maps an ability to the words of the refusal; empty: all is well.
 """
 

@@ -1,6 +1,6 @@
 """The seam between the node agent and whatever runs its pods: plain values in, addresses and exits out.
 
-The agent (`node.agent`) calls a `Runtime`; `node.sandbox` implements it with Linux namespaces, `node.process` with ordinary child
+The agent (`node.agent`) calls a `Runtime`; `runtimes.sandbox` implements it with Linux namespaces, `runtimes.process` with ordinary child
 processes. Values here know nothing of pods as API objects: the agent has already resolved images, environment, volumes and names.
 Both runtimes pass the same contract suite (`tests/node/contract.py`).
 """
@@ -27,6 +27,35 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes that a tmpfs may hold; None: half of the machine's memory, the kernel's default."""
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container may use, and what it is promised. None: as much as there is."""
+
+    cpu_request: float = 0.0
+    """Processors promised: its weight when there are too few."""
+    cpu: float | None = None
+    """Processors at most."""
+    memory: int | None = None
+    """Bytes at most; what takes more is killed."""
+    pids: int | None = None
+
+
+class Security(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a container is and what the kernel lets it do. Contract: core/v1 SecurityContext, of container and pod merged."""
+
+    uid: int | None = None
+    gid: int | None = None
+    groups: list[int] = []
+    """Supplementary groups, the pod's `fsGroup` among them."""
+    privileged: bool = False
+    add_capabilities: list[str] = []
+    """Without `CAP_`; `ALL` means all."""
+    drop_capabilities: list[str] = []
+    read_only_root: bool = False
+    allow_escalation: bool = True
+    seccomp: str = "RuntimeDefault"
+    """`RuntimeDefault`, `Unconfined`, or the path of a profile on the host."""
+
+
 class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What the containers of one pod share: address, hostname, process tree."""
 
@@ -40,6 +69,15 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: the pod's name."""
     hosts: str = ""
     """Lines for /etc/hosts besides those for localhost and the pod itself."""
+    host_network: bool = False
+    """No network of its own: the host's."""
+    host_processes: bool = False
+    host_ipc: bool = False
+    share_processes: bool = False
+    """Its containers see and may signal each other's processes."""
+    sysctls: dict[str, str] = {}
+    limits: Limits = Limits()
+    """For all its containers together."""
     resolv_conf: str = ""
     """The whole /etc/resolv.conf; empty: name servers and search domains of the cluster for the pod's namespace."""
 
@@ -63,8 +101,16 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Host directories of the environment (interpreter, packages) to show at their own paths."""
     termination_message_path: str = ""
     """Path inside the container; the agent mounts a file there, the runtime only makes sure that it can be written."""
-    uid: int | None = None
-    gid: int | None = None
+    root: str = ""
+    """Host directory with the file tree of an unpacked image; empty: the host's system directories, read-only."""
+    security: Security = Security()
+    limits: Limits = Limits()
+    stdin: bool = False
+    """Whether its standard input is kept open for those who attach; otherwise it is empty."""
+    stdin_once: bool = False
+    tty: bool = False
+    warm: str = ""
+    """Name of the environment whose template may be forked in place of a fresh interpreter; empty: never."""
 
 
 class Exit(NamedTuple):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from lightship.aio.clock import Clock, SystemClock
 
-from . import network
+from . import facts as network
 
 Address = tuple[str, int]
 Dial = Callable[[Address], Awaitable[socket.socket]]

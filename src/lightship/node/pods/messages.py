@@ -6,8 +6,7 @@ Called by `worker` around every run of a container. Contract: terminationMessage
 from pathlib import Path
 
 from lightship.meta.objects import Obj
-
-from .logs import last_lines
+from lightship.node.streams.logs import last_lines
 
 FILE_BYTES = 4096
 LOG_BYTES = 2048

@@ -16,8 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from lightship.meta.rest import CommandIO, CommandOptions
-
-from .runtime import Runtime
+from lightship.node.runtimes.runtime import Runtime
 
 _PIECE = 32 * 1024
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-SOURCE_ROOT = Path(__file__).resolve().parents[2]
+SOURCE_ROOT = Path(__file__).resolve().parents[3]
 """Where this package itself is imported from; elsewhere than the interpreter's packages when it is installed editable."""
 
 _REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?:(==|>=|~=)\s*([0-9][^\s,;]*))?\s*$")

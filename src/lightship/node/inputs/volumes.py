@@ -12,11 +12,11 @@ import msgspec
 
 from lightship.meta import objects, quantity
 from lightship.meta.objects import Obj
+from lightship.node.runtimes.runtime import Mount
 
 from . import atomic, content
 from .content import Inputs
 from .env import expand
-from .runtime import Mount
 from .sources import MissingError
 
 CLAIM = "persistentVolumeClaim"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 
-from .network import CLUSTER_DOMAIN
+from .facts import CLUSTER_DOMAIN
 
 _PORT = re.compile(r"(?<=[\w\]]):(\d{1,5})(?!\d)")
 

@@ -13,7 +13,7 @@ from lightship.kinds import pods as pod_facts
 from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
 
-from . import network
+from . import facts as network
 
 DOMAIN = network.CLUSTER_DOMAIN
 _REACHABLE = "node/reachable"

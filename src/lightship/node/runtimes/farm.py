@@ -2,7 +2,7 @@
 
 Pure but for `plant`. A mount's target cannot be made to exist at its true path without a mount namespace, and nothing outside the pod's
 own directory is ever written; so `/data/x` becomes `<farm>/data/x` wherever command, environment or working directory spell it out.
-A program that knows a path by heart will not find it: that is the limit of host mode. Called by `node.process` only.
+A program that knows a path by heart will not find it: that is the limit of host mode. Called by `runtimes.process` only.
 """
 
 import os

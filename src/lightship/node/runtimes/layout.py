@@ -1,6 +1,6 @@
 """Decides, purely, what a sandboxed container gets to see and how it is told: paths, mounts, environment.
 
-`node.sandbox` calls it with specs and the facts of the host; the result is plain JSON for `launch.init` and `launch.rootfs`, which
+`runtimes.sandbox` calls it with specs and the facts of the host; the result is plain JSON for `launch.init` and `launch.rootfs`, which
 carry it out without deciding anything. Parents are mounted before children, whatever order the spec named them in.
 """
 
@@ -91,7 +91,7 @@ def hostname(spec: SandboxSpec) -> str:
 
 def container(spec: ContainerSpec, where: Places, host: Host, *, name: str, ids: int) -> dict[str, Any]:
     """The request for `launch.container`; `name`: the pod's host name, `ids`: how many user ids the cluster maps, from 0 on."""
-    uid, gid = spec.uid or 0, spec.gid or 0
+    uid, gid = spec.security.uid or 0, spec.security.gid or 0
     return {
         "id": spec.id,
         "argv": spec.argv,

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from . import network
+from . import facts as network
 
 Resolve = Callable[[str], list[str] | None]
 """(lower-case name without a final dot) → its IPv4 addresses, empty when the name exists without any; None: no such name."""

@@ -23,8 +23,9 @@ from pathlib import Path
 import msgspec
 
 from lightship.aio.clock import Clock
+from lightship.node.network import facts as network
 
-from . import farm, layout, network
+from . import farm, layout
 from .logwriter import LogWriter
 from .runtime import ContainerError, ContainerSpec, Exit, Files, RuntimeUnavailableError, SandboxSpec
 
@@ -188,7 +189,7 @@ class ProcessRuntime:
 
 def _start_guard() -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _GUARD, str(Path(__file__).parent)],
+        [sys.executable, "-I", "-S", "-c", _GUARD, str(Path(__file__).parent.parent)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -205,9 +206,9 @@ def _prepare(spec: ContainerSpec, where: layout.Places) -> Path:
     for name in ("work", "tmp", "root"):
         (scratch / name).mkdir(parents=True)
     farm.plant(scratch / "root", spec.mounts)
-    if os.geteuid() == 0 and (spec.uid or spec.gid):
-        os.chown(scratch / "work", spec.uid or 0, spec.gid or 0)
-        os.chown(scratch / "tmp", spec.uid or 0, spec.gid or 0)
+    if os.geteuid() == 0 and (spec.security.uid or spec.security.gid):
+        os.chown(scratch / "work", spec.security.uid or 0, spec.security.gid or 0)
+        os.chown(scratch / "tmp", spec.security.uid or 0, spec.security.gid or 0)
     return scratch
 
 
@@ -229,7 +230,7 @@ def _spawn(spec: ContainerSpec, name: str, scratch: Path, files: Files, *, tty: 
     cwd = led(spec.cwd) if spec.cwd else str(scratch / "work")
     argv = [led(word) for word in spec.argv]
     program = _find(argv[0], env["PATH"], cwd)
-    drops = os.geteuid() == 0 and bool(spec.uid or spec.gid)
+    drops = os.geteuid() == 0 and bool(spec.security.uid or spec.security.gid)
     try:
         return subprocess.Popen(
             argv,
@@ -241,8 +242,8 @@ def _spawn(spec: ContainerSpec, name: str, scratch: Path, files: Files, *, tty: 
             stderr=files[2],
             start_new_session=True,
             preexec_fn=_own_terminal if tty else None,  # noqa: PLW1509 - one system call
-            user=spec.uid if drops else None,
-            group=spec.gid if drops else None,
+            user=spec.security.uid if drops else None,
+            group=spec.security.gid if drops else None,
             extra_groups=[] if drops else None,
         )
     except OSError as error:

@@ -21,9 +21,10 @@ from typing import Any
 import msgspec
 
 from lightship.aio.clock import Clock
+from lightship.node.launch import wire
+from lightship.node.network import facts as network
 
-from . import idmap, layout, network
-from .launch import wire
+from . import idmap, layout
 from .logwriter import LogWriter
 from .runtime import ContainerError, ContainerSpec, Exit, Files, RuntimeUnavailableError, SandboxSpec
 
@@ -319,7 +320,7 @@ def _spawn(far: socket.socket) -> subprocess.Popen[bytes]:
     """Start the launcher's interpreter; it inherits nothing but its end of the socket."""
     with far:
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _BOOT, str(Path(__file__).parent), str(far.fileno())],
+            [sys.executable, "-I", "-S", "-c", _BOOT, str(Path(__file__).parent.parent), str(far.fileno())],
             pass_fds=[far.fileno()],
             env={name: os.environ[name] for name in _INHERITED if name in os.environ},
             stdin=subprocess.DEVNULL,
@@ -410,7 +411,7 @@ async def _prepare_scratch(spec: ContainerSpec, where: layout.Places) -> None:
         path.mkdir(parents=True)
         path.chmod(0o1777 if "tmp" in name else 0o755)
         if os.geteuid() == 0:
-            os.chown(path, spec.uid or 0, spec.gid or 0)
+            os.chown(path, spec.security.uid or 0, spec.security.gid or 0)
 
 
 def _kill(pidfd: int) -> None:

@@ -9,7 +9,8 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from . import dns, network
+from . import dns
+from . import facts as network
 
 Forward = Callable[[bytes], Awaitable[bytes]]
 

@@ -33,7 +33,7 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sandbox(self) -> bool:
-        """Everything that `node.sandbox` needs."""
+        """Everything that `runtimes.sandbox` needs."""
         return self.user_namespaces and self.network_namespaces and self.mount_namespaces
 
     @property
@@ -59,7 +59,7 @@ def judge(refused: dict[str, str], *, root: bool) -> Abilities:
 
 
 def _try() -> dict[str, str]:
-    command = [sys.executable, "-I", "-S", "-c", _TRIAL, str(Path(__file__).parent)]
+    command = [sys.executable, "-I", "-S", "-c", _TRIAL, str(Path(__file__).parent.parent)]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False)
         refused: dict[str, str] = json.loads(done.stdout)

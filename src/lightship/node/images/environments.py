@@ -47,6 +47,15 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     command: list[str] = []
     """What runs when the container says nothing."""
     packages: list[str] = []
+    entrypoint: list[str] = []
+    """What the container's `args` are given to, unless it has a `command`."""
+    working_dir: str = ""
+    user: str = ""
+    """`uid`, `uid:gid` or a name; empty: root."""
+    files: dict[str, str] = {}
+    """What the image adds to the file tree: path in the container → file or directory on the host, shown read-only."""
+    root: str = ""
+    """Directory with a whole file tree of its own (an unpacked OCI image); empty: the host's system directories."""
 
 
 class BuildError(Exception):

@@ -13,11 +13,12 @@ import msgspec
 
 from lightship.meta import objects
 from lightship.meta.objects import Obj
-
-from . import layout, network, nodestatus
-from .env import Command
-from .environments import Environment
-from .runtime import ContainerSpec, Mount, SandboxSpec
+from lightship.node.images.environments import Environment
+from lightship.node.inputs.env import Command
+from lightship.node.machine import nodestatus
+from lightship.node.network import facts as network
+from lightship.node.runtimes import layout
+from lightship.node.runtimes.runtime import ContainerSpec, Mount, SandboxSpec, Security
 
 TERMINATION_PATH = "/dev/termination-log"
 NVIDIA_CONTROL = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset")
@@ -120,16 +121,15 @@ def container_spec(pod: Obj, container: Obj, where: Home, start: Start) -> Conta
         mounts=[*start.mounts, message, *_devices(start)],
         read_only_paths=start.environment.read_only_paths,
         termination_message_path=message_path,
-        uid=security.get("runAsUser"),
-        gid=security.get("runAsGroup"),
+        security=Security(uid=security.get("runAsUser"), gid=security.get("runAsGroup")),
     )
 
 
 def argv(command: Command, environment: Environment) -> list[str]:
-    """Contract: `command` replaces the image's entry point and its arguments, `args` the arguments only; our images have no entry point."""
+    """Contract: `command` replaces the image's entry point and its arguments, `args` the arguments only."""
     if command.command:
         return [*command.command, *command.args]
-    return command.args or environment.command
+    return [*environment.entrypoint, *(command.args or environment.command)]
 
 
 def variables(pod: Obj, start: Start) -> dict[str, str]:

@@ -1,0 +1,59 @@
+"""Keeps the volumes of one pod filled with what its spec refers to.
+
+Called by `worker`: `prepare` before anything starts, `refresh` at the end of each round. What a volume contains is decided in `inputs`.
+"""
+
+from lightship.meta import objects
+from lightship.node.inputs import fetch, sources, volumes
+from lightship.node.inputs.content import Inputs
+from lightship.node.inputs.volumes import VolumeError
+
+from . import sync
+from .state import again
+from .subject import Subject
+
+
+class Filling:
+    """The volumes of one pod."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._tokens = fetch.Tokens(subject.node.client, subject.node.clock)
+        self.stale = False
+        """Something that a volume shows has changed."""
+
+    async def prepare(self) -> None:
+        try:
+            await self._write()
+        except VolumeError as error:
+            self._subject.state.volumes_problem = again(self._subject.state.volumes_problem, "FailedMount", str(error), self._subject.now())
+            self._subject.event("Warning", "FailedMount", str(error))
+            return
+        self._subject.state.volumes_ready, self._subject.state.volumes_problem = True, None
+
+    async def _write(self) -> None:
+        self.stale = False
+        client, namespace = self._subject.node.client, objects.namespace(self._subject.pod)
+        self._subject.claims = await fetch.claims(client, self._subject.pod, allow_host_path=self._subject.node.policy.allow_host_path)
+        inputs = Inputs(
+            pod=self._subject.pod,
+            found=await fetch.references(client, namespace, sources.of_volumes(self._subject.pod)),
+            tokens=await self._tokens.of(self._subject.pod),
+            host_ip=self._subject.node.host_ip,
+            pod_ip=self._subject.state.ip,
+            allocatable=self._subject.node.allocatable,
+        )
+        volumes.prepare(self._subject.home.volumes, inputs, self._subject.node.policy, self._subject.claims)
+
+    async def refresh(self) -> float | None:
+        """Bring API-backed volumes up to date; returns when a token must be renewed."""
+        if not self._subject.state.volumes_ready or sync.must_stop(self._subject.pod, self._subject.state):
+            return None
+        renew_at = self._tokens.renew_at
+        if self.stale or (renew_at is not None and renew_at <= self._subject.now()):
+            try:
+                await self._write()
+            except VolumeError as error:
+                self._subject.event("Warning", "FailedMount", str(error))
+                return self._subject.now() + 60.0
+        return self._tokens.renew_at

@@ -1,0 +1,108 @@
+"""Starts containers of one pod: everything resolved, the runtime asked, the outcome recorded and told.
+
+Called by `worker` for `sync.StartContainer`. What the runtime is asked for is built in `containers`, purely.
+"""
+
+from lightship.meta import objects
+from lightship.meta.objects import Obj
+from lightship.node.inputs import env, fetch, sources, volumes
+from lightship.node.inputs.env import Command, Surroundings
+from lightship.node.inputs.sources import MissingError
+from lightship.node.inputs.volumes import VolumeError
+from lightship.node.machine.devices import DevicesExhaustedError
+from lightship.node.network import hostmode
+from lightship.node.network.hostmode import AddressPendingError
+from lightship.node.runtimes.runtime import ContainerError, RuntimeUnavailableError
+
+from . import containers, messages, probes, status
+from .probing import Probing
+from .state import ContainerState, again
+from .subject import Subject
+
+
+class Starting:
+    """Starts of one pod's containers."""
+
+    def __init__(self, subject: Subject, probing: Probing) -> None:
+        self._subject = subject
+        self._probing = probing
+
+    async def start(self, name: str) -> None:
+        spec, state = self._subject.spec_of(name), self._subject.state.container(name)
+        container_id = self._subject.node.new_id()
+        try:
+            start = await self._resolve(spec, state, container_id)
+            messages.prepare(self._subject.home.termination(name))
+            await self._subject.node.runtime.start_container(containers.container_spec(self._subject.pod, spec, self._subject.home, start))
+        except AddressPendingError as error:
+            self._subject.state.container_problem(name, status.WAITING_CREATING, str(error), self._subject.now())
+        except (MissingError, VolumeError, DevicesExhaustedError, OSError, RuntimeUnavailableError) as error:
+            self._cannot_create(name, "CreateContainerConfigError", str(error))
+        except ContainerError as error:
+            self._cannot_start(name, container_id, error)
+        else:
+            startup, readiness = probes.has(spec, "startup"), probes.has(spec, "readiness")
+            self._subject.state.container_started(name, container_id, self._subject.now(), initialized=not startup, ready=not readiness)
+            self._probing.start(spec)
+            self._subject.event("Normal", "Created", f"Created container: {name}", name)
+            self._subject.event("Normal", "Started", f"Started container {name}", name)
+            self._drop_old_logs(state)
+
+    async def _resolve(self, spec: Obj, state: ContainerState, container_id: str) -> containers.Start:
+        node = self._subject.node
+        command = env.resolve(spec, await self._surroundings(spec))
+        mounts = volumes.mounts(self._subject.pod, spec, self._subject.home.volumes, command.env, node.policy, self._subject.claims)
+        return containers.Start(
+            id=container_id,
+            run=state.starts,
+            command=self._for_host_mode(command) if node.runtime.kind == "process" else command,
+            environment=self._subject.environments[spec.get("image") or ""],
+            mounts=mounts,
+            gpus=node.devices.assign(self._subject.state.uid, spec["name"], containers.gpus_wanted(spec)),
+            runtime=node.runtime.kind,
+        )
+
+    async def _surroundings(self, spec: Obj) -> Surroundings:
+        node, namespace = self._subject.node, objects.namespace(self._subject.pod)
+        return Surroundings(
+            pod=self._subject.pod,
+            found=await fetch.references(node.client, namespace, sources.of_container(spec)),
+            services=node.services(namespace),
+            api_host=node.api_host,
+            api_port=node.api_port,
+            host_ip=node.host_ip,
+            pod_ip=self._subject.state.ip,
+            allocatable=node.allocatable,
+        )
+
+    def _for_host_mode(self, command: Command) -> Command:
+        names = hostmode.pod_names(self._subject.node.neighbours(objects.namespace(self._subject.pod)))
+        ports = self._subject.node.ports.assign(self._subject.pod)
+        subdomain = objects.spec(self._subject.pod).get("subdomain") or ""
+
+        def led(texts: list[str]) -> list[str]:
+            return [hostmode.rewrite_text(text, names, ports, subdomain) for text in texts]
+
+        return Command(led(command.command), led(command.args), hostmode.rewrite(command.env, names, ports, subdomain))
+
+    def _cannot_create(self, name: str, reason: str, message: str) -> None:
+        self._subject.state.container_problem(name, reason, message, self._subject.now())
+        self._subject.event("Warning", "Failed", f"Error: {message}", name)
+
+    def _cannot_start(self, name: str, container_id: str, error: ContainerError) -> None:
+        if error.reason == "SandboxGone":
+            self._subject.state.sandbox_removed()
+            # Not at once: a sandbox that dies as often as it is made must not keep this machine busy.
+            self._subject.state.sandbox_problem = again(None, error.reason, error.message, self._subject.now())
+            self._subject.event("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
+        elif error.reason == "CreateContainerError":
+            self._cannot_create(name, error.reason, error.message)
+        else:
+            now = self._subject.now()
+            self._subject.state.container_failed_to_start(name, container_id, error.exit_code, error.reason, error.message, now)
+            self._subject.event("Warning", "Failed", f"Error: {error.message}", name)
+
+    def _drop_old_logs(self, container: ContainerState) -> None:
+        """The present run and the one before are kept. Contract: kubelet MaxPerPodContainerCount = 1."""
+        if container.starts > 2:
+            self._subject.home.log(container.name, container.starts - 3).unlink(missing_ok=True)

@@ -1,0 +1,232 @@
+"""Everything that happens to one pod on this node, one thing at a time.
+
+The agent makes one `PodWorker` per pod and pokes it when the object, a source of its volumes or one of its processes changed. The
+worker asks `sync.decide`, performs what it says, records what came of it, and reports the status when it differs. Image pulls run
+beside it, so that a pod can be deleted while its environment is being built. Decides nothing itself.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from lightship import kinds
+from lightship.meta import errors, objects
+from lightship.meta.objects import Obj
+from lightship.meta.rest import DeleteOptions
+from lightship.node.inputs.sources import Ref
+from lightship.node.runtimes.runtime import Exit, RuntimeUnavailableError
+
+from . import containers, messages, status, sync
+from .asking import Asking
+from .filling import Filling
+from .probing import Probing
+from .pulling import Pulling
+from .starting import Starting
+from .state import PodState, again, exit_reason
+from .stopping import Stopping
+from .subject import Node, Subject
+
+log = logging.getLogger(__name__)
+
+WRITE_TRIES = 5
+CRASH_PAUSE = 1.0
+"""Seconds before a worker that failed unexpectedly goes on."""
+
+
+class PodWorker:
+    """Owns one pod: its facts, its files, its status."""
+
+    def __init__(self, node: Node, pod: Obj, forget: Callable[["PodWorker"], None]) -> None:
+        self.subject = Subject(node, pod)
+        self.asking = Asking(self.subject)
+        self._forget = forget
+        self._filling = Filling(self.subject)
+        self._pulling = Pulling(self.subject)
+        self._probing = Probing(self.subject)
+        self._starting = Starting(self.subject, self._probing)
+        self._stopping = Stopping(self.subject, self._probing)
+        self._deletion_sent = False
+        self._finished = False
+
+    @property
+    def pod(self) -> Obj:
+        return self.subject.pod
+
+    @property
+    def state(self) -> PodState:
+        return self.subject.state
+
+    # told from outside ----------------------------------------------------------------------------------------------------------------
+
+    def changed(self, pod: Obj) -> None:
+        """A newer object has arrived."""
+        if objects.revision(pod) >= objects.revision(self.pod):
+            shown = (objects.labels(pod), objects.annotations(pod))
+            self._filling.stale |= shown != (objects.labels(self.pod), objects.annotations(self.pod))
+            self.subject.pod = pod
+        self.subject.wake()
+
+    def removed(self) -> None:
+        """The object is gone."""
+        self.state.removed = True
+        self.subject.wake()
+
+    def source_changed(self, ref: Ref) -> None:
+        """A ConfigMap or Secret was written; only what this pod refers to matters."""
+        if ref in set(self.subject.references()):
+            self._filling.stale = True
+            now = self.subject.now()
+            for problem in (self.state.volumes_problem, *(c.problem for c in self.state.containers.values())):
+                if problem is not None:
+                    problem.retry_at = now
+            self.subject.wake()
+
+    def neighbour_changed(self) -> None:
+        """A pod of the namespace has another address: what waits for one may go on."""
+        for container in self.state.containers.values():
+            if container.problem is not None and container.problem.reason == status.WAITING_CREATING:
+                container.problem.retry_at = self.subject.now()
+                self.subject.wake()
+
+    def exited(self, end: Exit) -> None:
+        """A container of this pod has ended; its log is complete."""
+        container = next((c for c in self.state.containers.values() if c.id == end.container_id), None)
+        if container is None:
+            return
+        self._probing.stop(container.name)
+        spec = self.subject.spec_of(container.name)
+        message = messages.termination(spec, self.subject.home.termination(container.name), self.subject.log_of(container), end.code)
+        self.state.container_exited(end.container_id, end.code, end.signal, exit_reason(end.code), message, end.finished)
+        self.subject.node.logs.changed(self.subject.log_of(container))
+        self.subject.wake()
+
+    # working --------------------------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until the pod is gone from this node."""
+        if self.state.start_time is None:
+            self.state.start_time = self.subject.now()
+        try:
+            while not self._finished:
+                try:
+                    await self._round()
+                except Exception:
+                    log.exception("pod worker failed, going on pod=%s", objects.key(self.pod))
+                    await self.subject.node.clock.sleep(CRASH_PAUSE)
+        finally:
+            await self.subject.cancel_tasks()
+            self.subject.node.devices.release(self.state.uid)
+            self.subject.node.ports.release(self.pod)
+            self._forget(self)
+
+    async def _round(self) -> None:
+        self.subject.woken.clear()
+        plan = sync.decide(self.pod, self.state, self.subject.now())
+        # Once the API was told, there is nothing to finish before the object is gone (a finalizer may hold it).
+        told = self._deletion_sent and not self.state.removed
+        instructions = [i for i in plan.instructions if not (told and isinstance(i, sync.FinishDeletion))]
+        for instruction in instructions:
+            await self._perform(instruction)
+        if instructions or self._finished:
+            return
+        await self._write_status()
+        wakes = [w for w in (plan.wake, await self._filling.refresh()) if w is not None]
+        await self._pause(min(wakes, default=None))
+
+    async def _pause(self, until: float | None) -> None:
+        if until is None:
+            await self.subject.woken.wait()
+            return
+        try:
+            async with asyncio.timeout(max(0.0, until - self.subject.now())):
+                await self.subject.woken.wait()
+        except TimeoutError:
+            pass
+
+    async def _perform(self, instruction: sync.Instruction) -> None:
+        match instruction:
+            case sync.PrepareVolumes():
+                await self._filling.prepare()
+            case sync.CreateSandbox():
+                await self._create_sandbox()
+            case sync.RemoveSandbox():
+                await self.subject.node.runtime.remove_sandbox(self.state.uid)
+                self.state.sandbox_removed()
+            case sync.PullImage(container=name, image=image):
+                self._pulling.start(name, image)
+            case sync.StartContainer(container=name):
+                await self._starting.start(name)
+            case sync.StopContainer(container=name):
+                await self._stopping.stop(name)
+            case sync.KillContainer(container=name):
+                await self._stopping.kill(name)
+            case sync.FinishDeletion():
+                await self._finish_deletion()
+            case sync.FailPod(reason=reason, message=message):
+                self.state.failure = (reason, message)
+                self.subject.event("Normal", reason, message)
+            case sync.BackOff() | sync.BackOffPull():
+                self._tell_back_off(instruction)
+
+    async def _create_sandbox(self) -> None:
+        try:
+            ip = await self.subject.node.runtime.create_sandbox(containers.sandbox_spec(self.pod, self.subject.home))
+        except RuntimeUnavailableError as error:
+            self.state.sandbox_problem = again(self.state.sandbox_problem, "FailedCreatePodSandBox", str(error), self.subject.now())
+            self.subject.event("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
+            return
+        self.state.sandbox_created(ip)
+        self._filling.stale = True  # a volume may show the address, which is known only now
+
+    def _tell_back_off(self, instruction: sync.BackOff | sync.BackOffPull) -> None:
+        name = instruction.container
+        if isinstance(instruction, sync.BackOff):
+            state = self.state.container(name)
+            state.backoff_reported = state.finished.id if state.finished else ""
+            where = f"{objects.name(self.pod)}_{objects.namespace(self.pod)}({self.state.uid})"
+            self.subject.event("Warning", "BackOff", f"Back-off restarting failed container {name} in pod {where}", name)
+            return
+        problem = self.state.image(instruction.image).problem
+        if problem is not None:
+            problem.reported = True
+        self.subject.event("Normal", "BackOff", f'Back-off pulling image "{instruction.image}"', name)
+        self.subject.event("Warning", "Failed", "Error: ImagePullBackOff", name)
+
+    # the end --------------------------------------------------------------------------------------------------------------------------
+
+    async def _finish_deletion(self) -> None:
+        if self.state.removed:
+            self._finished = True
+            return
+        await self._write_status()
+        options = DeleteOptions(grace_period_seconds=0, uid=self.state.uid)
+        try:
+            key = objects.key(self.pod)
+            await self.subject.node.client.delete(kinds.PODS, key.name, key.namespace, options, missing_ok=True)
+        except errors.StatusError as error:
+            if not errors.is_conflict(error):
+                raise
+            self.state.removed = True  # another pod has the name by now
+        self._deletion_sent = True
+
+    async def _write_status(self) -> None:
+        for _ in range(WRITE_TRIES):
+            if self.state.removed:
+                return
+            wanted = status.build(self.pod, self.state, self.subject.now(), self.subject.node.host_ip)
+            try:
+                self.subject.pod = await self.subject.node.client.patch_status(kinds.PODS, self.pod, wanted)
+            except errors.StatusError as error:
+                if not (errors.is_conflict(error) or errors.is_not_found(error)):
+                    raise
+                await self._read_again()
+            else:
+                return
+
+    async def _read_again(self) -> None:
+        key = objects.key(self.pod)
+        found = await self.subject.node.client.get_or_none(kinds.PODS, key.name, key.namespace)
+        if found is None or objects.uid(found) != self.state.uid:
+            self.state.removed = True
+        else:
+            self.subject.pod = found

@@ -1,0 +1,1 @@
+"""What runs containers: one seam (`runtime`), and behind it Linux namespaces or ordinary processes."""
