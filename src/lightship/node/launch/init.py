@@ -11,8 +11,8 @@ import signal
 import socket
 from typing import Any, NamedTuple, NoReturn
 
-from . import container, linux, wire
-from .netlink import Netlink, mac_of
+from . import container, linux, podnet, wire
+from .netlink import Netlink
 
 
 def run(spec: dict[str, Any], control: socket.socket) -> NoReturn:
@@ -28,21 +28,13 @@ def run(spec: dict[str, Any], control: socket.socket) -> NoReturn:
 
 
 def _set_up(spec: dict[str, Any]) -> None:
+    network = spec["network"]
     with Netlink() as cluster:  # opened before leaving the cluster's network, it still reaches it afterwards
-        linux.unshare(linux.NEW_NET | linux.NEW_NS | linux.NEW_UTS | linux.NEW_IPC)
+        linux.unshare(podnet.namespace(network) | linux.NEW_NS | linux.NEW_UTS | linux.NEW_IPC)
         linux.make_private("/")
         linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
         linux.set_hostname(spec["hostname"])
-        linux.setting("net/ipv6/conf/default/disable_ipv6", "1")  # the pod network has no IPv6: no addresses to wait for
-        linux.setting("net/ipv4/ip_unprivileged_port_start", "0")
-        linux.setting("net/ipv4/ping_group_range", "0 0")
-        cluster.add_veth(spec["interface"], spec["bridge"], "eth0", mac_of(spec["address"]), peer_pid=1)
-    with Netlink() as pod:
-        pod.set_up(pod.index("lo"))
-        wire_end = pod.index("eth0")
-        pod.add_address(wire_end, spec["address"], spec["prefix"])
-        pod.set_up(wire_end)
-        pod.add_default_route(spec["gateway"])
+        podnet.join(cluster, network)
     linux.mount("tmpfs", spec["shm"], "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777")
 
 

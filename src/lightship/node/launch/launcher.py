@@ -11,12 +11,9 @@ import socket
 import stat
 from typing import Any, NoReturn
 
-from . import init, linux, rootfs, wire
-from .netlink import Netlink, mac_of
+from . import init, linux, podnet, rootfs, wire
 
 _NAMESPACES = linux.NEW_USER | linux.NEW_NS | linux.NEW_NET | linux.NEW_PID | linux.NEW_IPC | linux.NEW_UTS
-
-_IP_FREEBIND = 15
 
 
 def main(fd: int) -> NoReturn:
@@ -59,7 +56,7 @@ class Launcher:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # sandboxes are watched by the node; the kernel may bury them
         linux.make_private("/")
         linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
-        self._bridge = _raise_network(settings)
+        self._network = podnet.PodNetwork(settings)
 
     def loop(self) -> None:
         while (packet := wire.receive(self._control)) is not None:
@@ -67,10 +64,10 @@ class Launcher:
             if request["op"] == "sandbox":
                 self._sandbox(request["sandbox"], packet.fds)
             elif request["op"] == "socket":
-                self._socket(request)
+                self._network.serve_socket(self._control, request)
 
     def _sandbox(self, spec: dict[str, Any], fds: list[int]) -> None:
-        spec["bridge"] = self._bridge
+        spec["network"] |= self._network.facts
         with socket.socket(fileno=fds[0]) as answers:
             try:
                 linux.unshare(linux.NEW_PID)
@@ -83,41 +80,6 @@ class Launcher:
                 wire.send(answers, {"event": "failed", "message": f"no process for the sandbox: {linux.explain(error)}"})
             finally:
                 linux.setns(self._own_processes, linux.NEW_PID)
-
-    def _socket(self, request: dict[str, Any]) -> None:
-        """A socket of this network: listening when an address is given, else for the node to connect."""
-        kind = socket.SOCK_DGRAM if request["datagram"] else socket.SOCK_STREAM
-        try:
-            with socket.socket(socket.AF_INET, kind) as made:
-                if request["address"]:
-                    _listen(made, request["address"], request["port"])
-                wire.send(self._control, {"event": "socket"}, [made.fileno()])
-        except OSError as error:
-            wire.send(self._control, {"event": "refused", "errno": error.errno, "message": error.strerror})
-
-
-def _listen(made: socket.socket, address: str, port: int) -> None:
-    # One port may be taken at one address and, by the relay, at all the others.
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    # Addresses of services are on no interface; the route that accepts everything brings their packets here all the same.
-    made.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
-    made.bind((address, port))
-    if made.type == socket.SOCK_STREAM:
-        made.listen(1024)
-
-
-def _raise_network(settings: dict[str, Any]) -> int:
-    """The bridge that pods hang on, and this namespace as the end of every road that leaves it. Returns the bridge's index."""
-    linux.setting("net/ipv6/conf/default/disable_ipv6", "1")
-    with Netlink() as net:
-        loopback = net.index("lo")
-        net.set_up(loopback)
-        bridge = net.add_bridge(settings["bridge"], mac_of(settings["gateway"]))
-        net.add_address(bridge, settings["gateway"], settings["prefix"])
-        for address in settings["addresses"]:
-            net.add_address(bridge, address, 32)
-        net.accept_everything(loopback)
-        return bridge
 
 
 def mask_private(top: str) -> None:

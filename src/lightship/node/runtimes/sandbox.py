@@ -147,10 +147,12 @@ class SandboxRuntime:
     async def _fork_sandbox(self, spec: SandboxSpec, address: str) -> _Sandbox:
         request = {
             "hostname": layout.hostname(spec),
-            "interface": f"ls-{next(self._interfaces):x}",
-            "address": address,
-            "prefix": self._addresses.prefix,
-            "gateway": network.BRIDGE_ADDRESS,
+            "network": {
+                "interface": f"ls-{next(self._interfaces):x}",
+                "address": address,
+                "prefix": self._addresses.prefix,
+                "gateway": network.BRIDGE_ADDRESS,
+            },
             "shm": str(layout.places(spec).shm),
         }
         near, far = wire.pair()
