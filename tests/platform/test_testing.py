@@ -58,6 +58,18 @@ def test_the_official_client_watches(lightship_cluster: Cluster) -> None:
         assert seen == ["ADDED", "DELETED"]
 
 
+def test_several_nodes_on_one_machine() -> None:
+    with cluster(agents=3) as running:
+        api = Api.of(Path(running.kubeconfig))
+        nodes = names(api.get("/api/v1/nodes"))
+        assert len(nodes) == 3
+        for number, node in enumerate(sorted(nodes)):
+            api.run(f"on-{number}", f"echo {node}", nodeName=node)
+        for number, node in enumerate(sorted(nodes)):
+            api.phase(f"on-{number}", "Succeeded")
+            assert api.log(f"on-{number}") == node + "\n"
+
+
 @pytest.mark.parametrize("runtime", ["sandbox", "process"])
 def test_pods_run_in_both_runtimes(runtime: str) -> None:
     if runtime == "sandbox" and not (found := probe()).sandbox:

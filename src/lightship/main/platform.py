@@ -70,13 +70,15 @@ class Config:
     `audit_policy` names a file with an audit.k8s.io/v1 Policy, `audit_log` the file that is written by it (empty: in the data directory);
     `controllers` is a list for `selection.words`, so that upstream's own can run in their place.
 
-    `allow_host_path` lets pods mount any folder of the machine that this user can read.
+    `allow_host_path` lets pods mount any folder of the machine that this user can read. `agents` is how many nodes run pods: each of them
+    has all of the machine, as the nodes of other local clusters do, but only the first has its devices.
     """
 
     instance: Instance
     bind_address: str = LOOPBACK
     port: int = 0
     node: bool = True
+    agents: int = 1
     runtime: str = "auto"
     controllers: str = selection.ALL
     scheduler: bool = True
@@ -97,7 +99,7 @@ class Platform:
         self._clock = SystemClock()
         self._random = random.Random()
         self._stack = AsyncExitStack()
-        self._agent: Agent | None = None
+        self._agents: dict[str, Agent] = {}
         self._door = ("127.0.0.1", 0)
         self.running: Running
         """How to reach it."""
@@ -151,14 +153,15 @@ class Platform:
         await self._bootstrap(security)
         self.manager = self._controllers(controllers, server, security)
         if opening is not None:
-            await self._add_node(await opening, server, security, listener.port)
+            await self._add_nodes(await opening, server, security, listener.port)
         await kubernetes_service.announce(self.client.transport, *self._door)
         await self._run(server.aggregation.run())
         await self._run(EventLife(objects, self._clock).run())
         await self._stack.enter_async_context(self.manager.running())
-        if self._agent is not None:
-            await self._run(self._agent.run())
-            await self._agent.wait_ready()
+        for agent in self._agents.values():
+            await self._run(agent.run())
+        for agent in self._agents.values():
+            await agent.wait_ready()
         self.running = Running(
             pid=os.getpid(), api=url, kubeconfig=str(instance.kubeconfig), data_dir=str(instance.data_dir), started=self._clock.now()
         )
@@ -251,8 +254,8 @@ class Platform:
         self._stack.push_async_callback(chosen.runtime.close)
         return chosen
 
-    async def _add_node(self, chosen: choice.Chosen, server: Server, security: Security, port: int) -> None:
-        """The node, and the API server's second door, inside the pod network."""
+    async def _add_nodes(self, chosen: choice.Chosen, server: Server, security: Security, port: int) -> None:
+        """The nodes, and the API server's second door, inside the pod network."""
         runtime, data = chosen.runtime, self._config.instance.data_dir
         host = "127.0.0.1"
         if runtime.kind == "sandbox":
@@ -269,18 +272,20 @@ class Platform:
                 clock=self._clock,
             )
             self._stack.push_async_callback(door.close)
-        settings = Settings(
-            name=node_name(),
-            data=data,
-            api_host=host,
-            api_port=port,
-            runtime_reason=chosen.reason,
-            allow_host_path=self._config.allow_host_path,
-        )
         catalogue = Catalogue(data / "images.json", Environments(cache_directory(), self._clock))
-        acting = self.manager.acting_as(Client(server.local(identities.node(settings.name))))
-        self._agent = Agent(acting, runtime, catalogue, settings)
-        await self._run(network.serve_names_and_relay(runtime, self._agent.names))
+        for number, name in enumerate(node_names(self._config.agents)):
+            settings = Settings(
+                name=name,
+                data=data / "nodes" / name if number else data,
+                api_host=host,
+                api_port=port,
+                runtime_reason=chosen.reason,
+                allow_host_path=self._config.allow_host_path,
+                devices=not number,
+            )
+            acting = self.manager.acting_as(Client(server.local(identities.node(name))))
+            self._agents[name] = Agent(acting, runtime, catalogue, settings)
+        await self._run(network.serve_names_and_relay(runtime, next(iter(self._agents.values())).names))
         await self._run(_until_lost(runtime))
 
     async def _run(self, work: Coroutine[Any, Any, None]) -> None:
@@ -288,7 +293,7 @@ class Platform:
         await self._stack.enter_async_context(background(work))
 
     def _node_connection(self, name: str) -> NodeConnection | None:
-        return self._agent if name == node_name() else None
+        return self._agents.get(name)
 
 
 def resources(chosen: Sequence[str]) -> tuple[Resource, ...]:
@@ -305,3 +310,9 @@ def node_name() -> str:
     """This machine's name as a node name (RFC 1123), as the kubelet makes it."""
     cleaned = re.sub(r"[^a-z0-9.-]+", "-", platform.node().lower()).strip("-.")
     return cleaned or "lightship"
+
+
+def node_names(count: int) -> list[str]:
+    """As many names: the machine's own, and numbered ones after it."""
+    first = node_name()
+    return [first, *(f"{first}-{number}" for number in range(2, count + 1))]

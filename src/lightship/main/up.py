@@ -15,6 +15,9 @@ from lightship.cli.progress import seconds
 from . import daemon, selection
 from .instance import Instance, Running
 
+MAX_AGENTS = 16
+"""More would only share the same machine in smaller parts; emulated nodes are another matter."""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_instance_options(parser)
@@ -29,6 +32,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--foreground", action="store_true", help="stay in this terminal; end with Ctrl-C")
     parser.add_argument("--no-node", action="store_true", help="API server and controllers only: pods stay Pending")
+    parser.add_argument(
+        "--agents", type=agent_count, default=1, metavar="N", help="how many nodes run pods, all on this machine (default: 1)"
+    )
     parser.add_argument("--allow-host-path", action="store_true", help="pods may mount folders of this machine (default: refused)")
     parser.add_argument("--audit-policy-file", default="", metavar="FILE", help="write an audit log, as this audit.k8s.io/v1 Policy says")
     parser.add_argument("--audit-log-path", default="", metavar="FILE", help="where to (default: audit.log in the data directory)")
@@ -51,6 +57,13 @@ def port_number(text: str) -> int:
     """A TCP port, 0 for any free one. Raises `ArgumentTypeError`, which argparse turns into one line."""
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f'"{text}" is no port: it must be a number from 0 to 65535')
+    return int(text)
+
+
+def agent_count(text: str) -> int:
+    """How many nodes. Raises `ArgumentTypeError`."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_AGENTS:
+        raise argparse.ArgumentTypeError(f'"{text}": must be a number from 1 to {MAX_AGENTS}')
     return int(text)
 
 
@@ -80,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
         "bind_address": args.bind_address,
         "port": args.port,
         "node": not args.no_node,
+        "agents": args.agents,
         "runtime": args.runtime,
         "controllers": args.controllers,
         "audit_policy": os.path.abspath(args.audit_policy_file) if args.audit_policy_file else "",

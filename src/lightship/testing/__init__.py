@@ -49,14 +49,14 @@ class Cluster:
 
 
 @contextmanager
-def cluster(*, node: bool = True, runtime: str = "auto", durable: bool = False) -> Iterator[Cluster]:
+def cluster(*, node: bool = True, agents: int = 1, runtime: str = "auto", durable: bool = False) -> Iterator[Cluster]:
     """Start a platform and end it with the block.
 
-    `node=False` leaves pods Pending (API and controllers only); `runtime` is `auto`, `sandbox` or `process`; `durable` keeps objects in
-    SQLite instead of memory.
+    `node=False` leaves pods Pending (API and controllers only); `agents` is how many nodes run them; `runtime` is `auto`, `sandbox` or
+    `process`; `durable` keeps objects in SQLite instead of memory.
     """
     with tempfile.TemporaryDirectory(prefix="lightship-", ignore_cleanup_errors=True) as directory:
-        config = Config(instance=Instance("test", directory), node=node, runtime=runtime, durable=durable)
+        config = Config(instance=Instance("test", directory), node=node, agents=agents, runtime=runtime, durable=durable)
         started: Future[tuple[Platform, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         thread = threading.Thread(target=_serve, args=(config, started), name="lightship", daemon=True)
         with _uncollected():

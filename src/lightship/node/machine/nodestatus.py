@@ -63,13 +63,13 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     runtime_reason: str = ""
 
 
-def look(data: Path) -> Machine:
-    """Measure this machine; `data` is where pods write."""
+def look(data: Path, *, devices: bool = True) -> Machine:
+    """Measure this machine; `data` is where pods write. Without `devices`, its GPUs are somebody else's."""
     return Machine(
         cpus=_cpus(),
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         storage=shutil.disk_usage(data).total,
-        gpus=gpu_count(),
+        gpus=gpu_count() if devices else 0,
         os=sys.platform,
         architecture=_ARCHITECTURES.get(platform.machine(), platform.machine()),
         kernel=platform.release(),
