@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Run Kubernetes' own conformance tests against Lightship and write what passes into docs/conformance.md.
 
-    python -m tools.run_conformance                      all of oracle/conformance.txt: those that need no container
+    python -m tools.run_conformance                      all of oracle/conformance.txt, on three process nodes
     python -m tools.run_conformance --focus ResourceQuota --keep report.json
+    python -m tools.run_conformance --agents 0 --focus 'FlowSchema'    without nodes
 
-Needs kube-controller-manager, kubectl, e2e.test and ginkgo from `oracle/build`. The platform is started with a name and a folder of its
-own; controllers that it lacks run from the kube-controller-manager beside it (`THEIRS`).
+Needs kube-controller-manager, kubectl, agnhost, e2e.test and ginkgo from `oracle/build`. The platform is started with a name and a folder of
+its own; controllers that it lacks run from the kube-controller-manager beside it (`THEIRS`).
 """
 
 import argparse
@@ -19,30 +20,31 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tools import conformance_page
+
 from oracle import programs
 
-ROOT = Path(__file__).resolve().parent.parent
-NAMES = ROOT / "oracle" / "conformance.txt"
-PAGE = ROOT / "docs" / "conformance.md"
+NAMES = conformance_page.ROOT / "oracle" / "conformance.txt"
 THEIRS = (
     "cronjob-controller,daemonset-controller,deployment-controller,device-taint-eviction-controller,"
     "disruption-controller,endpointslice-mirroring-controller,ephemeral-volume-controller,horizontal-pod-autoscaler-controller,"
     "persistentvolume-binder-controller,persistentvolume-protection-controller,persistentvolumeclaim-protection-controller,"
     "replicaset-controller,replicationcontroller-controller,resourceclaim-controller,"
-    "service-cidr-controller,statefulset-controller,"
+    "service-cidr-controller,statefulset-controller,taint-eviction-controller,node-lifecycle-controller,"
     "volumeattributesclass-protection-controller"
 )
-MINUTES = 40
+MINUTES = 120
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--names", type=Path, default=NAMES, help="file with one full test name per line")
     parser.add_argument("--focus", help="only names that this regular expression finds")
+    parser.add_argument("--agents", type=int, default=3, help="process nodes (default: 3; 0: none)")
     parser.add_argument("--procs", type=int, default=4, help="tests side by side (default: 4)")
     parser.add_argument("--keep", type=Path, help="keep ginkgo's report in this file")
     parser.add_argument("--theirs", default=THEIRS, help="controllers that the kube-controller-manager runs")
-    parser.add_argument("--page", type=Path, help=f"write the page here (default: {PAGE.relative_to(ROOT)}, when all names ran)")
+    parser.add_argument("--page", type=Path, help="write the page here (default: docs/conformance.md, when all names ran)")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # whoever ends this ends all that it has started
     absent = programs.missing("kube-controller-manager", "kubectl", "e2e.test", "ginkgo")
@@ -51,32 +53,38 @@ def main() -> int:
         return 2
     names = [name for name in args.names.read_text().splitlines() if name and (not args.focus or re.search(args.focus, name))]
     began = time.monotonic()
-    specs = run(names, args.procs, args.theirs, args.keep)
+    specs = run(names, args)
     passed = report(names, specs)
     took = time.monotonic() - began
     print(f"{passed} of {len(names)} passed in {took:.0f} s")
     if args.page or not args.focus:
-        (args.page or PAGE).write_text(page(names, specs, args.theirs))
+        text = conformance_page.page(names, specs, args.theirs, "lightship " + " ".join(up(args.agents)))
+        (args.page or conformance_page.PAGE).write_text(text)
     return 0 if passed == len(names) else 1
 
 
-def run(names: list[str], procs: int, theirs: str, keep: Path | None) -> dict[str, dict[str, Any]]:
+def up(agents: int) -> list[str]:
+    """What the platform is started with."""
+    return ["up", "--agents", str(agents), "--allow-host-path"] if agents else ["up", "--no-node"]
+
+
+def run(names: list[str], args: argparse.Namespace) -> conformance_page.Specs:
     """Ginkgo's verdicts by full test name."""
     with programs.workplace() as directory:
         environment = {**os.environ, "LIGHTSHIP_HOME": str(directory / "home")}
-        kubeconfig = start_platform(environment)
+        kubeconfig = start_platform(environment, args.agents)
         try:
-            arguments = programs.controller_manager(kubeconfig, directory, port=programs.free_port(), controllers=theirs)
+            arguments = programs.controller_manager(kubeconfig, directory, port=programs.free_port(), controllers=args.theirs)
             with programs.running("kube-controller-manager", arguments, directory) as manager:
                 out = directory / "report.json"
-                test(names, procs, kubeconfig, directory)
+                test(names, args, kubeconfig, directory)
                 if manager.ended is not None:
                     print(f"kube-controller-manager ended; its log:\n{manager.end_of_log()}", file=sys.stderr)
                 text = out.read_text()
-                if keep:
-                    keep.write_text(text)
-                    keep.with_suffix(".kcm.log").write_text(manager.log.read_text())
-                    keep.with_suffix(".platform.log").write_bytes((kubeconfig.parent / "lightship.log").read_bytes())
+                if args.keep:
+                    args.keep.write_text(text)
+                    args.keep.with_suffix(".kcm.log").write_text(manager.log.read_text())
+                    args.keep.with_suffix(".platform.log").write_bytes((kubeconfig.parent / "lightship.log").read_bytes())
         finally:
             subprocess.run([sys.executable, "-m", "lightship", "down"], env=environment, check=False, stdout=subprocess.DEVNULL)
     specs = [spec for suite in json.loads(text) for spec in suite["SpecReports"] or [] if spec["State"] != "skipped"]
@@ -86,21 +94,30 @@ def run(names: list[str], procs: int, theirs: str, keep: Path | None) -> dict[st
     return {full_name(spec): spec for spec in specs if spec["LeafNodeType"] == "It"}
 
 
-def start_platform(environment: dict[str, str]) -> Path:
+def start_platform(environment: dict[str, str], agents: int) -> Path:
     # The address of a server that only this machine reaches stands in no Endpoints, and one test wants them.
-    command = [sys.executable, "-m", "lightship", "up", "--no-node", "--bind-address", "0.0.0.0", "-o", "json"]
+    command = [sys.executable, "-m", "lightship", *up(agents), "--bind-address", "0.0.0.0", "-o", "json"]
     started = subprocess.run(command, env=environment, check=True, capture_output=True)
     return Path(json.loads(started.stdout)["kubeconfig"])
 
 
-def test(names: list[str], procs: int, kubeconfig: Path, directory: Path) -> None:
+def test(names: list[str], args: argparse.Namespace, kubeconfig: Path, directory: Path) -> None:
     """One run of the unmodified binary; its output is kept in the directory."""
     focus = "(" + "|".join(re.escape(name) for name in names) + ")$"
     folder = programs.folder()
     command = [
-        *(str(folder / "ginkgo"), "run", f"--procs={procs}", f"--timeout={MINUTES}m", "--silence-skips", "--no-color"),
+        *(str(folder / "ginkgo"), "run", f"--procs={args.procs}", f"--timeout={MINUTES}m", "--silence-skips", "--no-color"),
         *("--json-report=report.json", f"--output-dir={directory}", f"--focus={focus}", str(folder / "e2e.test"), "--"),
-        *("--kubeconfig", str(kubeconfig), "--kubectl-path", str(folder / "kubectl"), "--provider", "skeleton", "--num-nodes", "0"),
+        *(
+            "--kubeconfig",
+            str(kubeconfig),
+            "--kubectl-path",
+            str(folder / "kubectl"),
+            "--provider",
+            "skeleton",
+            "--num-nodes",
+            str(args.agents),
+        ),
         *("--disable-log-dump", "--dump-logs-on-failure=false"),
     ]
     with (directory / "ginkgo.log").open("wb") as output:
@@ -119,7 +136,7 @@ def full_name(spec: dict[str, Any]) -> str:
     return " ".join([*(spec["ContainerHierarchyTexts"] or []), spec["LeafNodeText"]])
 
 
-def report(names: list[str], specs: dict[str, dict[str, Any]]) -> int:
+def report(names: list[str], specs: conformance_page.Specs) -> int:
     passed = 0
     for name in names:
         spec = specs.get(name)
@@ -130,35 +147,6 @@ def report(names: list[str], specs: dict[str, dict[str, Any]]) -> int:
         if spec and spec.get("Failure"):
             print("    " + spec["Failure"]["Message"][:1500].replace("\n", "\n    "))
     return passed
-
-
-def page(names: list[str], specs: dict[str, dict[str, Any]], theirs: str) -> str:
-    """docs/conformance.md."""
-    areas: dict[str, list[str]] = {}
-    for name in names:
-        areas.setdefault(name.partition("]")[0].strip("["), []).append(name)
-    good = {name for name in names if (specs.get(name) or {}).get("State") == "passed"}
-    lines = [
-        "# Conformance",
-        "",
-        "Kubernetes' own conformance tests (the unmodified `e2e.test` of 1.36) that need no container, run against",
-        f"`lightship up --no-node`: **{len(good)} of {len(names)} pass**.",
-        "",
-        "Made by `python -m tools.run_conformance`; the names are in `oracle/conformance.txt`. Controllers that Lightship does not have",
-        "yet ran from upstream's kube-controller-manager, as a client of our server like any other:",
-        "",
-        "> " + ", ".join(theirs.split(",")),
-        "",
-        "| area | tests | pass |",
-        "|---|---|---|",
-        *(f"| {area} | {len(found)} | {sum(name in good for name in found)} |" for area, found in sorted(areas.items())),
-        "",
-    ]
-    misses = [name for name in names if name not in good]
-    if misses:
-        lines += ["## Misses", "", *(f"- {name}: {(specs.get(name) or {}).get('State', 'did not run')}" for name in misses), ""]
-    lines += ["## All tests", "", *(f"- {'pass' if name in good else '**miss**'} {name}" for name in names), ""]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
