@@ -5,8 +5,8 @@
     python -m tools.run_conformance --focus ResourceQuota --keep report.json
     python -m tools.run_conformance --agents 0 --focus 'FlowSchema'    without nodes
 
-Needs kube-controller-manager, kubectl, agnhost, e2e.test and ginkgo from `oracle/build`. The platform is started with a name and a folder of
-its own; controllers that it lacks run from the kube-controller-manager beside it (`THEIRS`).
+Needs kube-controller-manager, kubectl, agnhost, e2e.test and ginkgo from `oracle/build`. The platform is started with a name and a folder
+of its own; controllers that it lacks run from the kube-controller-manager beside it (`THEIRS`).
 """
 
 import argparse
@@ -108,16 +108,8 @@ def test(names: list[str], args: argparse.Namespace, kubeconfig: Path, directory
     command = [
         *(str(folder / "ginkgo"), "run", f"--procs={args.procs}", f"--timeout={MINUTES}m", "--silence-skips", "--no-color"),
         *("--json-report=report.json", f"--output-dir={directory}", f"--focus={focus}", str(folder / "e2e.test"), "--"),
-        *(
-            "--kubeconfig",
-            str(kubeconfig),
-            "--kubectl-path",
-            str(folder / "kubectl"),
-            "--provider",
-            "skeleton",
-            "--num-nodes",
-            str(args.agents),
-        ),
+        *("--kubeconfig", str(kubeconfig), "--kubectl-path", str(folder / "kubectl")),
+        *("--provider", "skeleton", "--num-nodes", str(args.agents)),
         *("--disable-log-dump", "--dump-logs-on-failure=false"),
     ]
     with (directory / "ginkgo.log").open("wb") as output:
