@@ -22,7 +22,7 @@ from typing import Any
 
 from tools import conformance_page
 
-from oracle import programs
+from oracle import images, programs
 
 NAMES = conformance_page.ROOT / "oracle" / "conformance.txt"
 THEIRS = (
@@ -73,6 +73,7 @@ def run(names: list[str], args: argparse.Namespace) -> conformance_page.Specs:
     with programs.workplace() as directory:
         environment = {**os.environ, "LIGHTSHIP_HOME": str(directory / "home")}
         kubeconfig = start_platform(environment, args.agents)
+        images.write(kubeconfig.parent)
         try:
             arguments = programs.controller_manager(kubeconfig, directory, port=programs.free_port(), controllers=args.theirs)
             with programs.running("kube-controller-manager", arguments, directory) as manager:

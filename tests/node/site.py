@@ -112,6 +112,7 @@ class Builder:
 
     def __init__(self) -> None:
         self.error: Exception | None = None
+        self.tools = Path("/nonexistent")
 
     async def ensure(self, requirements: Sequence[str], progress: Progress) -> Environment:
         if self.error is not None:

@@ -14,10 +14,11 @@ import pytest
 from lightship.aio.clock import SystemClock
 from lightship.cli.errors import CliError
 from lightship.node import cli
-from lightship.node.images import catalogue as images
-from lightship.node.images import environments, interpreter, passthrough
-from lightship.node.images.catalogue import Catalogue, Entry, ImageError
+from lightship.node.images import builtin, environments, interpreter, passthrough, programs
+from lightship.node.images import table as images
+from lightship.node.images.catalogue import Catalogue, ImageError
 from lightship.node.images.environments import BuildError, Environment, Environments, Progress
+from lightship.node.images.table import Entry
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,7 @@ class Builder:
     def __init__(self, error: str = "") -> None:
         self.wanted: list[Sequence[str]] = []
         self._error = error
+        self.tools = Path("/nonexistent")
 
     async def ensure(self, requirements: Sequence[str], progress: Progress) -> Environment:
         self.wanted.append(list(requirements))
@@ -121,6 +123,59 @@ def test_an_interpreter_of_the_users_own(tmp_path: Path) -> None:
     images.write_mapping(file, Entry("mine", python="/nowhere/python"))
     with pytest.raises(ImageError, match="mapped to /nowhere/python, which is not there"):
         resolve("mine", file)
+
+
+def test_every_built_in_entry_means_something_or_says_what_to_install(tmp_path: Path) -> None:
+    builder = Builder()
+    builder.tools = tmp_path
+    for entry in builtin.BUILTIN:
+        image = entry.pattern.replace("[-_]", "-").replace("[0-9]*", "2.13.0").replace("*", "registry.k8s.io/")
+        assert images.matches(entry.pattern, image), image
+        absent = programs.missing(entry.requires)
+        if absent:
+            with pytest.raises(ImageError, match="apt-get install"):
+                resolve(image, builder=builder)
+        else:
+            assert resolve(image, builder=builder).command
+
+
+def test_a_program_that_is_not_there_is_named_with_its_package(tmp_path: Path) -> None:
+    file = tmp_path / "images.json"
+    images.write_mapping(file, Entry("x", requires={"no-such-program": "no-such-package"}))
+    want = 'for image "x" could not be made: this machine lacks no-such-program; on Debian: apt-get install no-such-package$'
+    with pytest.raises(ImageError, match=want):
+        resolve("x", file)
+
+
+def test_a_mapped_program_is_shown_and_started(tmp_path: Path) -> None:
+    file, program = tmp_path / "images.json", tmp_path / "server"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    entry = Entry("x", command=["pause"], entrypoint=["/server"], files={"/server": str(program)}, user="7:8", working_dir="/w")
+    images.write_mapping(file, entry)
+    found = resolve("x", file)
+    assert (found.entrypoint, found.command, found.files) == (["/server"], ["pause"], {"/server": str(program)})
+    assert (found.user, found.working_dir) == ("7:8", "/w")
+    program.unlink()
+    with pytest.raises(ImageError, match="it is not there"):
+        resolve("x", file)
+
+
+def test_busybox_means_its_applets_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "_ALSO", ())
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    builder = Builder()
+    builder.tools = tmp_path / "tools"
+    assert resolve("busybox", builder=builder).path == ["/made/bin"], "this machine's own tools do"
+    (tmp_path / "bin").mkdir()
+    fake = tmp_path / "bin" / "busybox"
+    fake.write_text("#!/bin/sh\nprintf 'wget\\nsh\\n../evil\\n'\n")
+    fake.chmod(0o755)
+    place = Path(resolve("registry.k8s.io/e2e-test-images/busybox:1.37.0-1", builder=builder).path[0])
+    assert sorted(p.name for p in place.iterdir()) == ["sh", "wget"]
+    assert (place / "sh").readlink() == fake
+    assert resolve("busybox", builder=builder).path[0] == str(place), "made once"
+    assert [p.name for p in builder.tools.iterdir()] == [place.name]
 
 
 # what is on this machine ------------------------------------------------------------------------------------------------------------
@@ -262,13 +317,36 @@ def test_map_list_unmap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out.splitlines()[1].split() == ["acme/*", "torch,", "numpy", "own"]
     assert command("list", "-o", "json", *data) == 0
     first = msgspec.json.decode(capsys.readouterr().out)[0]
-    assert first == {"pattern": "acme/*", "packages": ["torch", "numpy"], "python": "", "source": "own"}
+    assert first == {"pattern": "acme/*", "packages": ["torch", "numpy"], "python": "", "files": {}, "source": "own"}
     assert command("unmap", "acme/*", *data) == 0
     with pytest.raises(CliError, match="is not in"):
         command("unmap", "acme/*", *data)
 
 
-@pytest.mark.parametrize("argv", [["--packages", " , "], ["--python", "/nowhere/python"]])
+def test_map_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ["--data-dir", str(tmp_path)]
+    assert command("map", "acme/server", "--program", sys.executable, "--at", "/bin/server", "--command", "serve 'a b'", *data) == 0
+    assert command("map", "acme/tool", "--program", "/bin/sh", *data) == 0
+    tool, server = images.read_mappings(tmp_path / "images.json")
+    assert server.files == {"/bin/server": str(Path(sys.executable).absolute())}
+    assert (server.entrypoint, server.command) == (["/bin/server"], ["serve", "a b"])
+    assert (tool.files, tool.entrypoint) == ({"/sh": "/bin/sh"}, ["/sh"])
+    assert "acme/tool means sh and this machine's tools" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--packages", " , "],
+        ["--python", "/nowhere/python"],
+        ["--program", "/nowhere/program"],
+        ["--program", "/etc"],
+        ["--program", "/bin/sh", "--at", "sh"],
+        ["--program", "/bin/sh", "--at", "/a/../sh"],
+        ["--host", "--at", "/sh"],
+        ["--host", "--user", "daemon"],
+    ],
+)
 def test_mappings_that_mean_nothing_are_refused(tmp_path: Path, argv: list[str]) -> None:
     with pytest.raises(CliError):
         command("map", "x", *argv, "--data-dir", str(tmp_path))

@@ -1,11 +1,13 @@
 """`lightship images`: which environment an image name means, and teaching the catalogue new names.
 
 Works on files only, with or without a running platform; a running one reads the table again at the next pull. The table itself is
-`images.json` in the data directory (`images.Entry`); what is built in is shown but cannot be removed, only mapped over.
+`images.json` in the data directory (`images.table.Entry`); what is built in is shown but cannot be removed, only mapped over.
 """
 
 import argparse
 import os
+import re
+import shlex
 from pathlib import Path
 
 from lightship.cli.command import add_format_option, add_instance_options
@@ -13,8 +15,9 @@ from lightship.cli.errors import CliError
 from lightship.cli.output import render, say, table
 from lightship.cli.places import data_directory
 
-from .images import catalogue as images
-from .images.catalogue import Entry, MappingsError
+from .images import table as images
+from .images.builtin import BUILTIN
+from .images.table import Entry, MappingsError
 
 FILE = "images.json"
 
@@ -31,7 +34,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--packages", help="Python packages, separated by commas; an environment with them is built at the first use")
     what.add_argument("--python", help="an interpreter on this machine, used as it is")
     what.add_argument("--host", action="store_true", help="the tools of this machine and the interpreter that runs lightship")
+    what.add_argument("--program", help="a program on this machine that is shown inside the container, beside the tools of this machine")
+    mapped.add_argument("--at", help="where --program is shown (default: /NAME)")
+    mapped.add_argument("--entrypoint", default="", help="what the container's args are given to, as one line (default: --program)")
     mapped.add_argument("--command", default="", help="what runs when a container gives no command, as one line")
+    mapped.add_argument("--workdir", default="", help="the directory it starts in")
+    mapped.add_argument("--user", default="", help="who it runs as: UID or UID:GID (default: root)")
     mapped.set_defaults(verb="map")
     add_instance_options(mapped)
     forgotten = verbs.add_parser("unmap", help="forget an own entry")
@@ -65,12 +73,43 @@ def _map(file: Path, args: argparse.Namespace) -> int:
     packages = [p.strip() for p in (args.packages or "").split(",") if p.strip()]
     if args.packages is not None and not packages:
         raise CliError("--packages names no package", hint="--packages torch,numpy, or --host for none", code=2)
-    python = str(Path(args.python).expanduser().absolute()) if args.python else ""
-    if python and not os.access(python, os.X_OK):
-        raise CliError(f"{python} is not there or not executable", hint="give the path of an interpreter, like .venv/bin/python", code=2)
-    images.write_mapping(file, Entry(args.pattern, packages, python, args.command.split()))
-    say(f"{args.pattern} means {meaning(Entry(args.pattern, packages, python))}")
+    if not re.fullmatch(r"(\d+(:\d+)?)?", args.user):
+        raise CliError(f'--user "{args.user}" is no number', hint="--user 1000, or 1000:1000", code=2)
+    files, entrypoint = _program(args)
+    entry = Entry(
+        args.pattern,
+        packages,
+        _executable(args.python, "give the path of an interpreter, like .venv/bin/python") if args.python else "",
+        shlex.split(args.command),
+        entrypoint=entrypoint,
+        files=files,
+        working_dir=args.workdir,
+        user=args.user,
+    )
+    images.write_mapping(file, entry)
+    say(f"{args.pattern} means {meaning(entry)}")
     return 0
+
+
+def _program(args: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
+    """What is shown where, and the entry point."""
+    entrypoint = shlex.split(args.entrypoint)
+    if not args.program:
+        if args.at:
+            raise CliError("--at without --program", hint="--program ./server --at /server", code=2)
+        return {}, entrypoint
+    program = _executable(args.program, "give the path of a program")
+    at = args.at or "/" + Path(program).name
+    if not at.startswith("/") or os.path.normpath(at) != at or at == "/":
+        raise CliError(f"--at {at} is no absolute path", hint="--at /server", code=2)
+    return {at: program}, entrypoint or [at]
+
+
+def _executable(path: str, hint: str) -> str:
+    found = str(Path(path).expanduser().absolute())
+    if not os.path.isfile(found) or not os.access(found, os.X_OK):
+        raise CliError(f"{found} is not there or not executable", hint=hint, code=2)
+    return found
 
 
 def _unmap(file: Path, pattern: str) -> int:
@@ -82,9 +121,10 @@ def _unmap(file: Path, pattern: str) -> int:
 
 def _list(file: Path, format: str | None) -> int:
     own = images.read_mappings(file)
-    entries = [(entry, "own") for entry in own] + [(entry, "built in") for entry in images.BUILTIN]
+    entries = [(entry, "own") for entry in own] + [(entry, "built in") for entry in BUILTIN]
     if format:
-        say(render([{"pattern": e.pattern, "packages": e.packages, "python": e.python, "source": s} for e, s in entries], format))
+        shown = [{"pattern": e.pattern, "packages": e.packages, "python": e.python, "files": e.files, "source": s} for e, s in entries]
+        say(render(shown, format))
     else:
         say(table(("image", "means", "source"), [(e.pattern, meaning(e), s) for e, s in entries]))
     return 0
@@ -94,4 +134,8 @@ def meaning(entry: Entry) -> str:
     """One entry in words."""
     if entry.python:
         return entry.python
-    return ", ".join(entry.packages) or "this machine's tools and interpreter"
+    if entry.packages:
+        return ", ".join(entry.packages)
+    brought = [Path(path).name for path in entry.files.values()] if entry.entrypoint else []
+    programs = [*entry.requires, *brought, *([entry.tools] if entry.tools else [])]
+    return f"{', '.join(programs)} and this machine's tools" if programs else "this machine's tools and interpreter"

@@ -46,12 +46,14 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     read_only_paths: list[str] = []
     command: list[str] = []
     """What runs when the container says nothing."""
+    python: str = ""
+    """The interpreter that `python` means inside; empty when the image brings none of ours."""
     packages: list[str] = []
     entrypoint: list[str] = []
     """What the container's `args` are given to, unless it has a `command`."""
     working_dir: str = ""
     user: str = ""
-    """`uid`, `uid:gid` or a name; empty: root."""
+    """`uid` or `uid:gid`; empty: root."""
     files: dict[str, str] = {}
     """What the image adds to the file tree: path in the container → file or directory on the host, shown read-only."""
     root: str = ""
@@ -78,6 +80,11 @@ class Environments:
         self._clock = clock
         self._thin: dict[str, Environment] = {}
 
+    @property
+    def tools(self) -> Path:
+        """Where links to tools of this machine are kept: see `programs.applets`."""
+        return self._directory
+
     async def ensure(self, requirements: Sequence[str], progress: Progress) -> Environment:
         """An environment that has these packages, built if need be. Raises `BuildError`."""
         for candidate in (interpreter.running(), interpreter.base()):
@@ -96,7 +103,9 @@ class Environments:
                         await self._add_pip(draft, progress)
                         _relocate(draft, path)
             roots = [str(path), *map(str, python.roots)]
-            self._thin[name] = Environment(name=name, path=[str(path / "bin"), str(python.scripts)], read_only_paths=roots)
+            self._thin[name] = Environment(
+                name=name, python=str(path / "bin" / "python"), path=[str(path / "bin"), str(python.scripts)], read_only_paths=roots
+            )
         await self._compile_once(self._directory / name, python.packages, requirements, progress)
         return msgspec.structs.replace(self._thin[name], packages=list(requirements))
 
@@ -117,6 +126,7 @@ class Environments:
                     _relocate(draft, path)
         return Environment(
             name=name,
+            python=str(path / "bin" / "python"),
             path=[str(path / "bin")],
             read_only_paths=[str(path), *map(str, base.roots)],
             packages=wanted,

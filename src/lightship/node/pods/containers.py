@@ -110,6 +110,7 @@ def container_spec(pod: Obj, container: Obj, where: Home, start: Start) -> Conta
     message_path = container.get("terminationMessagePath") or TERMINATION_PATH
     security = {**(objects.spec(pod).get("securityContext") or {}), **(container.get("securityContext") or {})}
     message = Mount(source=str(where.termination(container["name"])), target=message_path)
+    uid, gid = identity(security, start.environment)
     return ContainerSpec(
         id=start.id,
         sandbox_id=objects.uid(pod),
@@ -117,12 +118,30 @@ def container_spec(pod: Obj, container: Obj, where: Home, start: Start) -> Conta
         argv=argv(start.command, start.environment),
         env=variables(pod, start),
         log_path=str(where.log(container["name"], start.run)),
-        cwd=container.get("workingDir") or "",
-        mounts=[*start.mounts, message, *_devices(start)],
+        cwd=container.get("workingDir") or start.environment.working_dir,
+        mounts=[*_image_files(start), *start.mounts, message, *_devices(start)],
         read_only_paths=start.environment.read_only_paths,
         termination_message_path=message_path,
-        security=Security(uid=security.get("runAsUser"), gid=security.get("runAsGroup")),
+        root=start.environment.root,
+        security=Security(uid=uid, gid=gid),
     )
+
+
+def identity(security: Obj, environment: Environment) -> tuple[int | None, int | None]:
+    """User and group: the pod's wish, else the image's. A pod that names a user gets no group of the image's. None: root."""
+    uid, gid = security.get("runAsUser"), security.get("runAsGroup")
+    if uid is None and environment.user:
+        own_uid, _, own_gid = environment.user.partition(":")
+        uid = int(own_uid)
+        gid = int(own_gid) if gid is None and own_gid else gid
+    return uid, gid
+
+
+def _image_files(start: Start) -> list[Mount]:
+    """What the image adds to the tree, where no volume takes its place."""
+    taken = {os.path.normpath(mount.target) for mount in start.mounts}
+    files = start.environment.files
+    return [Mount(source=source, target=target, read_only=True) for target, source in files.items() if target not in taken]
 
 
 def argv(command: Command, environment: Environment) -> list[str]:
