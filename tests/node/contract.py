@@ -269,6 +269,34 @@ class RuntimeContract:
 
         self.drive(tmp_path, story)
 
+    def test_sub_paths_are_made_and_never_lead_out_of_their_volume(self, tmp_path: Path) -> None:
+        volume, secret = tmp_path / "volume", tmp_path / "secret"
+        (volume / "..1").mkdir(parents=True)
+        (volume / "..1/key").write_text("value")
+        (volume / "..data").symlink_to("..1")
+        (volume / "key").symlink_to("..data/key")
+        secret.mkdir()
+        (volume / "out").symlink_to("../secret")
+
+        def shown(sub_path: str, **more: Any) -> dict[str, Any]:
+            mount = Mount(source=str(volume), target="/shown/here", sub_path=sub_path, name="v", **more)
+            return {"mounts": [mount], "env": {"PLACE": "/shown/here"}}
+
+        async def story(w: World) -> None:
+            await w.pod()
+            await w.sh('echo new > "$PLACE/file"', **shown("made/deep"))
+            assert (volume / "made/deep/file").read_text() == "new\n"
+            _, text = await w.sh('cat "$PLACE"', **shown("key", read_only=True))
+            assert text == "value"
+            for escape in ("out", "out/further"):
+                with pytest.raises(ContainerError) as raised:
+                    await w.sh("true", **shown(escape))
+                assert raised.value.reason == "CreateContainerConfigError"
+                assert raised.value.message.endswith('for volumeMount "v" of container "main"')
+            assert not list(secret.iterdir())
+
+        self.drive(tmp_path, story)
+
     def test_the_private_directory_is_fresh_at_every_start(self, tmp_path: Path) -> None:
         async def story(w: World) -> None:
             await w.pod()

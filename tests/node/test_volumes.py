@@ -3,7 +3,6 @@
 import base64
 import os
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from lightship.node.inputs.atomic import File
 from lightship.node.inputs.content import Inputs, TokenRequest, token_requests
 from lightship.node.inputs.sources import Found, Ref, of_volumes
 from lightship.node.inputs.volumes import Claims, Policy, VolumeError
-from lightship.node.runtimes.runtime import Mount
 
 from .make import container, pod
 
@@ -72,7 +70,7 @@ def test_projected(tmp_path: Path) -> None:
     prepare(tmp_path, volume)
     want = {"token": b"tok", "other": b"tok2", "ca.crt": b"A", "key": b"\x00\x01", "namespace": b"default"}
     assert read(tmp_path / "v") == want
-    assert stat.S_IMODE((tmp_path / "v/token").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "v/token").stat().st_mode) == 0o644
 
 
 def test_downward_api(tmp_path: Path) -> None:
@@ -109,7 +107,7 @@ def test_atomic_write_survives_a_crash_between_link_and_rename(tmp_path: Path) -
     [
         ({"configMap": {"name": "no"}}, 'configmap "no" not found'),
         ({"secret": {"secretName": "no"}}, 'secret "no" not found'),
-        ({"configMap": {"name": "cm", "items": [{"key": "z", "path": "z"}]}}, "references non-existent config key: z"),
+        ({"configMap": {"name": "cm", "items": [{"key": "z", "path": "z"}]}}, "configmap references non-existent config key: z"),
         ({"secret": {"secretName": "sec", "items": [{"key": "z", "path": "z"}]}}, "references non-existent secret key: z"),
         (
             {"hostPath": {"path": "/etc"}},
@@ -137,47 +135,146 @@ def test_optional_sources_make_empty_volumes(tmp_path: Path) -> None:
     assert read(tmp_path / "v") == read(tmp_path / "w") == {}
 
 
-def mounts(directory: Path, *shown: Obj, env: Mapping[str, str] = {}, policy: Policy = STRICT, **volume: Any) -> list[Mount]:
-    obj = pod(container(volumeMounts=[{"name": "v", **m} for m in shown]), volumes=[{"name": "v", **volume}])
-    return volumes.mounts(obj, obj["spec"]["containers"][0], directory, env, policy, Claims({"c": directory / "claim"}))
-
-
-def test_mounts(tmp_path: Path) -> None:
-    v = str(tmp_path / "v")
-    assert mounts(tmp_path, {"mountPath": "/m"}, emptyDir={}) == [Mount(target="/m", source=v)]
-    assert mounts(tmp_path, {"mountPath": "/m", "readOnly": True}, emptyDir={}) == [Mount(target="/m", source=v, read_only=True)]
-    assert mounts(tmp_path, {"mountPath": "/m"}, configMap={"name": "cm"}) == [Mount(target="/m", source=v, read_only=True)]
-    claim = Mount(target="/m", source=str(tmp_path / "claim"))
-    assert mounts(tmp_path, {"mountPath": "/m"}, persistentVolumeClaim={"claimName": "c"}) == [claim]
-
-
-def test_memory_backed_volumes(tmp_path: Path) -> None:
-    shm = {"medium": "Memory", "sizeLimit": "64Mi"}
-    assert mounts(tmp_path, {"mountPath": "/dev/shm"}, emptyDir=shm) == [Mount(target="/dev/shm", size=64 * 2**20)]
-    on_disk = Mount(target="/dev/shm", source=str(tmp_path / "v"))
-    assert mounts(tmp_path, {"mountPath": "/dev/shm"}, emptyDir=shm, policy=Policy(tmpfs=False)) == [on_disk]
-
-
-def test_sub_paths_are_made_and_stay_inside(tmp_path: Path) -> None:
-    (tmp_path / "v").mkdir()
-    shown = {"mountPath": "/m", "subPathExpr": "logs/$(NAME)"}
-    assert mounts(tmp_path, shown, env={"NAME": "x"}, emptyDir={}) == [Mount(target="/m", source=str(tmp_path / "v/logs/x"))]
-    assert (tmp_path / "v/logs/x").is_dir()
-    (tmp_path / "v/out").symlink_to("/etc")
-    with pytest.raises(VolumeError, match='subPath "out" leaves the volume'):
-        mounts(tmp_path, {"mountPath": "/m", "subPath": "out"}, emptyDir={})
-
-
-def test_sub_path_of_a_config_map_is_the_file_itself(tmp_path: Path) -> None:
-    prepare(tmp_path, {"name": "v", "configMap": {"name": "cm"}})
-    (found,) = mounts(tmp_path, {"mountPath": "/etc/a.txt", "subPath": "a.txt"}, configMap={"name": "cm"})
-    assert Path(found.source).read_bytes() == b"A"
-    assert not Path(found.source).is_symlink()
-
-
 def test_host_paths_when_allowed(tmp_path: Path) -> None:
     policy = Policy(allow_host_path=True)
     prepare(tmp_path, {"name": "v", "hostPath": {"path": str(tmp_path / "new"), "type": "DirectoryOrCreate"}}, policy=policy)
     assert (tmp_path / "new").is_dir()
     with pytest.raises(VolumeError, match=r"hostPath type check failed: .*gone is not a directory"):
         prepare(tmp_path, {"name": "v", "hostPath": {"path": str(tmp_path / "gone"), "type": "Directory"}}, policy=policy)
+
+
+@pytest.mark.parametrize(
+    ("kind", "make", "want"),
+    [
+        ("Directory", None, "is not a directory"),
+        ("Directory", "file", "is not a directory"),
+        ("DirectoryOrCreate", "file", "is not a directory"),
+        ("File", None, "is not a file"),
+        ("File", "directory", "is not a file"),
+        ("Socket", "file", "is not a socket file"),
+        ("CharDevice", "file", "is not a character device"),
+        ("BlockDevice", "file", "is not a block device"),
+        ("Nonsense", "file", ""),
+        ("Directory", "directory", None),
+        ("File", "file", None),
+        ("", None, None),
+        ("FileOrCreate", None, None),
+    ],
+)
+def test_host_path_types(tmp_path: Path, kind: str, make: str | None, want: str | None) -> None:
+    path = tmp_path / "there"
+    if make == "file":
+        path.touch()
+    elif make:
+        path.mkdir()
+    volume = {"name": "v", "hostPath": {"path": str(path), "type": kind}}
+    if want is None:
+        prepare(tmp_path, volume, policy=Policy(allow_host_path=True))
+        assert path.is_file() if "File" in kind else path.is_dir()
+        return
+    with pytest.raises(VolumeError) as raised:
+        prepare(tmp_path, volume, policy=Policy(allow_host_path=True))
+    text = f"hostPath type check failed: {path} {want}" if want else f"{kind} is an invalid volume type"
+    assert str(raised.value) == f'MountVolume.SetUp failed for volume "v" : {text}'
+
+
+@pytest.mark.parametrize(
+    ("volume", "want"),
+    [
+        ({"emptyDir": {"medium": "HugePages"}}, "storage medium HugePages is not supported"),
+        ({"gitRepo": {"repository": "x"}}, "git-repo volume plugin has been disabled"),
+        ({"csi": {"driver": "d.example"}}, "driver name d.example not found in the list of registered CSI drivers"),
+        ({"iscsi": {}}, "volumes of type iscsi are not supported"),
+        ({"projected": {"sources": [{"podCertificate": {}}]}}, "projections of type podCertificate are not supported"),
+        (
+            {"projected": {"sources": [{"configMap": {"name": "no"}}, {"secret": {"name": "none"}}]}},
+            '[configmap "no" not found, secret "none" not found]',
+        ),
+    ],
+)
+def test_kinds_that_are_refused(tmp_path: Path, volume: Obj, want: str) -> None:
+    with pytest.raises(VolumeError) as raised:
+        prepare(tmp_path, {"name": "v", **volume})
+    assert want in str(raised.value)
+
+
+def test_one_volume_that_fails_keeps_no_other_from_its_update(tmp_path: Path) -> None:
+    listed = [{"name": "gone", "configMap": {"name": "no"}}, {"name": "v", "configMap": {"name": "cm"}}]
+    with pytest.raises(VolumeError) as raised:
+        prepare(tmp_path, *listed, {"name": "w", "nfs": {}})
+    assert len(raised.value.problems) == 2
+    assert read(tmp_path / "v") == {"a.txt": b"A", "b.txt": b"B"}
+
+
+def test_a_source_that_vanishes_leaves_the_content_and_comes_back(tmp_path: Path) -> None:
+    volume = {"name": "v", "configMap": {"name": "cm"}}
+    prepare(tmp_path, volume)
+    with pytest.raises(VolumeError):
+        prepare(tmp_path, volume, found={})
+    assert read(tmp_path / "v") == {"a.txt": b"A", "b.txt": b"B"}
+    prepare(tmp_path, volume, found={Ref("ConfigMap", "cm"): {"data": {"a.txt": "again"}}})
+    assert read(tmp_path / "v") == {"a.txt": b"again"}
+
+
+def test_an_optional_source_that_vanishes_empties_the_volume(tmp_path: Path) -> None:
+    volume = {"name": "v", "configMap": {"name": "cm", "optional": True}}
+    prepare(tmp_path, volume)
+    prepare(tmp_path, volume, found={})
+    assert read(tmp_path / "v") == {}
+
+
+def test_modes_may_be_zero_and_files_are_readable_by_the_group(tmp_path: Path) -> None:
+    items = [{"key": "a.txt", "path": "a", "mode": 0}, {"key": "b.txt", "path": "b/c"}]
+    volume = {"name": "v", "configMap": {"name": "cm", "items": items, "defaultMode": 0o400}}
+    prepare(tmp_path, volume)
+    assert [stat.S_IMODE((tmp_path / "v" / p).stat().st_mode) for p in ("a", "b/c")] == [0, 0o400]
+    obj = pod(securityContext={"fsGroup": os.getgid()}, volumes=[volume])
+    grouped = Inputs(
+        pod=obj, found=FOUND, tokens={}, host_ip="", pod_ip="", allocatable={}, owner=volumes.owner(obj, Policy(ids=volumes.EVERYBODY))
+    )
+    volumes.prepare(tmp_path, grouped, STRICT, NO_CLAIMS)
+    assert [stat.S_IMODE((tmp_path / "v" / p).stat().st_mode) for p in ("a", "b/c", "b", ".")] == [0o440, 0o440, 0o2755, 0o2777]
+    assert volumes.prepare(tmp_path, grouped, STRICT, NO_CLAIMS) == []
+
+
+def test_mount_points_of_other_volumes_survive_updates(tmp_path: Path) -> None:
+    mounts = [{"name": "v", "mountPath": "/c"}, {"name": "w", "mountPath": "/c/inner/most"}]
+    listed = [{"name": "v", "configMap": {"name": "cm"}}, {"name": "w", "emptyDir": {}}]
+    obj = pod(container(volumeMounts=mounts), volumes=listed)
+    for data in ({"a": "1"}, {"b": "2"}):
+        found = {Ref("ConfigMap", "cm"): {"data": data}}
+        inputs = Inputs(pod=obj, found=found, tokens={}, host_ip="", pod_ip="", allocatable={})
+        volumes.prepare(tmp_path, inputs, STRICT, NO_CLAIMS)
+        assert (tmp_path / "v/inner/most").is_dir()
+        assert set(read(tmp_path / "v")) == set(data)
+
+
+def test_a_write_that_fails_leaves_the_old_files_and_no_rest(tmp_path: Path) -> None:
+    atomic.write(tmp_path, {"a": File(b"1", 0o644)})
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(OSError, match="Not a directory"):
+        atomic.write(tmp_path, {"a": File(b"2", 0o644), "a/b": File(b"3", 0o644)})
+    assert sorted(os.listdir(tmp_path)) == before
+    assert read(tmp_path) == {"a": b"1"}
+
+
+def test_what_an_interrupted_write_left_is_swept_away(tmp_path: Path) -> None:
+    atomic.write(tmp_path, {"a": File(b"1", 0o644)})
+    (tmp_path / "..half").mkdir()
+    (tmp_path / "..half/a").write_text("half")
+    (tmp_path / "a").unlink()
+    assert atomic.write(tmp_path, {"a": File(b"1", 0o644)}), "a name that is not shown is no whole volume"
+    assert len(os.listdir(tmp_path)) == 3
+    assert read(tmp_path) == {"a": b"1"}
+
+
+def test_empty_directories_are_everybodys_and_stay_what_they_became(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        prepare(tmp_path, {"name": "v", "emptyDir": {}})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "v").stat().st_mode) == 0o777
+    (tmp_path / "v").chmod(0o700)
+    prepare(tmp_path, {"name": "v", "emptyDir": {}})
+    assert stat.S_IMODE((tmp_path / "v").stat().st_mode) == 0o700

@@ -7,7 +7,7 @@ on what changes: pods, ConfigMaps, Secrets, exits. It also keeps the Node object
 
 import asyncio
 import logging
-import shutil
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from lightship.meta.rest import CommandIO, CommandOptions, LogOptions
 
 from .images.catalogue import Catalogue
 from .inputs.sources import Ref
-from .inputs.volumes import Policy
+from .inputs.volumes import EVERYBODY, Policy
 from .machine import nodestatus
 from .machine.devices import Devices
 from .machine.nodestatus import Heartbeat, Identity
@@ -33,6 +33,7 @@ from .network.names import Names, Reachable
 from .pods import sync
 from .pods.subject import Node
 from .pods.worker import PodWorker
+from .runtimes import idmap, layout
 from .runtimes.runtime import Exit, Runtime
 from .streams.filewatch import FileWatch
 from .streams.logs import Logs, Source
@@ -99,7 +100,7 @@ class Agent:
             devices=Devices(self._machine.gpus),
             ports=HostPorts(hostmode.free_port),
             pods=settings.data / "pods",
-            policy=Policy(allow_host_path=settings.allow_host_path, tmpfs=self._runtime.kind == "sandbox"),
+            policy=_policy(self._runtime.kind, allow_host_path=settings.allow_host_path),
             host_ip=settings.address,
             api_host=settings.api_host,
             api_port=settings.api_port,
@@ -206,7 +207,7 @@ class Agent:
     def _forget(self, worker: PodWorker) -> None:
         """The pod is gone from this node: so are its files, unless the whole agent is being stopped."""
         if self._workers.pop(worker.state.uid, None) is not None and worker.state.removed:
-            shutil.rmtree(worker.subject.home.directory, ignore_errors=True)
+            _remove(worker.subject.home.directory)
 
     def _remove_orphans(self) -> None:
         """Directories of pods that were deleted while no agent was running."""
@@ -214,7 +215,7 @@ class Agent:
         for directory in self._node.pods.iterdir():
             if directory.name.rpartition("_")[2] not in known:
                 log.info("removing what is left of a pod directory=%s", directory.name)
-                shutil.rmtree(directory, ignore_errors=True)
+                _remove(directory)
 
     # logs -----------------------------------------------------------------------------------------------------------------------------
 
@@ -235,3 +236,18 @@ class Agent:
             if same and (not uid or objects.uid(found.pod) == uid) and not found.state.removed:
                 return found
         return None
+
+
+def _policy(runtime: str, *, allow_host_path: bool) -> Policy:
+    """What volumes may do here: files belong to the ids that pods know, a sandbox's or, in host mode, the machine's."""
+    if runtime == "sandbox":
+        return Policy(allow_host_path=allow_host_path, ids=idmap.available())
+    return Policy(allow_host_path=allow_host_path, tmpfs=False, ids=EVERYBODY if os.geteuid() == 0 else 1)
+
+
+def _remove(directory: Path) -> None:
+    """All files of a pod, whatever permissions it has given them."""
+    try:
+        layout.remove_tree(directory)
+    except OSError as error:
+        log.warning("files of a pod cannot be removed directory=%s error=%s", directory, error)

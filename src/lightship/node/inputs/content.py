@@ -4,6 +4,7 @@ Pure: everything a volume refers to was fetched before. `volumes` writes the res
 Contract: Pod spec volume sources; kubelet's texts for what is missing.
 """
 
+import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from lightship.meta.objects import Obj
 
 from . import downward, sources
 from .atomic import File
+from .ownership import NOBODY_IN_PARTICULAR, Owner
 from .sources import Found, MissingError, Ref
 
 DEFAULT_MODE = 0o644
@@ -37,19 +39,32 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     host_ip: str
     pod_ip: str
     allocatable: Mapping[str, str]
+    owner: Owner = NOBODY_IN_PARTICULAR
 
 
 def files(volume: Obj, inputs: Inputs) -> dict[str, File]:
     """Relative path → file of one API-backed volume. Raises `MissingError`."""
-    if volume.get("projected") is not None:
-        projected = volume["projected"]
-        mode = projected.get("defaultMode") or DEFAULT_MODE
-        merged: dict[str, File] = {}
-        for source in projected.get("sources") or ():
+    if volume.get("projected") is None:
+        source = next(volume[kind] for kind in API_BACKED if volume.get(kind) is not None)
+        return _of_source(volume, _mode(source, "defaultMode", DEFAULT_MODE), inputs)
+    projected = volume["projected"]
+    mode = _mode(projected, "defaultMode", DEFAULT_MODE)
+    merged: dict[str, File] = {}
+    missing = []
+    for source in projected.get("sources") or ():
+        try:
             merged.update(_of_source(source, mode, inputs))
-        return merged
-    source = next(volume[kind] for kind in API_BACKED if volume.get(kind) is not None)
-    return _of_source(volume, source.get("defaultMode") or DEFAULT_MODE, inputs)
+        except MissingError as error:
+            missing.append(str(error))
+    if missing:
+        raise MissingError(missing[0] if len(missing) == 1 else f"[{', '.join(dict.fromkeys(missing))}]")
+    return merged
+
+
+def _mode(source: Obj, field: str, default: int) -> int:
+    """0 is a mode like any other."""
+    found = source.get(field)
+    return default if found is None else int(found)
 
 
 def token_requests(pod: Obj) -> set[TokenRequest]:
@@ -73,12 +88,19 @@ def _of_source(source: Obj, mode: int, inputs: Inputs) -> dict[str, File]:
         secret = source["secret"]
         return _keys(Ref("Secret", secret.get("secretName") or secret.get("name", "")), secret, mode, inputs)
     if source.get("downwardAPI") is not None:
-        return {item["path"]: File(_downward(item, inputs), item.get("mode") or mode) for item in source["downwardAPI"].get("items") or ()}
+        return {
+            os.path.normpath(item["path"]): File(_downward(item, inputs), _mode(item, "mode", mode))
+            for item in source["downwardAPI"].get("items") or ()
+        }
     if source.get("serviceAccountToken") is not None:
-        # Readable by the pod's own user only, as the kubelet does it; pods run as one user here.
-        request = _token_request(source["serviceAccountToken"])
-        return {source["serviceAccountToken"]["path"]: File(inputs.tokens[request].encode(), 0o600)}
-    raise MissingError(f"unsupported projection: {', '.join(source)}")
+        return {source["serviceAccountToken"]["path"]: _token(source["serviceAccountToken"], mode, inputs)}
+    raise MissingError(f"projections of type {', '.join(source)} are not supported by this node: use a configMap or secret")
+
+
+def _token(source: Obj, mode: int, inputs: Inputs) -> File:
+    """For the one user or the group of the pod only, where there is such a one; the group's right to read comes with the volume's."""
+    owned = inputs.owner != NOBODY_IN_PARTICULAR
+    return File(inputs.tokens[_token_request(source)].encode(), 0o600 if owned else mode, inputs.owner.uid)
 
 
 def _keys(ref: Ref, source: Obj, mode: int, inputs: Inputs) -> dict[str, File]:
@@ -92,9 +114,10 @@ def _keys(ref: Ref, source: Obj, mode: int, inputs: Inputs) -> dict[str, File]:
     chosen = {}
     for item in items:
         if item["key"] in data:
-            chosen[item["path"]] = File(data[item["key"]], item.get("mode") or mode)
+            chosen[item["path"]] = File(data[item["key"]], _mode(item, "mode", mode))
         elif not optional:
-            raise MissingError(f"references non-existent {'secret' if ref.kind == 'Secret' else 'config'} key: {item['key']}")
+            words = "references non-existent secret key" if ref.kind == "Secret" else "configmap references non-existent config key"
+            raise MissingError(f"{words}: {item['key']}")
     return chosen
 
 

@@ -69,6 +69,12 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return _REFERENCE.sub(replacement, text) if "$" in text else text
 
 
+def unknown(text: str, variables: Mapping[str, str]) -> list[str]:
+    """The names that `text` refers to and that have no value, in order. Contract: what a `subPathExpr` may not do."""
+    found = {match[1] for match in _REFERENCE.finditer(text) if match[1] is not None}
+    return sorted(name for name in found if not variables.get(name))
+
+
 def _value(container: Obj, entry: Obj, variables: Mapping[str, str], around: Surroundings) -> str | None:
     """The value of one `env` entry; None when an optional source is missing."""
     if entry.get("value"):
@@ -95,13 +101,13 @@ def _key(ref: Ref, selector: Obj, around: Surroundings) -> str | None:
     optional = bool(selector.get("optional"))
     if optional and around.found.get(ref) is None:
         return None
-    data = sources.contents(ref, sources.find(around.found, ref))
+    data = sources.texts(ref, sources.find(around.found, ref))
     key = selector.get("key", "")
     if key not in data:
         if optional:
             return None
         raise MissingError(f"couldn't find key {key} in {ref.kind} {objects.namespace(around.pod)}/{ref.name}")
-    return data[key].decode(errors="replace")
+    return _text(data[key])
 
 
 def _from_source(source: Obj, around: Surroundings) -> dict[str, str]:
@@ -110,10 +116,16 @@ def _from_source(source: Obj, around: Surroundings) -> dict[str, str]:
     for ref, selector in _refs(source):
         if selector.get("optional") and around.found.get(ref) is None:
             continue
-        data = sources.contents(ref, sources.find(around.found, ref))
-        # A key with "=" cannot be the name of a variable; the kubelet skips it too.
-        variables.update({prefix + key: value.decode(errors="replace") for key, value in data.items() if key and "=" not in key})
+        data = sources.texts(ref, sources.find(around.found, ref))
+        variables.update({prefix + key: _text(value) for key, value in data.items()})
     return variables
+
+
+def _text(value: bytes) -> str:
+    """Any bytes but a zero, which ends a variable; those that are no text pass through as they are."""
+    if b"\0" in value:
+        raise MissingError("a value with a zero byte cannot be a variable: mount it as a file")
+    return value.decode(errors="surrogateescape")
 
 
 def _refs(source: Obj) -> Iterable[tuple[Ref, Obj]]:

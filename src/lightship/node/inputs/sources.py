@@ -67,6 +67,11 @@ def find(found: Found, ref: Ref) -> Obj:
     return obj
 
 
+def texts(ref: Ref, obj: Obj) -> dict[str, bytes]:
+    """The keys that variables are made of: not the `binaryData` of a ConfigMap."""
+    return contents(ref, {**obj, "binaryData": None})
+
+
 def contents(ref: Ref, obj: Obj) -> dict[str, bytes]:
     """The keys of a ConfigMap or Secret as bytes."""
     if ref.kind == "Secret":

@@ -1,29 +1,36 @@
-"""A pod's volumes on disk, and the mounts of its containers.
+"""A pod's volumes on disk.
 
-The agent calls `prepare` before the sandbox is made and again when something a volume shows has changed; `mounts` when a container starts.
-Everything lives below the pod's own directory; nothing of the host is shown unless the node was started with host paths allowed.
-Contract: Pod spec volumes and volumeMounts (subPath, subPathExpr, readOnly); texts as the kubelet's FailedMount events.
+`pods.filling` calls `prepare` before the sandbox is made and again when something a volume shows has changed. Everything lives below the
+pod's own directory; nothing of the host is shown unless the node was started with host paths allowed. What of it a container sees is
+decided in `mounts`. Contract: Pod spec volumes; texts as the kubelet's FailedMount events.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from lightship.meta import objects, quantity
+from lightship.meta import objects
 from lightship.meta.objects import Obj
-from lightship.node.runtimes.runtime import Mount
 
-from . import atomic, content
+from . import atomic, content, hostpaths, memory, ownership
 from .content import Inputs
-from .env import expand
+from .ownership import Owner
 from .sources import MissingError
 
 CLAIM = "persistentVolumeClaim"
+EVERYBODY = 2**32 - 1
+
+_Preparer = Callable[[Path, Obj, Inputs], bool]
 
 
 class VolumeError(Exception):
-    """A volume that cannot be set up (now); the text is that of a FailedMount event."""
+    """Volumes that cannot be set up (now): `problems` are the texts of FailedMount events."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(problems[0] if len(problems) == 1 else "; ".join(problems))
+        self.problems = problems
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +39,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     allow_host_path: bool = False
     tmpfs: bool = True
     """May memory-backed volumes be a tmpfs? Host mode cannot mount one and uses the disk."""
+    ids: int = EVERYBODY
+    """Files can be given to users and groups below this number; 1: to nobody, we are not root."""
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -42,34 +51,45 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 def prepare(directory: Path, inputs: Inputs, policy: Policy, claims: Claims) -> list[str]:
-    """Make all volumes below `directory`, or bring them up to date; returns the names of those that changed. Raises `VolumeError`."""
-    changed = []
+    """Make all volumes below `directory`, or bring them up to date; returns the names of those that changed.
+
+    One that cannot be set up keeps no other from it. Raises `VolumeError` with what went wrong of each.
+    """
+    changed, problems = [], []
     for volume in objects.spec(inputs.pod).get("volumes") or ():
         try:
             if _prepare_one(directory / volume["name"], volume, inputs, policy, claims):
                 changed.append(volume["name"])
         except (MissingError, OSError, ValueError) as error:
-            raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
+            problems.append(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {_words(error)}')
+    if problems:
+        raise VolumeError(*problems)
     return changed
+
+
+def _words(error: Exception) -> str:
+    """Without the paths of the host, which tell a pod's owner nothing."""
+    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
 
 
 def _prepare_one(path: Path, volume: Obj, inputs: Inputs, policy: Policy, claims: Claims) -> bool:
     kind = kind_of(volume)
     if kind in content.API_BACKED:
-        return atomic.write(path, content.files(volume, inputs))
+        changed = atomic.write(path, content.files(volume, inputs), inputs.owner.gid)
+        _make_mount_points(path, volume["name"], inputs.pod)
+        return changed
     if kind == "emptyDir":
-        path.mkdir(parents=True, exist_ok=True)
-        path.chmod(0o777)
+        _make_empty(path, volume["emptyDir"] if volume.get("emptyDir") else {}, inputs.owner)
         return False
     if kind == "hostPath":
-        _check_host_path(volume["hostPath"], policy)
+        hostpaths.check(volume["hostPath"], allowed=policy.allow_host_path)
         return False
     if kind == CLAIM:
         name = volume[CLAIM].get("claimName", "")
         if name not in claims.paths:
             raise MissingError(claims.missing.get(name) or f'persistentvolumeclaim "{name}" not found')
         return False
-    raise MissingError(f"volumes of type {kind} are not supported by this node: use emptyDir, configMap, secret, projected or a claim")
+    raise MissingError(_refusal(kind, volume[kind]))
 
 
 def kind_of(volume: Obj) -> str:
@@ -77,67 +97,62 @@ def kind_of(volume: Obj) -> str:
     return next((key for key, value in volume.items() if key != "name" and value is not None), "emptyDir")
 
 
-def _check_host_path(source: Obj, policy: Policy) -> None:
-    path, wanted = Path(source.get("path") or "/"), source.get("type") or ""
-    if not policy.allow_host_path:
-        raise MissingError(f"hostPath {path} is not allowed on this node: use emptyDir, or start the node with --allow-host-path")
-    if wanted == "DirectoryOrCreate":
-        path.mkdir(parents=True, exist_ok=True)
-    elif wanted == "FileOrCreate":
-        path.touch(exist_ok=True)
-    checks: dict[str, Callable[[], bool]] = {"Directory": path.is_dir, "File": path.is_file, "Socket": path.is_socket, "": path.exists}
-    if wanted in checks and not checks[wanted]():
-        raise MissingError(f"hostPath type check failed: {path} is not {'there' if not wanted else 'a ' + wanted.lower()}")
+def owner(pod: Obj, policy: Policy) -> Owner:
+    """Who is to have the files of a pod, as far as we may give them away."""
+    found = ownership.of(pod)
+    return Owner(*(wanted if wanted is not None and wanted < policy.ids and policy.ids > 1 else None for wanted in found))
 
 
-def mounts(pod: Obj, container: Obj, directory: Path, env: Mapping[str, str], policy: Policy, claims: Claims) -> list[Mount]:
-    """What to show inside one container. Raises `VolumeError` for a mount that names no volume or leaves it."""
-    volumes = {v["name"]: v for v in objects.spec(pod).get("volumes") or ()}
-    shown = []
-    for mount in container.get("volumeMounts") or ():
-        volume = volumes.get(mount["name"])
-        if volume is None:
-            raise VolumeError(f'volumeMount "{mount["name"]}" names no volume of the pod')
-        shown.append(_mount(pod, volume, mount, directory / mount["name"], env, policy, claims))
-    return shown
+def give_claims(pod: Obj, owner: Owner, claims: Claims) -> None:
+    """Let the pod's group use what its claims hold, in the way that `fsGroupChangePolicy` says. Blocks, long where there are many files."""
+    if owner.gid is None:
+        return
+    lazy = (objects.spec(pod).get("securityContext") or {}).get("fsGroupChangePolicy") == "OnRootMismatch"
+    read_only = {v[CLAIM].get("claimName") for v in objects.spec(pod).get("volumes") or () if (v.get(CLAIM) or {}).get("readOnly")}
+    for name, path in claims.paths.items():
+        if name not in read_only and not (lazy and not ownership.mismatch(path, owner.gid)):
+            ownership.apply(path, owner.gid)
 
 
-def _mount(pod: Obj, volume: Obj, mount: Obj, path: Path, env: Mapping[str, str], policy: Policy, claims: Claims) -> Mount:
-    kind = kind_of(volume)
-    read_only = bool(mount.get("readOnly")) or kind in content.API_BACKED or bool((volume.get(CLAIM) or {}).get("readOnly"))
-    target, sub_path = mount["mountPath"], _sub_path(mount, env)
-    if kind == "emptyDir" and policy.tmpfs and not sub_path and in_memory_of_one(pod, volume):
-        limit = volume["emptyDir"].get("sizeLimit")
-        return Mount(target=target, read_only=read_only, size=quantity.to_int(limit) if limit else None)
-    if kind == "hostPath":
-        path = Path(volume["hostPath"]["path"])
-    elif kind == CLAIM:
-        path = claims.paths[volume[CLAIM]["claimName"]]
-    return Mount(target=target, source=str(_inside(path, sub_path, kind) if sub_path else path), read_only=read_only)
+def _make_empty(path: Path, source: Obj, owner: Owner) -> None:
+    medium = source.get("medium") or ""
+    if medium not in ("", memory.MEDIUM):
+        raise MissingError(f"storage medium {medium} is not supported by this node: use the default medium or Memory")
+    if path.is_dir():
+        return  # with what containers have written
+    path.mkdir(parents=True)
+    path.chmod(0o777)
+    if owner.gid is not None:
+        ownership.apply(path, owner.gid)
 
 
-def in_memory_of_one(pod: Obj, volume: Obj) -> bool:
-    """A memory-backed emptyDir that a single container uses can be a tmpfs of that container; shared ones live on disk."""
-    if (volume.get("emptyDir") or {}).get("medium") != "Memory":
-        return False
+def _make_mount_points(path: Path, name: str, pod: Obj) -> None:
+    """Where other volumes are mounted inside this one, which containers see read-only and so cannot make room in."""
+    for inner in nested(pod, name):
+        os.makedirs(path / inner, mode=0o755, exist_ok=True)
+
+
+def nested(pod: Obj, name: str) -> list[str]:
+    """Paths below the volume `name` that containers mount other volumes at, without those below one another."""
+    found = []
     spec = objects.spec(pod)
-    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
-    users = [c for c in containers if any(m["name"] == volume["name"] for m in c.get("volumeMounts") or ())]
-    return len(users) == 1
+    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+        mounts = container.get("volumeMounts") or ()
+        if len(mounts) < 2:
+            continue
+        targets = sorted(os.path.normpath(m["mountPath"]) for m in mounts)
+        for top in (os.path.normpath(m["mountPath"]) for m in mounts if m["name"] == name and not m.get("subPath")):
+            within = [target for target in targets if target.startswith(top + "/")]
+            found += [t[len(top) + 1 :] for t in within if not any(t.startswith(other + "/") for other in within)]
+    return found
 
 
-def _sub_path(mount: Obj, env: Mapping[str, str]) -> str:
-    if mount.get("subPathExpr"):
-        return expand(mount["subPathExpr"], env)
-    return mount.get("subPath") or ""
-
-
-def _inside(volume: Path, sub_path: str, kind: str) -> Path:
-    """The file or directory below a volume that `sub_path` names; made when it is missing, as the kubelet does."""
-    wanted = volume / sub_path
-    if not wanted.exists() and kind not in content.API_BACKED:
-        wanted.mkdir(parents=True, exist_ok=True)
-    real = wanted.resolve()
-    if not real.is_relative_to(volume.resolve()):
-        raise VolumeError(f'subPath "{sub_path}" leaves the volume: {real}')
-    return real
+def _refusal(kind: str, source: Obj) -> str:
+    """What is not served here, in the kubelet's words where it has some, and what to use instead."""
+    if kind == "csi":
+        driver = source.get("driver", "")
+        text = f"kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: driver name {driver} not found in the list of registered CSI"
+        return f"{text} drivers: this node runs none, use a claim of the storage class local"
+    if kind == "gitRepo":
+        return "git-repo volume plugin has been disabled: clone into an emptyDir in an init container"
+    return f"volumes of type {kind} are not supported by this node: use emptyDir, configMap, secret, projected or a claim"

@@ -13,7 +13,7 @@ import socket
 import termios
 from typing import Any, NoReturn
 
-from . import linux, rootfs, wire
+from . import linux, rootfs, subpath, wire
 
 _NOT_FOUND, _NOT_EXECUTABLE, _FAILED = 127, 126, 128
 
@@ -26,7 +26,8 @@ def run(spec: dict[str, Any], stdout: int, stderr: int, status: socket.socket) -
         _prepare(spec, stdout, stderr)
         wire.send(status, _execute(spec["argv"], spec["env"]))
     except OSError as error:
-        wire.send(status, {"reason": "CreateContainerError", "message": linux.explain(error), "code": _FAILED})
+        reason = "CreateContainerConfigError" if isinstance(error, subpath.SubPathError) else "CreateContainerError"
+        wire.send(status, {"reason": reason, "message": linux.explain(error), "code": _FAILED})
     finally:
         os._exit(_FAILED)
 

@@ -11,7 +11,7 @@ import signal
 import socket
 from typing import Any, NamedTuple, NoReturn
 
-from . import container, linux, podnet, wire
+from . import container, linux, podnet, rootfs, wire
 from .netlink import Netlink
 
 
@@ -36,6 +36,8 @@ def _set_up(spec: dict[str, Any]) -> None:
         linux.set_hostname(spec["hostname"])
         podnet.join(cluster, network)
     linux.mount("tmpfs", spec["shm"], "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777")
+    for volume in spec["memory"]:
+        rootfs.mount_memory(volume)
 
 
 class _Container(NamedTuple):

@@ -9,7 +9,7 @@ import errno
 import os
 from typing import Any
 
-from . import linux
+from . import linux, subpath
 
 _STAGED = "/.staged"
 _ROOM = "/.room"
@@ -44,6 +44,14 @@ def enter(plan: dict[str, Any]) -> None:
     for position, mount in enumerate(plan["mounts"]):
         _place(f"{_STAGED}/{position}", mount)
     _clear_stage(len(plan["mounts"]))
+
+
+def mount_memory(volume: dict[str, Any]) -> None:
+    """Make a volume in memory, anybody's to write into, or its group's files when it has one. For all containers of a sandbox."""
+    options = ["mode=1777"] if volume["gid"] is None else ["mode=3777", f"gid={volume['gid']}"]
+    if volume["size"] is not None:
+        options.append(f"size={volume['size']}")
+    linux.mount("tmpfs", volume["path"], "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, ",".join(options))
 
 
 def mask(path: str, *, directory: bool) -> None:
@@ -103,14 +111,24 @@ def _stage(stage: str, mounts: list[dict[str, Any]]) -> None:
             os.mkdir(spot)
             size = f",size={mount['size']}" if mount["size"] is not None else ""
             linux.mount("tmpfs", spot, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777" + size)
-        elif os.path.isdir(mount["source"]):
-            os.mkdir(spot)
-            linux.bind(mount["source"], spot)
+        elif mount["sub_path"]:
+            held = subpath.prepare(mount["source"], mount["sub_path"], mount["what"])
+            try:
+                _show(f"/proc/self/fd/{held}", spot)
+            finally:
+                os.close(held)
         else:
-            os.close(os.open(spot, os.O_CREAT | os.O_CLOEXEC))
-            linux.bind(mount["source"], spot)
+            _show(mount["source"], spot)
         if mount["read_only"]:
             linux.make_read_only(spot)
+
+
+def _show(source: str, spot: str) -> None:
+    if os.path.isdir(source):
+        os.mkdir(spot)
+    else:
+        os.close(os.open(spot, os.O_CREAT | os.O_CLOEXEC))
+    linux.bind(source, spot)
 
 
 def _place(spot: str, mount: dict[str, Any]) -> None:

@@ -54,7 +54,7 @@ def _mounts() -> None:
     system = [path for path in ("/usr", "/etc") if os.path.isdir(path) and not os.path.islink(path)]
     root = stage + "/root"
     os.mkdir(root)
-    mount = {"source": "/etc", "target": "/usr/a-place-that-is-not-there/etc", "read_only": True, "size": None}
+    mount = {"source": "/etc", "target": "/usr/a-place-that-is-not-there/etc", "read_only": True, "size": None, "sub_path": ""}
     rootfs.enter({"stage": root, "shm": shm, "directories": [], "links": {}, "system": system, "mounts": [mount]})
     linux.bound_capabilities()
     linux.hold_capabilities()

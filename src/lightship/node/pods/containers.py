@@ -18,7 +18,7 @@ from lightship.node.inputs.env import Command
 from lightship.node.machine import nodestatus
 from lightship.node.network import facts as network
 from lightship.node.runtimes import layout
-from lightship.node.runtimes.runtime import ContainerSpec, Mount, SandboxSpec, Security
+from lightship.node.runtimes.runtime import ContainerSpec, Mount, SandboxSpec, Security, Tmpfs
 
 TERMINATION_PATH = "/dev/termination-log"
 NVIDIA_CONTROL = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset")
@@ -59,7 +59,7 @@ def hostname(pod: Obj) -> str:
     return str(short)[:63].rstrip("-.")
 
 
-def sandbox_spec(pod: Obj, where: Home) -> SandboxSpec:
+def sandbox_spec(pod: Obj, where: Home, memory: Sequence[Tmpfs] = ()) -> SandboxSpec:
     spec = objects.spec(pod)
     aliases = [f"{alias['ip']}\t{' '.join(alias.get('hostnames') or ())}" for alias in spec.get("hostAliases") or ()]
     return SandboxSpec(
@@ -70,6 +70,7 @@ def sandbox_spec(pod: Obj, where: Home) -> SandboxSpec:
         hostname=hostname(pod),
         hosts="\n".join(aliases),
         resolv_conf=_resolv_conf(pod),
+        memory=list(memory),
     )
 
 

@@ -3,6 +3,8 @@
 Called by `worker`: `prepare` before anything starts, `refresh` at the end of each round. What a volume contains is decided in `inputs`.
 """
 
+import asyncio
+
 from lightship.meta import objects
 from lightship.node.inputs import fetch, sources, volumes
 from lightship.node.inputs.content import Inputs
@@ -25,11 +27,24 @@ class Filling:
     async def prepare(self) -> None:
         try:
             await self._write()
+            await self._give_claims()
         except VolumeError as error:
             self._subject.state.volumes_problem = again(self._subject.state.volumes_problem, "FailedMount", str(error), self._subject.now())
-            self._subject.event("Warning", "FailedMount", str(error))
+            self._tell(error)
             return
         self._subject.state.volumes_ready, self._subject.state.volumes_problem = True, None
+
+    async def _give_claims(self) -> None:
+        claims, owner = self._subject.claims, volumes.owner(self._subject.pod, self._subject.node.policy)
+        if claims.paths and owner.gid is not None:
+            try:
+                await asyncio.to_thread(volumes.give_claims, self._subject.pod, owner, claims)
+            except OSError as error:
+                raise VolumeError(f"applyFSGroup failed: {error.strerror}") from error
+
+    def _tell(self, error: VolumeError) -> None:
+        for problem in error.problems:
+            self._subject.event("Warning", "FailedMount", problem)
 
     async def _write(self) -> None:
         self.stale = False
@@ -42,6 +57,7 @@ class Filling:
             host_ip=self._subject.node.host_ip,
             pod_ip=self._subject.state.ip,
             allocatable=self._subject.node.allocatable,
+            owner=volumes.owner(self._subject.pod, self._subject.node.policy),
         )
         volumes.prepare(self._subject.home.volumes, inputs, self._subject.node.policy, self._subject.claims)
 
@@ -54,6 +70,6 @@ class Filling:
             try:
                 await self._write()
             except VolumeError as error:
-                self._subject.event("Warning", "FailedMount", str(error))
+                self._tell(error)
                 return self._subject.now() + 60.0
         return self._tokens.renew_at

@@ -5,7 +5,7 @@ Called by `worker` for `sync.StartContainer`. What the runtime is asked for is b
 
 from lightship.meta import objects
 from lightship.meta.objects import Obj
-from lightship.node.inputs import env, fetch, sources, volumes
+from lightship.node.inputs import env, fetch, mounts, sources
 from lightship.node.inputs.env import Command, Surroundings
 from lightship.node.inputs.sources import MissingError
 from lightship.node.inputs.volumes import VolumeError
@@ -51,13 +51,13 @@ class Starting:
     async def _resolve(self, spec: Obj, state: ContainerState, container_id: str) -> containers.Start:
         node = self._subject.node
         command = env.resolve(spec, await self._surroundings(spec))
-        mounts = volumes.mounts(self._subject.pod, spec, self._subject.home.volumes, command.env, node.policy, self._subject.claims)
+        shown = mounts.of(self._subject.pod, spec, self._subject.home.volumes, command.env, self._subject.claims)
         return containers.Start(
             id=container_id,
             run=state.starts,
             command=self._for_host_mode(command) if node.runtime.kind == "process" else command,
             environment=self._subject.environments[spec.get("image") or ""],
-            mounts=mounts,
+            mounts=shown,
             gpus=node.devices.assign(self._subject.state.uid, spec["name"], containers.gpus_wanted(spec)),
             runtime=node.runtime.kind,
         )
@@ -95,7 +95,7 @@ class Starting:
             # Not at once: a sandbox that dies as often as it is made must not keep this machine busy.
             self._subject.state.sandbox_problem = again(None, error.reason, error.message, self._subject.now())
             self._subject.event("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
-        elif error.reason == "CreateContainerError":
+        elif error.reason in ("CreateContainerError", "CreateContainerConfigError"):
             self._cannot_create(name, error.reason, error.message)
         else:
             now = self._subject.now()

@@ -17,12 +17,12 @@ from lightship.control.events import Recorder
 from lightship.meta.objects import Obj
 from lightship.node.images.catalogue import Catalogue
 from lightship.node.images.environments import Environment
-from lightship.node.inputs import sources
+from lightship.node.inputs import memory, sources, volumes
 from lightship.node.inputs.sources import Ref
 from lightship.node.inputs.volumes import Claims, Policy
 from lightship.node.machine.devices import Devices
 from lightship.node.network.hostmode import HostPorts
-from lightship.node.runtimes.runtime import Runtime
+from lightship.node.runtimes.runtime import Runtime, Tmpfs
 from lightship.node.streams.logs import Logs
 
 from . import containers, sync
@@ -91,6 +91,13 @@ class Subject:
     def log_of(self, container: ContainerState) -> Path:
         """The log of the newest run."""
         return self.home.log(container.name, max(0, container.starts - 1))
+
+    def memory(self) -> list[Tmpfs]:
+        """The pod's volumes in memory."""
+        policy = self.node.policy
+        if not policy.tmpfs:
+            return []
+        return memory.volumes(self.pod, self.home.volumes, gid=volumes.owner(self.pod, policy).gid, allocatable=self.node.allocatable)
 
     def event(self, type: str, reason: str, message: str, container: str = "") -> None:
         """Tell an Event about the pod, or about one of its containers."""

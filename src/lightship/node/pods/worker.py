@@ -170,7 +170,7 @@ class PodWorker:
 
     async def _create_sandbox(self) -> None:
         try:
-            ip = await self.subject.node.runtime.create_sandbox(containers.sandbox_spec(self.pod, self.subject.home))
+            ip = await self.subject.node.runtime.create_sandbox(containers.sandbox_spec(self.pod, self.subject.home, self.subject.memory()))
         except RuntimeUnavailableError as error:
             self.state.sandbox_problem = again(self.state.sandbox_problem, "FailedCreatePodSandBox", str(error), self.subject.now())
             self.subject.event("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")

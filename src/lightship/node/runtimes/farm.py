@@ -7,14 +7,19 @@ A program that knows a path by heart will not find it: that is the limit of host
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from lightship.node.launch import subpath
 
 from .runtime import Mount
 
 
-def plant(farm: Path, mounts: Iterable[Mount]) -> None:
-    """Create the links, parents first. Raises `OSError` when a source is missing or two targets exclude each other."""
+def plant(farm: Path, mounts: Iterable[Mount], what: Callable[[Mount], str] = lambda mount: mount.name) -> None:
+    """Create the links, parents first; `what` names a mount in messages.
+
+    Raises `OSError` when a source is missing, a sub path leaves its volume or two targets exclude each other.
+    """
     for mount in sorted(mounts, key=lambda m: len(Path(m.target).parts)):
         spot = _below(farm, mount.target)
         spot.parent.mkdir(parents=True, exist_ok=True)
@@ -22,10 +27,11 @@ def plant(farm: Path, mounts: Iterable[Mount]) -> None:
             spot.mkdir(exist_ok=True)
             continue
         os.stat(mount.source)
+        source = subpath.resolve(mount.source, mount.sub_path, what(mount)) if mount.sub_path else mount.source
         if spot.is_symlink():
             spot.unlink()
         if spot.parent.resolve().is_relative_to(farm.resolve()):
-            spot.symlink_to(mount.source)
+            spot.symlink_to(source)
         elif not spot.exists():
             raise FileNotFoundError(2, "host mode cannot mount inside another volume", mount.target)
 

@@ -18,6 +18,11 @@ def extent(own_map: str) -> int:
     return 0
 
 
+def available() -> int:
+    """How many ids we may give files away to; 1 when we are not root."""
+    return extent(Path("/proc/self/uid_map").read_text()) if os.geteuid() == 0 else 1
+
+
 def write(pid: int) -> int:
     """Map ids for the process and return how many it has: 0..n-1 to themselves, or 0 alone to our own. Raises `OSError`."""
     if os.geteuid() == 0:

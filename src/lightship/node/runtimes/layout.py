@@ -125,10 +125,22 @@ def plan(spec: ContainerSpec, where: Places, host: Host) -> dict[str, Any]:
         "links": {**host.links, **_LINKS},
         "system": list(host.directories),
         "mounts": [
-            {"source": m.source, "target": _clean(m.target), "read_only": m.read_only, "size": m.size}
+            {
+                "source": m.source,
+                "sub_path": m.sub_path,
+                "what": what(m, spec),
+                "target": _clean(m.target),
+                "read_only": m.read_only,
+                "size": m.size,
+            }
             for m in sorted(mounts, key=lambda m: len(Path(_clean(m.target)).parts))
         ],
     }
+
+
+def what(mount: Mount, spec: ContainerSpec) -> str:
+    """How messages name a mount, in the kubelet's words."""
+    return f'volumeMount "{mount.name}" of container "{spec.name}"' if mount.sub_path else ""
 
 
 def _own_mounts(spec: ContainerSpec, where: Places) -> list[Mount]:

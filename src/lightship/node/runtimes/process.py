@@ -23,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from lightship.aio.clock import Clock
+from lightship.node.launch import subpath
 from lightship.node.network import facts as network
 
 from . import farm, layout
@@ -94,6 +95,8 @@ class ProcessRuntime:
         try:
             scratch = await asyncio.to_thread(_prepare, spec, layout.places(sandbox))
             log = LogWriter(spec.log_path, self._clock.now)
+        except subpath.SubPathError as error:
+            raise ContainerError("CreateContainerConfigError", str(error.strerror)) from error
         except OSError as error:
             raise ContainerError("CreateContainerError", f"container {spec.name}: {error}") from error
         try:
@@ -205,7 +208,7 @@ def _prepare(spec: ContainerSpec, where: layout.Places) -> Path:
         layout.remove_tree(scratch)
     for name in ("work", "tmp", "root"):
         (scratch / name).mkdir(parents=True)
-    farm.plant(scratch / "root", spec.mounts)
+    farm.plant(scratch / "root", spec.mounts, lambda mount: layout.what(mount, spec))
     if os.geteuid() == 0 and (spec.security.uid or spec.security.gid):
         os.chown(scratch / "work", spec.security.uid or 0, spec.security.gid or 0)
         os.chown(scratch / "tmp", spec.security.uid or 0, spec.security.gid or 0)

@@ -22,9 +22,25 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
     """Absolute path inside the container."""
     source: str = ""
     """Absolute path on the host; empty for a tmpfs."""
+    sub_path: str = ""
+    """What to show of `source`, a path below it that is followed when the container starts and never out of `source`; made, as a
+    directory, when it is missing."""
+    name: str = ""
+    """What the pod calls it, for messages."""
     read_only: bool = False
     size: int | None = None
     """Bytes that a tmpfs may hold; None: half of the machine's memory, the kernel's default."""
+
+
+class Tmpfs(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume in memory, made with a sandbox and gone with it, which its containers may mount by its path."""
+
+    path: str
+    """An empty directory on the host, over which the sandbox, and nobody else, sees the volume."""
+    size: int | None = None
+    """Bytes that it may hold; None: half of the machine's memory, the kernel's default."""
+    gid: int | None = None
+    """The group that it belongs to."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +94,8 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     sysctls: dict[str, str] = {}
     limits: Limits = Limits()
     """For all its containers together."""
+    memory: list[Tmpfs] = []
+    """Volumes in memory. Host mode has none: they stay the directories that they are."""
     resolv_conf: str = ""
     """The whole /etc/resolv.conf; empty: name servers and search domains of the cluster for the pod's namespace."""
 
@@ -131,7 +149,8 @@ class ContainerError(Exception):
     """A container that never started: `reason` as in a container's status, `exit_code` as a shell would report it.
 
     Reasons: `StartError` (code 127 not found, 126 not executable, 128 anything else), `CreateContainerError` (a mount or directory
-    could not be prepared, 128), `SandboxGone` (the pod's sandbox is not there any more, 128).
+    could not be prepared, 128), `CreateContainerConfigError` (a sub path leaves its volume, 128), `SandboxGone` (the
+    pod's sandbox is not there any more, 128).
     """
 
     def __init__(self, reason: str, message: str, exit_code: int = 128) -> None:

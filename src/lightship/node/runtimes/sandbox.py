@@ -154,6 +154,7 @@ class SandboxRuntime:
                 "gateway": network.BRIDGE_ADDRESS,
             },
             "shm": str(layout.places(spec).shm),
+            "memory": [{"path": volume.path, "size": volume.size, "gid": volume.gid} for volume in spec.memory],
         }
         near, far = wire.pair()
         near.setblocking(False)

@@ -1,0 +1,61 @@
+"""What of a pod's volumes one of its containers sees, and where.
+
+Pure. `pods.starting` calls `of` when a container starts; the volumes themselves were made by `volumes`. Sub paths are followed by the
+runtime, at the moment of mounting, since containers of the pod may change what is in a volume until then.
+Contract: kubelet makeMounts (subPath, subPathExpr, readOnly) and its texts.
+"""
+
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path
+
+from lightship.meta import objects
+from lightship.meta.objects import Obj
+from lightship.node.runtimes.runtime import Mount
+
+from . import content, env
+from .volumes import CLAIM, Claims, VolumeError, kind_of
+
+
+def of(pod: Obj, container: Obj, directory: Path, variables: Mapping[str, str], claims: Claims) -> list[Mount]:
+    """The mounts of a container, its pod's volumes being below `directory`. Raises `VolumeError` for one that is not to be had."""
+    volumes = {v["name"]: v for v in objects.spec(pod).get("volumes") or ()}
+    for device in container.get("volumeDevices") or ():
+        raise VolumeError(f'cannot find volume "{device["name"]}" to pass into container "{container["name"]}": no block devices here')
+    shown = []
+    for mount in container.get("volumeMounts") or ():
+        volume = volumes.get(mount["name"])
+        if volume is None:
+            raise VolumeError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')
+        shown.append(_mount(volume, mount, directory / mount["name"], variables, claims))
+    return shown
+
+
+def _mount(volume: Obj, mount: Obj, path: Path, variables: Mapping[str, str], claims: Claims) -> Mount:
+    kind = kind_of(volume)
+    if kind == "hostPath":
+        path = Path(volume["hostPath"]["path"])
+    elif kind == CLAIM:
+        path = claims.paths[volume[CLAIM]["claimName"]]
+    return Mount(
+        name=mount["name"],
+        target=posixpath.join("/", mount["mountPath"]),
+        source=str(path),
+        sub_path=_sub_path(mount, variables),
+        read_only=bool(mount.get("readOnly")) or kind in content.API_BACKED or bool((volume.get(CLAIM) or {}).get("readOnly")),
+    )
+
+
+def _sub_path(mount: Obj, variables: Mapping[str, str]) -> str:
+    expression = mount.get("subPathExpr")
+    if not expression:
+        path: str = mount.get("subPath") or ""
+    elif missing := env.unknown(expression, variables):
+        raise VolumeError(f"missing value for {missing[0]}" if len(missing) == 1 else f"missing value for {', '.join(missing)}")
+    else:
+        path = env.expand(expression, variables)
+    if path.startswith("/"):
+        raise VolumeError(f"error SubPath `{path}` must not be an absolute path")
+    if ".." in path.split("/"):
+        raise VolumeError(f"unable to provision SubPath `{path}`: must not contain '..'")
+    return path
