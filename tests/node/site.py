@@ -23,7 +23,7 @@ from lightship.meta.rest import LogOptions, NodeConnection, User
 from lightship.node.agent import Agent, Settings
 from lightship.node.images.catalogue import Catalogue
 from lightship.node.images.environments import Environment, Progress
-from lightship.node.runtimes.runtime import ContainerError, ContainerSpec, Exit, Files, RuntimeUnavailableError, SandboxSpec
+from lightship.node.runtimes.runtime import ContainerError, ContainerSpec, Exit, Files, Limits, RuntimeUnavailableError, SandboxSpec, Usage
 from lightship.store import memory
 
 T = TypeVar("T")
@@ -42,6 +42,9 @@ class Pretend:
         self.containers: dict[str, ContainerSpec] = {}
         self.started: list[ContainerSpec] = []
         self.signals: list[tuple[str, int]] = []
+        self.used: dict[str, Usage] = {}
+        """By ids of sandboxes and containers: what `usage` tells."""
+        self.resized: list[tuple[str, Limits]] = []
         self.stubborn = False
         self.refuse_sandbox = ""
         self.refuse_container: ContainerError | None = None
@@ -55,6 +58,15 @@ class Pretend:
 
     async def execute(self, container_id: str, argv: list[str], files: Files, *, tty: bool = False) -> Awaitable[int]:
         raise ContainerError("SandboxGone", "nothing runs here")
+
+    async def update(self, container_id: str, limits: Limits) -> None:
+        self.resized.append((container_id, limits))
+
+    async def update_sandbox(self, sandbox_id: str, limits: Limits) -> None:
+        self.resized.append((sandbox_id, limits))
+
+    async def usage(self) -> dict[str, Usage]:
+        return self.used
 
     async def wait_lost(self) -> str:
         await asyncio.Event().wait()
@@ -89,13 +101,13 @@ class Pretend:
     async def open_socket(self, *, datagram: bool = False) -> socket.socket:
         raise OSError("only pretending")
 
-    def end(self, name: str, code: int = 0, signal: int = 0, log: Sequence[str] = ()) -> None:
+    def end(self, name: str, code: int = 0, signal: int = 0, log: Sequence[str] = (), reason: str = "") -> None:
         """Let the container of that name end."""
         spec = next(c for c in self.containers.values() if c.name == name)
         self.write(name, *log)
         del self.containers[spec.id]
         for callback in self._callbacks:
-            callback(Exit(spec.id, code, signal, self._clock.now()))
+            callback(Exit(spec.id, code, signal, self._clock.now(), reason))
 
     def write(self, name: str, *lines: str) -> None:
         spec = next(c for c in self.containers.values() if c.name == name)

@@ -11,6 +11,7 @@ from lightship.meta.objects import Obj
 from lightship.node.machine import nodestatus
 from lightship.node.machine.devices import Devices, DevicesExhaustedError
 from lightship.node.machine.nodestatus import Heartbeat, Identity, Machine
+from lightship.node.runtimes import enforcement
 
 from . import site
 from .site import Site
@@ -39,7 +40,7 @@ def test_capacity_and_allocatable() -> None:
         "nvidia.com/gpu": "2",
     }
     kept = quantity.to_int("16777216Ki") - quantity.to_int(nodestatus.allocatable(MACHINE)["memory"])
-    assert kept == nodestatus.RESERVED_MEMORY
+    assert kept == enforcement.RESERVED_MEMORY
 
 
 def test_this_machine_can_be_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import socket
 import termios
 from typing import Any, NoReturn
 
-from . import linux, rootfs, subpath, wire
+from . import entering, linux, rootfs, subpath, wire
 
 _NOT_FOUND, _NOT_EXECUTABLE, _FAILED = 127, 126, 128
 
@@ -21,6 +21,7 @@ _NOT_FOUND, _NOT_EXECUTABLE, _FAILED = 127, 126, 128
 def run(spec: dict[str, Any], stdout: int, stderr: int, status: socket.socket) -> NoReturn:
     """Become the program of `spec` (see `runtimes.layout.container`)."""
     try:
+        entering.enter(spec)
         _close_all_but({0, 1, 2, stdout, stderr, status.fileno()})
         wire.send(status, {})  # the packet's credentials tell the other side our process id
         _prepare(spec, stdout, stderr)
@@ -35,6 +36,7 @@ def run(spec: dict[str, Any], stdout: int, stderr: int, status: socket.socket) -
 def run_beside(spec: dict[str, Any], files: list[int], status: socket.socket, view: int, user: int) -> NoReturn:
     """Become one more program of a container that runs: in its namespaces, which `view` (mounts) and `user` are, with these files."""
     try:
+        entering.enter(spec)
         _close_all_but({0, 1, 2, *files, status.fileno(), view, user})
         wire.send(status, {})
         os.setsid()
@@ -71,7 +73,6 @@ def _close_all_but(kept: set[int]) -> None:
 
 def _prepare(spec: dict[str, Any], stdout: int, stderr: int) -> None:
     os.setsid()
-    _expect_to_be_killed_first()
     rootfs.enter(spec["root"])
     null = os.open("/dev/null", os.O_RDWR)
     for number, source in enumerate((null, stdout, stderr)):
@@ -90,15 +91,6 @@ def _forget_handlers() -> None:
     for signum in range(1, 32):  # without the real-time signals, two of which belong to the C library
         if signum not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(signum) is not signal.SIG_DFL:
             signal.signal(signum, signal.SIG_DFL)
-
-
-def _expect_to_be_killed_first() -> None:
-    """Short of memory, the machine should lose a pod and not the control plane."""
-    try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("500")
-    except OSError:
-        pass
 
 
 def _limits() -> None:

@@ -11,7 +11,7 @@ import signal
 import socket
 from typing import Any, NamedTuple, NoReturn
 
-from . import container, linux, podnet, rootfs, wire
+from . import container, entering, linux, podnet, rootfs, wire
 from .netlink import Netlink
 
 
@@ -75,13 +75,20 @@ class Init:
         if packet is None:
             return False
         request = packet.message
-        if request["op"] == "start":
-            self._start(request["container"], packet.fds)
-        elif request["op"] == "execute":
-            self._execute(request["inside"], request["container"], packet.fds)
+        if request["op"] in ("start", "execute"):
+            self._start_or_execute(request, packet.fds)
         elif request["op"] == "signal":
             self._signal(request["id"], request["signal"])
         return True
+
+    def _start_or_execute(self, request: dict[str, Any], fds: list[int]) -> None:
+        groups = entering.take(request, request["container"], fds)
+        if request["op"] == "start":
+            self._start(request["container"], fds)
+        else:
+            self._execute(request["inside"], request["container"], fds)
+        for fd in groups:  # they were for the child
+            os.close(fd)
 
     def _start(self, spec: dict[str, Any], fds: list[int]) -> None:
         stdout, stderr, status = fds

@@ -18,6 +18,7 @@ from lightship.aio.clock import Clock
 from lightship.client import Client
 from lightship.meta import conditions, errors, objects, times
 from lightship.meta.objects import Obj
+from lightship.node.runtimes import enforcement
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,6 @@ LEASE_SECONDS = 40
 RENEW_SECONDS = 10.0
 MAX_PODS = 110
 GPU = "nvidia.com/gpu"
-RESERVED_MEMORY = 100 * 2**20
-"""Bytes kept for the platform itself: not allocatable."""
 
 _ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _PRESSURES = {
@@ -67,7 +66,7 @@ def look(data: Path, *, devices: bool = True) -> Machine:
     """Measure this machine; `data` is where pods write. Without `devices`, its GPUs are somebody else's."""
     return Machine(
         cpus=_cpus(),
-        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        memory=enforcement.physical_memory(),
         storage=shutil.disk_usage(data).total,
         gpus=gpu_count() if devices else 0,
         os=sys.platform,
@@ -107,7 +106,7 @@ def capacity(machine: Machine, *, reserved: int = 0) -> dict[str, str]:
 
 
 def allocatable(machine: Machine) -> dict[str, str]:
-    return capacity(machine, reserved=min(RESERVED_MEMORY, machine.memory // 10))
+    return capacity(machine, reserved=machine.memory - enforcement.memory_for_pods(machine.memory))
 
 
 def metadata(identity: Identity, machine: Machine) -> Obj:

@@ -11,14 +11,17 @@ from pathlib import Path
 
 import msgspec
 
+from lightship.kinds import pods
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 from lightship.node.images.environments import Environment
 from lightship.node.inputs.env import Command
 from lightship.node.machine import nodestatus
 from lightship.node.network import facts as network
-from lightship.node.runtimes import layout
+from lightship.node.runtimes import enforcement, layout
 from lightship.node.runtimes.runtime import ContainerSpec, Mount, SandboxSpec, Security, Tmpfs
+
+from . import resources
 
 TERMINATION_PATH = "/dev/termination-log"
 NVIDIA_CONTROL = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset")
@@ -71,6 +74,8 @@ def sandbox_spec(pod: Obj, where: Home, memory: Sequence[Tmpfs] = ()) -> Sandbox
         hosts="\n".join(aliases),
         resolv_conf=_resolv_conf(pod),
         memory=list(memory),
+        limits=resources.of_pod(pod),
+        qos=pods.qos_class(pod),
     )
 
 
@@ -124,6 +129,7 @@ def container_spec(pod: Obj, container: Obj, where: Home, start: Start) -> Conta
         read_only_paths=start.environment.read_only_paths,
         termination_message_path=message_path,
         root=start.environment.root,
+        limits=resources.of_container(pod, container, enforcement.physical_memory()),
         security=Security(uid=uid, gid=gid),
     )
 

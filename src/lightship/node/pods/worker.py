@@ -96,7 +96,7 @@ class PodWorker:
         self._probing.stop(container.name)
         spec = self.subject.spec_of(container.name)
         message = messages.termination(spec, self.subject.home.termination(container.name), self.subject.log_of(container), end.code)
-        self.state.container_exited(end.container_id, end.code, end.signal, exit_reason(end.code), message, end.finished)
+        self.state.container_exited(end.container_id, end.code, end.signal, end.reason or exit_reason(end.code), message, end.finished)
         self.subject.node.logs.changed(self.subject.log_of(container))
         self.subject.wake()
 

@@ -99,6 +99,7 @@ def container(spec: ContainerSpec, where: Places, host: Host, *, name: str, ids:
         "cwd": spec.cwd or WORK,
         "uid": uid,
         "gid": gid,
+        "oom_score_adj": spec.limits.oom_score_adj,
         # With one mapped id a request for another can still be met in appearance: the same id under the wanted number.
         "nested": (uid >= ids or gid >= ids) if ids > 1 else bool(uid or gid),
         "root": plan(spec, where, host),

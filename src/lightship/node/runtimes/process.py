@@ -8,6 +8,7 @@ true mount paths, host names, own ports on 0.0.0.0, protection of host files. No
 import asyncio
 import contextlib
 import fcntl
+import functools
 import os
 import shutil
 import signal
@@ -26,9 +27,10 @@ from lightship.aio.clock import Clock
 from lightship.node.launch import subpath
 from lightship.node.network import facts as network
 
-from . import farm, layout
+from . import farm, layout, processes
+from .enforcement import OUT_OF_MEMORY, Enforcer, open_enforcer
 from .logwriter import LogWriter
-from .runtime import ContainerError, ContainerSpec, Exit, Files, RuntimeUnavailableError, SandboxSpec
+from .runtime import ContainerError, ContainerSpec, Exit, Files, Limits, RuntimeUnavailableError, SandboxSpec, Usage
 
 _GUARD = "import sys; sys.path.append(sys.argv[1]); from launch import guard; guard.main()"
 ROOT_VARIABLE = "LIGHTSHIP_POD_ROOT"
@@ -48,8 +50,10 @@ class ProcessRuntime:
 
     kind = "process"
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock, enforcing: str = "auto") -> None:
         self._clock = clock
+        self._enforcing = enforcing
+        self._enforcer: Enforcer | None = None
         # Each pod an address of its own where the whole of 127/8 is the loopback; elsewhere only one exists.
         self._addresses = network.Addresses(network.LOOPBACK_CIDR) if sys.platform == "linux" else None
         self._sandboxes: dict[str, SandboxSpec] = {}
@@ -65,10 +69,23 @@ class ProcessRuntime:
             self._guard = _start_guard()
         except OSError as error:
             raise RuntimeUnavailableError(f"cannot start a process: {error}") from error
+        self._enforcer = await open_enforcer(self._clock, self._kill_container, self._enforcing)
+
+    @property
+    def _limits(self) -> Enforcer:
+        if self._enforcer is None:
+            raise RuntimeUnavailableError("the runtime is not started or already closed")
+        return self._enforcer
+
+    async def _kill_container(self, container_id: str) -> None:
+        await self.signal(container_id, signal.SIGKILL)
 
     async def close(self) -> None:
         for sandbox_id in list(self._sandboxes):
             await self.remove_sandbox(sandbox_id)
+        if self._enforcer is not None:
+            await self._enforcer.close()
+            self._enforcer = None
         guard, self._guard = self._guard, None
         if guard is not None:
             await asyncio.to_thread(guard.communicate)
@@ -80,6 +97,7 @@ class ProcessRuntime:
     async def create_sandbox(self, spec: SandboxSpec) -> str:
         try:
             layout.places(spec).base.mkdir(parents=True, exist_ok=True)
+            self._limits.add_sandbox(spec)
             address = self._addresses.allocate(spec.id) if self._addresses else "127.0.0.1"
         except (OSError, network.AddressesExhaustedError) as error:
             raise RuntimeUnavailableError(f"sandbox for pod {spec.namespace}/{spec.name}: {error}") from error
@@ -100,11 +118,18 @@ class ProcessRuntime:
         except OSError as error:
             raise ContainerError("CreateContainerError", f"container {spec.name}: {error}") from error
         try:
-            process = _spawn(spec, layout.hostname(sandbox), scratch, (subprocess.DEVNULL, log.stdout, log.stderr))
+            groups = self._limits.add_container(spec)
+            process = _spawn(spec, layout.hostname(sandbox), scratch, (subprocess.DEVNULL, log.stdout, log.stderr), groups)
+        except OSError as error:
+            log.finish()
+            raise ContainerError("CreateContainerError", f"container {spec.name}: its limits: {error}") from error
         except BaseException:
+            self._limits.ended(spec.id)
             log.finish()
             raise
         log.started()
+        self._limits.started(spec.id, process.pid)
+        processes.set_oom_score(process.pid, spec.limits.oom_score_adj)
         self._watch(_Container(spec, log, process, asyncio.get_running_loop().create_future()))
         return process.pid
 
@@ -115,7 +140,7 @@ class ProcessRuntime:
         sandbox = self._sandboxes[container.spec.sandbox_id]
         spec = msgspec.structs.replace(container.spec, argv=argv)
         scratch = layout.places(sandbox).scratch(spec.name)
-        process = _spawn(spec, layout.hostname(sandbox), scratch, files, tty=tty)
+        process = _spawn(spec, layout.hostname(sandbox), scratch, files, self._limits.join(container_id), tty=tty)
         return asyncio.get_running_loop().run_in_executor(None, _code_of, process)
 
     async def signal(self, container_id: str, signum: int) -> None:
@@ -125,6 +150,23 @@ class ProcessRuntime:
             with contextlib.suppress(ProcessLookupError):
                 send(container.process.pid, signum)
 
+    async def update(self, container_id: str, limits: Limits) -> None:
+        if container_id in self._containers:
+            self._change(container_id, limits)
+
+    async def update_sandbox(self, sandbox_id: str, limits: Limits) -> None:
+        if sandbox_id in self._sandboxes:
+            self._change(sandbox_id, limits)
+
+    def _change(self, id: str, limits: Limits) -> None:
+        try:
+            self._limits.update(id, limits)
+        except OSError as error:
+            raise ContainerError("ResizeFailed", f"limits cannot be changed: {error}") from error
+
+    async def usage(self) -> dict[str, Usage]:
+        return await self._limits.usage()
+
     async def remove_sandbox(self, sandbox_id: str) -> None:
         for container in [c for c in self._containers.values() if c.spec.sandbox_id == sandbox_id]:
             await self.signal(container.spec.id, signal.SIGKILL)
@@ -133,6 +175,7 @@ class ProcessRuntime:
         if spec is not None:
             if self._addresses:
                 self._addresses.release(sandbox_id)
+            await self._limits.remove_sandbox(sandbox_id)
             await asyncio.to_thread(layout.remove_tree, layout.places(spec).base)
 
     async def listen(self, address: str, port: int, *, datagram: bool = False) -> socket.socket:
@@ -178,7 +221,9 @@ class ProcessRuntime:
         container.log.finish()
         del self._containers[container.spec.id]
         container.gone.set_result(None)
-        end = Exit(container.spec.id, 128 - code if code < 0 else code, max(0, -code), self._clock.now())
+        killed = self._enforcer is not None and self._enforcer.ended(container.spec.id)
+        reason = OUT_OF_MEMORY if killed else ""
+        end = Exit(container.spec.id, 128 - code if code < 0 else code, max(0, -code), self._clock.now(), reason)
         # Never from within `start_container`: its caller has not seen it return.
         for callback in self._callbacks:
             callback(end)
@@ -215,7 +260,16 @@ def _prepare(spec: ContainerSpec, where: layout.Places) -> Path:
     return scratch
 
 
-def _spawn(spec: ContainerSpec, name: str, scratch: Path, files: Files, *, tty: bool = False) -> subprocess.Popen[bytes]:
+def _spawn(spec: ContainerSpec, name: str, scratch: Path, files: Files, groups: list[int], *, tty: bool = False) -> subprocess.Popen[bytes]:
+    """`groups` are what the process enters by; they are closed here."""
+    try:
+        return _spawn_in(spec, name, scratch, files, groups, tty=tty)
+    finally:
+        for fd in groups:
+            os.close(fd)
+
+
+def _spawn_in(spec: ContainerSpec, name: str, scratch: Path, files: Files, groups: list[int], *, tty: bool) -> subprocess.Popen[bytes]:
     root = scratch / "root"
 
     def led(text: str) -> str:
@@ -244,7 +298,7 @@ def _spawn(spec: ContainerSpec, name: str, scratch: Path, files: Files, *, tty: 
             stdout=files[1],
             stderr=files[2],
             start_new_session=True,
-            preexec_fn=_own_terminal if tty else None,  # noqa: PLW1509 - one system call
+            preexec_fn=functools.partial(_before, groups, tty=tty) if groups or tty else None,  # noqa: PLW1509 - a few system calls
             user=spec.security.uid if drops else None,
             group=spec.security.gid if drops else None,
             extra_groups=[] if drops else None,
@@ -255,9 +309,12 @@ def _spawn(spec: ContainerSpec, name: str, scratch: Path, files: Files, *, tty: 
         raise ContainerError(reason, f'exec "{argv[0]}": {error}', 127 if missing else 126) from error
 
 
-def _own_terminal() -> None:
-    """In the new session: its terminal is the one on stdin."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+def _before(groups: list[int], *, tty: bool) -> None:
+    """In the child: under its limits, and with the terminal on stdin as that of the new session."""
+    for fd in groups:
+        os.write(fd, b"0")
+    if tty:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _code_of(process: subprocess.Popen[bytes]) -> int:

@@ -53,6 +53,24 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     memory: int | None = None
     """Bytes at most; what takes more is killed."""
     pids: int | None = None
+    """Processes and threads at most. None for a pod: what one pod may have on this machine; for a container: no more than its pod."""
+    oom_score_adj: int = 500
+    """How readily the kernel takes a container's processes when the machine runs out of memory, from -1000 to 1000."""
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container, or a pod as a whole, uses and has used. Bytes; -1 where this machine does not count it."""
+
+    cpu: int
+    """Nanoseconds of processors, since its start."""
+    memory: int
+    working_set: int
+    """Memory that cannot be taken from it: without cached files that nobody has used for a while."""
+    rss: int
+    processes: int
+    """Threads count."""
+    page_faults: int = 0
+    major_page_faults: int = 0
 
 
 class Security(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +114,8 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """For all its containers together."""
     memory: list[Tmpfs] = []
     """Volumes in memory. Host mode has none: they stay the directories that they are."""
+    qos: str = "Burstable"
+    """Quality of service, as in a pod's status."""
     resolv_conf: str = ""
     """The whole /etc/resolv.conf; empty: name servers and search domains of the cluster for the pod's namespace."""
 
@@ -139,6 +159,8 @@ class Exit(NamedTuple):
     signal: int
     finished: float
     """Seconds since the epoch."""
+    reason: str = ""
+    """`OOMKilled` when it wanted more memory than it may have; empty: what the code says."""
 
 
 class RuntimeUnavailableError(Exception):
@@ -194,6 +216,18 @@ class Runtime(Protocol):
 
     async def signal(self, container_id: str, signum: int) -> None:
         """Send a signal to the container's process (SIGKILL: to all that it started). A container that has ended is left alone."""
+        ...
+
+    async def update(self, container_id: str, limits: Limits) -> None:
+        """Change what a running container may use. One that has ended is left alone. Raises `ContainerError` when it cannot be done."""
+        ...
+
+    async def update_sandbox(self, sandbox_id: str, limits: Limits) -> None:
+        """Change what a pod may use as a whole; as `update`."""
+        ...
+
+    async def usage(self) -> dict[str, Usage]:
+        """What everything uses now, by the ids of sandboxes and of containers that run."""
         ...
 
     async def wait_lost(self) -> str:

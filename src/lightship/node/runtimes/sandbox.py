@@ -21,16 +21,18 @@ from typing import Any
 import msgspec
 
 from lightship.aio.clock import Clock
-from lightship.node.launch import wire
+from lightship.node.launch import entering, wire
 from lightship.node.network import facts as network
 
-from . import idmap, layout
+from . import idmap, layout, processes
+from .enforcement import OUT_OF_MEMORY, Enforcer, open_enforcer
 from .logwriter import LogWriter
-from .runtime import ContainerError, ContainerSpec, Exit, Files, RuntimeUnavailableError, SandboxSpec
+from .runtime import ContainerError, ContainerSpec, Exit, Files, Limits, RuntimeUnavailableError, SandboxSpec, Usage
 
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from launch import launcher; launcher.main(int(sys.argv[2]))"
 _INHERITED = ("LD_LIBRARY_PATH",)  # an interpreter may need it to find its own library
 _START_SECONDS = 20.0
+_CLOSED = "the runtime is not started or already closed"
 _LOST = "the pod network is gone, since its helper process was killed"
 
 
@@ -60,8 +62,10 @@ class SandboxRuntime:
 
     kind = "sandbox"
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock, enforcing: str = "auto") -> None:
         self._clock = clock
+        self._enforcing = enforcing
+        self._enforcer: Enforcer | None = None
         self._host = layout.look_around()
         self._addresses = network.Addresses(network.POD_CIDR)
         self._interfaces = itertools.count(1)
@@ -96,6 +100,16 @@ class SandboxRuntime:
         except (OSError, RuntimeUnavailableError) as error:
             raise RuntimeUnavailableError(f"no pod network: {error}") from error
         self._launcher = near
+        self._enforcer = await open_enforcer(self._clock, self._kill_container, self._enforcing)
+
+    @property
+    def _limits(self) -> Enforcer:
+        if self._enforcer is None:
+            raise RuntimeUnavailableError(_CLOSED)
+        return self._enforcer
+
+    async def _kill_container(self, container_id: str) -> None:
+        await self.signal(container_id, signal.SIGKILL)
 
     async def _shake_hands(self, near: socket.socket, pid: int) -> None:
         _expect(await _packet(near), "unshared")
@@ -113,6 +127,9 @@ class SandboxRuntime:
         os.close(self._launcher_pidfd)
         for sandbox_id in list(self._sandboxes):
             await self.remove_sandbox(sandbox_id)
+        if self._enforcer is not None:
+            await self._enforcer.close()
+            self._enforcer = None
 
     async def wait_lost(self) -> str:
         loop, gone = asyncio.get_running_loop(), asyncio.Event()
@@ -132,9 +149,12 @@ class SandboxRuntime:
         try:
             address = self._addresses.allocate(spec.id)
             _furnish(spec, address)
+            self._limits.add_sandbox(spec)
             sandbox = await self._fork_sandbox(spec, address)
         except BaseException as error:
             self._addresses.release(spec.id)
+            if self._enforcer is not None:
+                await self._enforcer.remove_sandbox(spec.id)
             if not isinstance(error, OSError | network.AddressesExhaustedError | RuntimeUnavailableError):
                 raise
             raise RuntimeUnavailableError(f"sandbox for pod {spec.namespace}/{spec.name}: {error}") from error
@@ -187,10 +207,16 @@ class SandboxRuntime:
         sandbox.containers[container_id] = container
         self._owners[container_id] = sandbox
         try:
-            pid = await _start(sandbox, container.log, request)
+            groups = self._limits.add_container(container.spec)
+            pid = await _start(sandbox, container.log, request, groups)
+        except OSError as error:
+            self._forget(sandbox, container_id)
+            raise ContainerError("CreateContainerError", f"container {container.spec.name}: its limits: {error}") from error
         except BaseException:
             self._forget(sandbox, container_id)
             raise
+        self._limits.started(container_id, pid)
+        processes.set_oom_score(pid, container.spec.limits.oom_score_adj)  # it can only raise its own
         container.started = True
         if container.early is not None:
             asyncio.get_running_loop().call_soon(self._report, sandbox, container.early)
@@ -206,7 +232,8 @@ class SandboxRuntime:
         request["tty"] = tty
         done = sandbox.programs[spec.id] = asyncio.get_running_loop().create_future()
         try:
-            await _started(sandbox, {"op": "execute", "inside": container_id, "container": request}, files)
+            groups = self._limits.join(container_id)
+            await _started(sandbox, {"op": "execute", "inside": container_id, "container": request}, files, groups)
         except BaseException:
             sandbox.programs.pop(spec.id, None)
             raise
@@ -218,6 +245,23 @@ class SandboxRuntime:
             with contextlib.suppress(OSError):  # the sandbox is dying, and the container with it
                 wire.send(sandbox.control, {"op": "signal", "id": container_id, "signal": int(signum)})
 
+    async def update(self, container_id: str, limits: Limits) -> None:
+        if container_id in self._owners:
+            self._change(container_id, limits)
+
+    async def update_sandbox(self, sandbox_id: str, limits: Limits) -> None:
+        if sandbox_id in self._sandboxes:
+            self._change(sandbox_id, limits)
+
+    def _change(self, id: str, limits: Limits) -> None:
+        try:
+            self._limits.update(id, limits)
+        except OSError as error:
+            raise ContainerError("ResizeFailed", f"limits cannot be changed: {error}") from error
+
+    async def usage(self) -> dict[str, Usage]:
+        return await self._limits.usage()
+
     async def remove_sandbox(self, sandbox_id: str) -> None:
         sandbox = self._sandboxes.get(sandbox_id)
         if sandbox is None:
@@ -227,6 +271,7 @@ class SandboxRuntime:
             await asyncio.shield(sandbox.gone)
         if self._sandboxes.pop(sandbox_id, None) is not None:
             self._addresses.release(sandbox_id)
+            await self._limits.remove_sandbox(sandbox_id)
             await asyncio.to_thread(layout.remove_tree, layout.places(sandbox.spec).base)
 
     async def listen(self, address: str, port: int, *, datagram: bool = False) -> socket.socket:
@@ -249,7 +294,7 @@ class SandboxRuntime:
 
     def _ask_launcher(self, request: dict[str, Any], fds: Sequence[int] = ()) -> socket.socket:
         if self._launcher is None:
-            raise RuntimeUnavailableError("the runtime is not started or already closed")
+            raise RuntimeUnavailableError(_CLOSED)
         try:
             wire.send(self._launcher, request, fds)
         except OSError as error:
@@ -292,7 +337,8 @@ class SandboxRuntime:
         if container is None or container.early is not None:
             return  # one that never started: `_launch` has told, or will tell, by an error
         container.log.finish()
-        container.early = Exit(container_id, code, int(signum), self._clock.now())
+        killed = self._limits.ended(container_id)
+        container.early = Exit(container_id, code, int(signum), self._clock.now(), OUT_OF_MEMORY if killed else "")
         if container.started:
             self._report(sandbox, container.early)
 
@@ -304,6 +350,8 @@ class SandboxRuntime:
     def _forget(self, sandbox: _Sandbox, container_id: str) -> None:
         container = sandbox.containers.pop(container_id, None)
         self._owners.pop(container_id, None)
+        if self._enforcer is not None:
+            self._enforcer.ended(container_id)
         if container is not None:
             container.log.finish()
 
@@ -333,22 +381,30 @@ def _spawn(far: socket.socket) -> subprocess.Popen[bytes]:
         )
 
 
-async def _start(sandbox: _Sandbox, log: LogWriter, request: dict[str, Any]) -> int:
+async def _start(sandbox: _Sandbox, log: LogWriter, request: dict[str, Any], groups: list[int]) -> int:
     """Ask the init for a container and wait until its program runs; its process id on the host."""
-    return await _started(sandbox, {"op": "start", "container": request}, (log.stdout, log.stderr), log.started)
+    return await _started(sandbox, {"op": "start", "container": request}, (log.stdout, log.stderr), groups, log.started)
 
 
-async def _started(sandbox: _Sandbox, request: dict[str, Any], files: Sequence[int], sent: Callable[[], None] | None = None) -> int:
-    """Ask the init for a program and wait until it runs; `sent` is called when the init has its own copies of `files`."""
+async def _started(
+    sandbox: _Sandbox, request: dict[str, Any], files: Sequence[int], groups: list[int], sent: Callable[[], None] | None = None
+) -> int:
+    """Ask the init for a program and wait until it runs; `sent` is called when the init has its own copies of `files`.
+
+    `groups` are what the program enters by (`launch.entering`); they are closed here.
+    """
     near, far = wire.pair()
     near.setblocking(False)
     pid = 0
     with near:
         try:
             with far:
-                wire.send(sandbox.control, request, [*files, far.fileno()])
+                wire.send(sandbox.control, {**request, entering.GROUPS: len(groups)}, [*files, far.fileno(), *groups])
         except OSError as error:
             raise ContainerError("SandboxGone", f"the sandbox has ended: {error.strerror}") from error
+        finally:
+            for fd in groups:
+                os.close(fd)
         if sent is not None:
             sent()
         while (packet := await _packet(near)) is not None:

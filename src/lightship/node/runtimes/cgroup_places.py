@@ -1,0 +1,203 @@
+"""Where this process may have control groups of its own: found by trying, in the mounts and groups that /proc tells of.
+
+Called by `enforcement` once, in a thread. Everything of ours lies below a directory `lightship`, inside the group that the platform itself
+is in (so that whatever limits the platform limits its pods too), or for version 2, where groups with processes have no children, beside it.
+Directories of platforms that are gone are removed, with what still runs in them.
+"""
+
+import contextlib
+import logging
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from .cgroup import Tree, Version1, Version2, enable, erase
+
+log = logging.getLogger(__name__)
+
+TOP = "lightship"
+_WANTED_1 = ("memory", "cpu", "cpuacct", "pids")
+_WANTED_2 = frozenset({"memory", "cpu", "pids"})
+_DEEP = 8
+"""How far down leftovers are looked for."""
+
+
+class Place(NamedTuple):
+    """Trees of ours, and the directories to remove at the end."""
+
+    tree: Tree
+    bases: list[Path]
+
+
+class Mounted(NamedTuple):
+    """One mount of control groups: where, which part of the tree, and its controllers (none for version 2)."""
+
+    point: Path
+    root: str
+    controllers: frozenset[str]
+
+
+def mounted(text: str) -> list[Mounted]:
+    """What /proc/self/mountinfo says of control groups; named ones without controllers are left out."""
+    found = []
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        kind, _, options = after.split(" ", 2)
+        root, point = before.split()[3:5]
+        if kind == "cgroup2":
+            found.append(Mounted(Path(point), root, frozenset()))
+        elif kind == "cgroup" and (controllers := frozenset(options.split(",")) & {*_WANTED_1}):
+            found.append(Mounted(Path(point), root, controllers))
+    return found
+
+
+def memberships(text: str) -> dict[str, str]:
+    """Path of a process by controller, from /proc/<pid>/cgroup; that of version 2 has an empty name."""
+    lines = (line.split(":", 2) for line in text.splitlines())
+    return {name: path for _, names, path in lines for name in names.split(",")}
+
+
+def own_directory(mount: Mounted, path: str) -> Path:
+    """Where a group is, seen through a mount that may show a part of the tree only."""
+    relative = os.path.relpath(path, mount.root)
+    return mount.point if relative == "." or relative.startswith("..") else mount.point / relative
+
+
+def open_place(name: str) -> Place | None:
+    """Make directories for the instance `name`; None when this machine lets us have none that limit memory."""
+    try:
+        mounts = mounted(Path("/proc/self/mountinfo").read_text())
+        paths = memberships(Path("/proc/self/cgroup").read_text())
+    except OSError:
+        return None
+    sweep([mount.point for mount in mounts])
+    return _version_2(mounts, paths, name) or _version_1(mounts, paths, name)
+
+
+def _version_1(mounts: list[Mounted], paths: dict[str, str], name: str) -> Place | None:
+    bases: dict[str, Path] = {}
+    for mount in mounts:
+        for controller in sorted(mount.controllers & paths.keys()):
+            base = own_directory(mount, paths[controller]) / TOP / name
+            if base in bases.values() or _made(base):
+                bases.setdefault(controller, base)
+    kept = list(dict.fromkeys(bases.values()))
+    if "memory" not in bases:
+        _forget(kept)
+        return None
+    return Place(Version1(bases), kept)
+
+
+def _version_2(mounts: list[Mounted], paths: dict[str, str], name: str) -> Place | None:
+    mount = next((m for m in mounts if not m.controllers), None)
+    if mount is None or "" not in paths:
+        return None
+    own = own_directory(mount, paths[""])
+    for parent in _candidates(own, mount.point):
+        try:
+            offered = _WANTED_2 & set((parent / "cgroup.controllers").read_text().split())
+        except OSError:
+            continue
+        if "memory" in offered and (base := _handed_down(parent, own, name, offered)):
+            return Place(Version2(base, offered), [base])
+    return None
+
+
+def _candidates(own: Path, top: Path) -> Iterator[Path]:
+    """The group that we are in, then those around it."""
+    yield own
+    while own != top and own.is_relative_to(top):
+        own = own.parent
+        yield own
+
+
+def _handed_down(parent: Path, own: Path, name: str, controllers: frozenset[str]) -> Path | None:
+    base = parent / TOP / name
+    moved = False
+    try:
+        if parent == own and (parent / "cgroup.procs").read_text().split() == [str(os.getpid())]:
+            # A group that was made for us alone: we go one down, for only groups without processes have children.
+            (parent / "lightship-node").mkdir(exist_ok=True)
+            (parent / "lightship-node" / "cgroup.procs").write_text("0")
+            moved = True
+        enable(parent, controllers)
+        (parent / TOP).mkdir(exist_ok=True)
+        enable(parent / TOP, controllers)
+        if _made(base):
+            return base
+    except OSError as error:
+        log.debug("no control groups directory=%s reason=%s", parent, error)
+    if moved:
+        with contextlib.suppress(OSError):
+            (parent / "cgroup.procs").write_text("0")
+            (parent / "lightship-node").rmdir()
+    return None
+
+
+def _made(base: Path) -> bool:
+    """Make a directory and see whether a process may go there."""
+    try:
+        base.mkdir(parents=True)
+        with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as trial:
+            (base / "cgroup.procs").write_text(str(trial.pid))
+    except OSError:
+        _forget([base])
+        return False
+    return True
+
+
+def _forget(bases: list[Path]) -> None:
+    for base in bases:
+        with contextlib.suppress(OSError):
+            erase(base)
+            base.parent.rmdir()  # unless another platform has something there
+
+
+def close_place(place: Place) -> None:
+    """Remove all that is ours, with what runs in it."""
+    _forget(place.bases)
+
+
+def instance_name() -> str:
+    """Tells who made a directory: process namespace, process, and when that was started."""
+    return f"{os.stat('/proc/self/ns/pid').st_ino}-{os.getpid()}-{_started(os.getpid())}"
+
+
+def sweep(points: list[Path]) -> None:
+    """Remove what platforms left behind that were killed."""
+    here = os.stat("/proc/self/ns/pid").st_ino
+    for point in dict.fromkeys(points):
+        for top in _tops(point):
+            for entry in os.scandir(top):
+                if entry.is_dir() and _is_left(entry.name, here):
+                    log.info("removing control groups of a platform that is gone directory=%s", entry.path)
+                    _forget([Path(entry.path)])
+
+
+def _tops(point: Path) -> list[Path]:
+    found = []
+    for directory, names, _ in os.walk(point):
+        if TOP in names:
+            found.append(Path(directory, TOP))
+            names.remove(TOP)
+        if len(Path(directory).relative_to(point).parts) >= _DEEP:
+            names.clear()
+    return found
+
+
+def _is_left(name: str, here: int) -> bool:
+    """Only those whose maker we would see if it still ran."""
+    words = name.split("-")
+    if len(words) < 3 or not all(word.isdigit() for word in words[:3]) or int(words[0]) != here:
+        return False
+    return _started(int(words[1])) != int(words[2])
+
+
+def _started(pid: int) -> int:
+    """Ticks since boot at which a process was started; -1 when there is none."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return -1

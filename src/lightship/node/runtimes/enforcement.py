@@ -1,0 +1,94 @@
+"""What holds pods to their limits and counts what they use: control groups where we may have them, a watchdog elsewhere.
+
+Both runtimes call an `Enforcer` in the same way: around sandboxes, before and after containers start, when they end. `open_enforcer`
+chooses, once, by what this machine lets us do. Knows pids and limits; what a pod is it refuses to know.
+"""
+
+import asyncio
+import itertools
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from lightship.aio.clock import Clock
+
+from . import cgroup_places
+from .groups import Groups
+from .runtime import ContainerSpec, Limits, SandboxSpec, Usage
+from .watchdog import Watchdog
+
+RESERVED_MEMORY = 100 * 2**20
+"""Bytes kept for the platform itself: pods cannot have them."""
+OUT_OF_MEMORY = "OOMKilled"
+
+_numbers = itertools.count(1)
+
+
+class Enforcer(Protocol):
+    """All methods are called on the event loop; those that are not coroutines take well under a millisecond each."""
+
+    @property
+    def kind(self) -> str:
+        """`cgroup v1`, `cgroup v2` or `watchdog`."""
+        ...
+
+    def add_sandbox(self, spec: SandboxSpec) -> None:
+        """A pod is about to be made. Raises `OSError`. One that is there already is only brought up to date."""
+        ...
+
+    def add_container(self, spec: ContainerSpec) -> list[int]:
+        """A container is about to start: descriptors through which its process enters (`launch.entering`); the caller closes them.
+
+        Raises `OSError`.
+        """
+        ...
+
+    def join(self, container_id: str) -> list[int]:
+        """The same for one more program of a container that runs."""
+        ...
+
+    def started(self, container_id: str, pid: int) -> None:
+        """The process that was announced is known by now, as the host sees it."""
+        ...
+
+    def ended(self, container_id: str) -> bool:
+        """A container has ended, or never started; was it, or something in it, killed for its memory?"""
+        ...
+
+    def update(self, id: str, limits: Limits) -> None:
+        """Change what a container or a pod may use. Raises `OSError`; unknown ids are ignored."""
+        ...
+
+    async def usage(self) -> dict[str, Usage]:
+        """By ids of sandboxes and containers."""
+        ...
+
+    async def remove_sandbox(self, sandbox_id: str) -> None:
+        """Nothing of the pod is wanted any more. Idempotent."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+Kill = Callable[[str], Awaitable[None]]
+"""Ends a container with all that it started."""
+
+
+async def open_enforcer(clock: Clock, kill: Kill, wanted: str = "auto") -> Enforcer:
+    """`wanted` is `auto`, or `watchdog` to do without control groups."""
+    if wanted == "auto" and sys.platform == "linux":
+        name = f"{cgroup_places.instance_name()}-{next(_numbers)}"
+        place = await asyncio.to_thread(cgroup_places.open_place, name)
+        if place is not None:
+            return Groups(place, Limits(cpu_request=float(os.cpu_count() or 1), memory=memory_for_pods(physical_memory())))
+    return Watchdog(clock, kill)
+
+
+def physical_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def memory_for_pods(total: int) -> int:
+    """Bytes that pods may have of so many."""
+    return total - min(RESERVED_MEMORY, total // 10)
