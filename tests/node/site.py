@@ -95,7 +95,13 @@ class Pretend:
     async def remove_sandbox(self, sandbox_id: str) -> None:
         self.sandboxes.pop(sandbox_id, None)
 
-    async def listen(self, address: str, port: int, *, datagram: bool = False) -> socket.socket:
+    async def node_address(self, node: str) -> str:
+        return "127.0.0.1"
+
+    async def netfilter(self, node: str = "") -> socket.socket:
+        raise OSError("only pretending")
+
+    async def listen(self, address: str, port: int, *, datagram: bool = False, transparent: bool = False) -> socket.socket:
         raise OSError("only pretending")
 
     async def open_socket(self, *, datagram: bool = False) -> socket.socket:

@@ -24,7 +24,7 @@ def test_pods_never_get_the_addresses_of_the_network_itself() -> None:
     pool = network.Addresses(network.POD_CIDR)
     assert pool.prefix == 16
     assert pool.allocate("first") == "10.244.0.2"
-    assert network.BRIDGE_ADDRESS == "10.244.0.1"
+    assert network.GATEWAY == "10.244.0.1"
 
 
 def test_hosts_file_holds_the_pod_and_what_its_spec_adds() -> None:

@@ -272,7 +272,7 @@ class TestSandboxRuntime(RuntimeContract):
             proxy = asyncio.create_task(relay.serve([await w.runtime.listen("10.96.3.4", 80)], None, dial=dial))
             client = await ask(w, "b", "10.96.3.4", 80)
             await w.exit(client)
-            assert w.log(client) == f"hello {network.BRIDGE_ADDRESS}\n"
+            assert w.log(client) == f"hello {network.GATEWAY}\n"
             await cancel(proxy)
 
         self.drive(tmp_path, story)
@@ -325,7 +325,7 @@ class TestSandboxRuntime(RuntimeContract):
             await w.pod("a")
             await w.runtime.remove_sandbox("uid-a")
             interfaces = Path(f"/proc/{launcher_of(w)}/net/dev")
-            headings, want_left = 2, ("lo", network.BRIDGE, "ls-1")
+            headings, want_left = 2, ("lo", "ls-1")
             await until(lambda: len(interfaces.read_text().splitlines()) == headings + len(want_left))
 
         self.drive(tmp_path, story)

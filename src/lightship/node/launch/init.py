@@ -30,7 +30,7 @@ def run(spec: dict[str, Any], control: socket.socket) -> NoReturn:
 def _set_up(spec: dict[str, Any]) -> None:
     network = spec["network"]
     with Netlink() as cluster:  # opened before leaving the cluster's network, it still reaches it afterwards
-        linux.unshare(podnet.namespace(network) | linux.NEW_NS | linux.NEW_UTS | linux.NEW_IPC)
+        linux.unshare(linux.NEW_NS | linux.NEW_UTS | linux.NEW_IPC)
         linux.make_private("/")
         linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
         linux.set_hostname(spec["hostname"])

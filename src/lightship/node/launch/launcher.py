@@ -2,7 +2,7 @@
 
 Started once by `runtimes.sandbox` in an isolated interpreter. `main` leaves the host's namespaces for new ones, of which its child is then
 process 1: when that child ends for whatever reason the kernel ends every pod with it. It serves requests in order: `sandbox` (fork a
-pod's init, which answers on its own socket), `socket` (one inside the pod network, handed back). It ends when the node does.
+pod's init, which answers on its own socket), and those of `podnet`, about the network. It ends when the node does.
 """
 
 import os
@@ -63,11 +63,11 @@ class Launcher:
             request = packet.message
             if request["op"] == "sandbox":
                 self._sandbox(request["sandbox"], packet.fds)
-            elif request["op"] == "socket":
-                self._network.serve_socket(self._control, request)
+            else:
+                self._network.serve(self._control, request)
 
     def _sandbox(self, spec: dict[str, Any], fds: list[int]) -> None:
-        spec["network"] |= self._network.facts
+        spec["network"]["namespace"] = self._network.namespace(spec["network"])
         with socket.socket(fileno=fds[0]) as answers:
             try:
                 linux.unshare(linux.NEW_PID)

@@ -1,6 +1,6 @@
 """The few network operations a pod network needs, spoken to the kernel directly (rtnetlink), with no `ip` program.
 
-Called by the launcher (bridge, routes) and by the init of each sandbox (its own end of the wire). A `Netlink` stays bound to the
+Called by the launcher (addresses, routes) and by the init of each sandbox (both ends of its wire). A `Netlink` stays bound to the
 network namespace in which it was opened, whatever its process enters later. Errors are `OSError` naming the operation.
 Contract: netlink(7), rtnetlink(7), linux/if_link.h.
 """
@@ -10,14 +10,15 @@ import socket
 import struct
 from collections.abc import Iterator
 
-_NEWLINK, _DELLINK, _GETLINK, _NEWADDR, _NEWROUTE = 16, 17, 18, 20, 24
-_REQUEST, _MULTI, _ACK, _DUMP, _EXCLUSIVE, _CREATE = 1, 2, 4, 0x300, 0x200, 0x400
+_NEWLINK, _DELLINK, _GETLINK, _NEWADDR, _NEWROUTE, _NEWNEIGH = 16, 17, 18, 20, 24, 28
+_REQUEST, _MULTI, _ACK, _DUMP, _REPLACE, _EXCLUSIVE, _CREATE = 1, 2, 4, 0x300, 0x100, 0x200, 0x400
 _ERROR, _DONE = 2, 3
 _IFLA_ADDRESS = 1
-_IFLA_IFNAME, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_NET_NS_FD = 3, 10, 18, 19, 28
+_IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_NET_NS_PID = 3, 18, 19
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
+_NDA_DST, _NDA_LLADDR, _PERMANENT = 1, 2, 0x80
 _TABLE_MAIN, _PROTO_BOOT, _UNICAST, _LOCAL = 254, 3, 1, 2
 _SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
 _UP = 1
@@ -83,32 +84,21 @@ class Netlink:
 
     def index(self, name: str) -> int:
         """Raises `OSError` when there is no such interface."""
-        return socket.if_nametoindex(name) if name == "lo" else self.links()[name]
+        (body,) = self._talk(_GETLINK, 0, _link() + attribute(_IFLA_IFNAME, _name(name)), f"find link {name}")
+        found: int = struct.unpack_from("=BxHi", body)[2]
+        return found
 
-    def add_bridge(self, name: str, mac: bytes) -> int:
-        """A bridge that is up; returns its index.
+    def add_veth(self, name: str, mac: bytes, peer: str, peer_mac: bytes, *, peer_pid: int) -> int:
+        """A wire from a new interface `name`, which is up, to an interface `peer` in the network of a process, which is left down.
 
-        Without a `mac` of its own it would take that of one of its ports, another one whenever pods come and go, and pods that have
-        learnt the old one would speak to nobody for a minute.
+        Returns the index of the near end.
         """
-        info = attribute(_IFLA_LINKINFO, attribute(_IFLA_INFO_KIND, b"bridge")) + attribute(_IFLA_ADDRESS, mac)
-        self._add(_NEWLINK, _link(flags=_UP) + attribute(_IFLA_IFNAME, _name(name)) + info, f"add bridge {name}")
-        return self.index(name)
-
-    def add_veth(self, name: str, bridge: int, peer: str, mac: bytes, *, peer_pid: int = 0, peer_fd: int = -1) -> None:
-        """A wire from `bridge` to an interface `peer` in the namespace of a process (or behind a descriptor), which is left down.
-
-        `mac` is the peer's.
-        """
-        where = (
-            attribute(_IFLA_NET_NS_PID, struct.pack("=I", peer_pid))
-            if peer_fd < 0
-            else attribute(_IFLA_NET_NS_FD, struct.pack("=I", peer_fd))
-        )
-        far = _link() + attribute(_IFLA_IFNAME, _name(peer)) + attribute(_IFLA_ADDRESS, mac) + where
+        where = attribute(_IFLA_NET_NS_PID, struct.pack("=I", peer_pid))
+        far = _link() + attribute(_IFLA_IFNAME, _name(peer)) + attribute(_IFLA_ADDRESS, peer_mac) + where
         info = attribute(_IFLA_INFO_KIND, b"veth") + attribute(_IFLA_INFO_DATA, attribute(_VETH_INFO_PEER, far))
-        near = attribute(_IFLA_IFNAME, _name(name)) + attribute(_IFLA_MASTER, struct.pack("=I", bridge))
+        near = attribute(_IFLA_IFNAME, _name(name)) + attribute(_IFLA_ADDRESS, mac)
         self._add(_NEWLINK, _link(flags=_UP) + near + attribute(_IFLA_LINKINFO, info), f"add veth {name}")
+        return self.index(name)
 
     def set_up(self, index: int) -> None:
         self._talk(_NEWLINK, _ACK, _link(index, _UP), f"set link {index} up")
@@ -121,6 +111,18 @@ class Netlink:
         head = struct.pack("=BBBBI", socket.AF_INET, prefix, 0, _SCOPE_UNIVERSE, index)
         self._add(_NEWADDR, head + attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed), f"add address {address}/{prefix}")
 
+    def add_neighbour(self, index: int, address: str, mac: bytes) -> None:
+        """Know for good where an address is: nobody has to ask the wire."""
+        head = struct.pack("=BxxxiHBB", socket.AF_INET, index, _PERMANENT, 0, 0)
+        payload = head + attribute(_NDA_DST, socket.inet_aton(address)) + attribute(_NDA_LLADDR, mac)
+        self._talk(_NEWNEIGH, _ACK | _CREATE | _REPLACE, payload, f"add neighbour {address}")
+
+    def add_route(self, index: int, address: str, source: str) -> None:
+        """An address is at the other end of a wire, and is spoken to as `source`. Whoever had it before has it no more."""
+        rest = attribute(_RTA_DST, socket.inet_aton(address)) + attribute(_RTA_OIF, struct.pack("=I", index))
+        rest += attribute(_RTA_PREFSRC, socket.inet_aton(source))
+        self._route(_UNICAST, _SCOPE_LINK, rest, f"route {address}", prefix=32, flags=_REPLACE)
+
     def add_default_route(self, gateway: str) -> None:
         self._route(_UNICAST, _SCOPE_UNIVERSE, attribute(_RTA_GATEWAY, socket.inet_aton(gateway)), f"route everything to {gateway}")
 
@@ -128,10 +130,10 @@ class Netlink:
         """Treat every address that has no better route as this namespace's own: sockets here then stand for the whole world."""
         self._route(_LOCAL, _SCOPE_HOST, attribute(_RTA_OIF, struct.pack("=I", index)), "accept all addresses")
 
-    def _route(self, kind: int, scope: int, rest: bytes, what: str) -> None:
-        # In the main table, so that the longer prefix of the bridge still wins: the local table would be asked before it.
-        head = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, _TABLE_MAIN, _PROTO_BOOT, scope, kind, 0)
-        self._add(_NEWROUTE, head + rest, what)
+    def _route(self, kind: int, scope: int, rest: bytes, what: str, *, prefix: int = 0, flags: int = _EXCLUSIVE) -> None:
+        # In the main table, so that the longer prefixes of the pods still win: the local table would be asked before it.
+        head = struct.pack("=BBBBBBBBI", socket.AF_INET, prefix, 0, 0, _TABLE_MAIN, _PROTO_BOOT, scope, kind, 0)
+        self._talk(_NEWROUTE, _ACK | _CREATE | flags, head + rest, what)
 
     def _add(self, kind: int, payload: bytes, what: str) -> None:
         self._talk(kind, _ACK | _CREATE | _EXCLUSIVE, payload, what)

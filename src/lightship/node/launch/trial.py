@@ -41,7 +41,7 @@ def _user() -> None:
 def _network() -> None:
     with Netlink() as net:
         net.set_up(net.index("lo"))
-        net.add_veth("probe0", net.add_bridge("probe", mac_of("10.0.0.1")), "probe1", mac_of("10.0.0.2"), peer_pid=os.getpid())
+        net.add_veth("probe0", mac_of("10.0.0.1"), "probe1", mac_of("10.0.0.2"), peer_pid=os.getpid())
         net.accept_everything(net.index("lo"))
 
 

@@ -9,15 +9,19 @@ from collections.abc import Iterator
 
 POD_CIDR = "10.244.0.0/16"
 SERVICE_CIDR = "10.96.0.0/16"
-BRIDGE = "ls0"
-BRIDGE_ADDRESS = "10.244.0.1"
+NODE_CIDR = "10.95.0.0/16"
+"""Addresses of nodes in the pod network; the upper half holds each one's `shadow`."""
+GATEWAY = "10.244.0.1"
+"""Where every wire ends that a pod or a node hangs on."""
 API_ADDRESS, API_PORT = "10.96.0.1", 443
 DNS_ADDRESS, DNS_PORT = "10.96.0.10", 53
 CLUSTER_DOMAIN = "cluster.local"
 LOOPBACK_CIDR = "127.244.0.0/16"
 """Where host mode finds an address for each pod, on systems whose whole 127/8 is the loopback (Linux)."""
+RELAY_PORT = 15_001
+"""Where the relay listens at the gateway for connections that pods open to the world, whatever their port."""
 RELAYED_PORTS = (80, 443)
-"""TCP ports outside the cluster that pods can reach unless the relay is told otherwise."""
+"""TCP ports outside the cluster that pods can reach where the kernel cannot bring all of them to the relay."""
 
 
 class AddressesExhaustedError(Exception):
@@ -28,7 +32,7 @@ class Addresses:
     """Hands out the addresses of a range, each to one holder; a returned one rests as long as others are free."""
 
     def __init__(self, cidr: str, *, reserved: int = 2) -> None:
-        """`reserved`: how many addresses at the start belong to the network itself (its name and the bridge)."""
+        """`reserved`: how many addresses at the start belong to the network itself (its name and the gateway)."""
         self._network = ipaddress.ip_network(cidr)
         self._reserved = reserved
         self._held: dict[str, str] = {}
@@ -59,6 +63,16 @@ class Addresses:
         while True:
             for offset in range(self._reserved, self._network.num_addresses - 1):
                 yield str(self._network[offset])
+
+
+def shadow(node: str) -> str:
+    """The address by which the cluster's namespace knows what a node sends to itself: there it never sees the node's own."""
+    return str(ipaddress.ip_address(node) + (1 << 15))
+
+
+def loopback_shadow(node: str) -> str:
+    """The same for what a node sends to 127.0.0.1 and means for a pod."""
+    return str(ipaddress.ip_address(node) + (1 << 14))
 
 
 def resolv_conf(namespace: str, *, server: str = DNS_ADDRESS, domain: str = CLUSTER_DOMAIN) -> str:

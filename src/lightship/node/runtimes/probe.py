@@ -17,7 +17,7 @@ _SECONDS = 10.0
 _ABILITIES = ("user_namespaces", "network_namespaces", "mount_namespaces")
 _HINTS = {
     "user_namespaces": "check user.max_user_namespaces, kernel.unprivileged_userns_clone, and the seccomp profile if this is a container",
-    "network_namespaces": "check kernel.apparmor_restrict_unprivileged_userns and that the kernel has bridge and veth",
+    "network_namespaces": "check kernel.apparmor_restrict_unprivileged_userns and that the kernel has veth",
     "mount_namespaces": "a container engine that masks parts of /proc forbids them: give it an unmasked one",
 }
 

@@ -7,6 +7,7 @@ true mount paths, host names, own ports on 0.0.0.0, protection of host files. No
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import functools
 import os
@@ -178,7 +179,14 @@ class ProcessRuntime:
             await self._limits.remove_sandbox(sandbox_id)
             await asyncio.to_thread(layout.remove_tree, layout.places(spec).base)
 
-    async def listen(self, address: str, port: int, *, datagram: bool = False) -> socket.socket:
+    async def node_address(self, node: str) -> str:
+        """All nodes of a machine without a network of its own are that machine."""
+        return "127.0.0.1"
+
+    async def netfilter(self, node: str = "") -> socket.socket:
+        raise OSError(errno.EOPNOTSUPP, "host mode has no pod network")
+
+    async def listen(self, address: str, port: int, *, datagram: bool = False, transparent: bool = False) -> socket.socket:
         """Host mode has no addresses of the cluster: the socket listens on 127.0.0.1, on another port when `port` is not to be had."""
         made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM)
         try:

@@ -103,8 +103,10 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: the pod's name."""
     hosts: str = ""
     """Lines for /etc/hosts besides those for localhost and the pod itself."""
+    node: str = ""
+    """Name of the node that the pod runs on."""
     host_network: bool = False
-    """No network of its own: the host's."""
+    """No network of its own: that of its node."""
     host_processes: bool = False
     host_ipc: bool = False
     share_processes: bool = False
@@ -242,8 +244,19 @@ class Runtime(Protocol):
         """Kill what runs, give back address and surroundings. The directory stays: it is the agent's. Idempotent."""
         ...
 
-    async def listen(self, address: str, port: int, *, datagram: bool = False) -> socket.socket:
-        """A non-blocking bound (and, for streams, listening) socket as pods see the network. Raises `OSError`."""
+    async def node_address(self, node: str) -> str:
+        """Where the node of that name is found by pods: always the same, and every node has another one. Raises `OSError`."""
+        ...
+
+    async def netfilter(self, node: str = "") -> socket.socket:
+        """A non-blocking netlink socket to the packet rules of the pod network, or of a node in it. Raises `OSError`."""
+        ...
+
+    async def listen(self, address: str, port: int, *, datagram: bool = False, transparent: bool = False) -> socket.socket:
+        """A non-blocking bound (and, for streams, listening) socket as pods see the network. Raises `OSError`.
+
+        A `transparent` one may be handed connections that are meant for others.
+        """
         ...
 
     async def open_socket(self, *, datagram: bool = False) -> socket.socket:

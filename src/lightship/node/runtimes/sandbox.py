@@ -68,6 +68,9 @@ class SandboxRuntime:
         self._enforcer: Enforcer | None = None
         self._host = layout.look_around()
         self._addresses = network.Addresses(network.POD_CIDR)
+        self._node_addresses = network.Addresses(network.NODE_CIDR, reserved=1)
+        self._nodes: dict[str, str] = {}
+        """Addresses by the names of nodes that have a namespace of their own."""
         self._interfaces = itertools.count(1)
         self._programs = itertools.count(1)
         self._sandboxes: dict[str, _Sandbox] = {}
@@ -147,7 +150,7 @@ class SandboxRuntime:
         if known is not None and not known.gone.done():
             return known.address
         try:
-            address = self._addresses.allocate(spec.id)
+            address = await self.node_address(spec.node) if spec.host_network else self._addresses.allocate(spec.id)
             _furnish(spec, address)
             self._limits.add_sandbox(spec)
             sandbox = await self._fork_sandbox(spec, address)
@@ -170,8 +173,9 @@ class SandboxRuntime:
             "network": {
                 "interface": f"ls-{next(self._interfaces):x}",
                 "address": address,
-                "prefix": self._addresses.prefix,
-                "gateway": network.BRIDGE_ADDRESS,
+                "gateway": network.GATEWAY,
+                "shared": spec.host_network,
+                "node": spec.node,
             },
             "shm": str(layout.places(spec).shm),
             "memory": [{"path": volume.path, "size": volume.size, "gid": volume.gid} for volume in spec.memory],
@@ -274,23 +278,38 @@ class SandboxRuntime:
             await self._limits.remove_sandbox(sandbox_id)
             await asyncio.to_thread(layout.remove_tree, layout.places(sandbox.spec).base)
 
-    async def listen(self, address: str, port: int, *, datagram: bool = False) -> socket.socket:
-        return await self._socket(address, port, datagram=datagram)
+    async def node_address(self, node: str) -> str:
+        known = self._nodes.get(node)
+        if known is not None:
+            return known
+        address = self._node_addresses.allocate(node)
+        wanted = {"node": node, "address": address, "interface": f"ls-{next(self._interfaces):x}"}
+        await self._asked({"op": "node", "network": wanted})
+        return self._nodes.setdefault(node, address)
+
+    async def netfilter(self, node: str = "") -> socket.socket:
+        return _received(await self._asked({"op": "netfilter", "node": node}))
+
+    async def listen(self, address: str, port: int, *, datagram: bool = False, transparent: bool = False) -> socket.socket:
+        return await self._socket(address, port, datagram=datagram, transparent=transparent)
 
     async def open_socket(self, *, datagram: bool = False) -> socket.socket:
         return await self._socket("", 0, datagram=datagram)
 
-    async def _socket(self, address: str, port: int, *, datagram: bool) -> socket.socket:
+    async def _socket(self, address: str, port: int, *, datagram: bool, transparent: bool = False) -> socket.socket:
+        wanted = {"op": "socket", "address": address, "port": port, "datagram": datagram, "transparent": transparent}
+        return _received(await self._asked(wanted))
+
+    async def _asked(self, request: dict[str, Any]) -> wire.Packet:
+        """The launcher's answer about the network. Raises `OSError`."""
         async with self._asking:
-            launcher = self._ask_launcher({"op": "socket", "address": address, "port": port, "datagram": datagram})
-            packet = await _packet(launcher)
+            packet = await _packet(self._ask_launcher(request))
         if packet is None:
             raise RuntimeUnavailableError(_LOST)
-        if not packet.fds:
-            raise OSError(packet.message["errno"], f"{packet.message['message']}: {address}:{port}")
-        made = socket.socket(fileno=packet.fds[0])
-        made.setblocking(False)
-        return made
+        if packet.message["event"] == "refused":
+            where = f": {request['address']}:{request['port']}" if request.get("address") else ""
+            raise OSError(packet.message["errno"], packet.message["message"] + where)
+        return packet
 
     def _ask_launcher(self, request: dict[str, Any], fds: Sequence[int] = ()) -> socket.socket:
         if self._launcher is None:
@@ -356,12 +375,16 @@ class SandboxRuntime:
             container.log.finish()
 
 
+def _received(packet: wire.Packet) -> socket.socket:
+    made = socket.socket(fileno=packet.fds[0])
+    made.setblocking(False)
+    return made
+
+
 def _settings() -> dict[str, Any]:
     """What the launcher must know to raise the pod network."""
     return {
-        "bridge": network.BRIDGE,
-        "gateway": network.BRIDGE_ADDRESS,
-        "prefix": network.Addresses(network.POD_CIDR).prefix,
+        "gateway": network.GATEWAY,
         "addresses": [network.API_ADDRESS, network.DNS_ADDRESS],
         "mask": os.geteuid() == 0,
     }
