@@ -11,24 +11,60 @@ import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from lightship import kinds
+from lightship.client.cache import Cache
 from lightship.node.network import facts as network
-from lightship.node.network import nameserver, relay
+from lightship.node.network import nameserver, plane, relay
 from lightship.node.network.names import Names
+from lightship.node.network.netfilter import Netfilter
+from lightship.node.network.plane import Plane, Sources
 from lightship.node.runtimes.runtime import Runtime
 
 
-async def serve_names_and_relay(runtime: Runtime, names: Names) -> None:
-    """Answer DNS and carry outgoing connections until cancelled."""
-    if runtime.kind != "sandbox":
-        return
-    questions = await runtime.listen(network.DNS_ADDRESS, network.DNS_PORT, datagram=True)
-    conversations = await runtime.listen(network.DNS_ADDRESS, network.DNS_PORT)
-    upstream = nameserver.Upstream()
-    outgoing = [await runtime.listen("0.0.0.0", port) for port in relayed_ports(os.environ)]
-    async with asyncio.TaskGroup() as group:
-        group.create_task(nameserver.serve(questions, names.addresses, upstream.datagram), name="dns")
-        group.create_task(nameserver.serve_stream(conversations, names.addresses, upstream.stream), name="dns over TCP")
-        group.create_task(relay.serve(outgoing, relay.Rules()), name="relay")
+class PodNetwork:
+    """What one runtime's pods can reach. Make it before the manager runs, so that its informers start with the others."""
+
+    def __init__(self, runtime: Runtime, cache: Cache) -> None:
+        self._runtime = runtime
+        self._kernel = plane.Kernel(reason="host mode has no pod network")
+        self._sources = Sources(
+            services=cache.informer(kinds.SERVICES),
+            slices=cache.informer(kinds.ENDPOINT_SLICES),
+            pods=cache.informer(kinds.PODS),
+            nodes=cache.informer(kinds.NODES),
+            namespaces=cache.informer(kinds.NAMESPACES),
+            policies=cache.informer(kinds.NETWORK_POLICIES),
+        )
+
+    async def open(self) -> str:
+        """Find out what the kernel can do: why policies are not enforced, empty when they are."""
+        if self._runtime.kind == "sandbox":
+            self._kernel = await plane.open_kernel(self._open_rules)
+        return self._kernel.reason
+
+    async def run(self, names: Names) -> None:
+        """Answer DNS, carry connections to services and to the world, until cancelled."""
+        if self._runtime.kind != "sandbox":
+            return
+        async with asyncio.TaskGroup() as group:
+            questions = await self._runtime.listen(network.DNS_ADDRESS, network.DNS_PORT, datagram=True)
+            conversations = await self._runtime.listen(network.DNS_ADDRESS, network.DNS_PORT)
+            upstream = nameserver.Upstream()
+            group.create_task(nameserver.serve(questions, names.addresses, upstream.datagram), name="dns")
+            group.create_task(nameserver.serve_stream(conversations, names.addresses, upstream.stream), name="dns over TCP")
+            group.create_task(relay.serve(await self._ways_out(), relay.Rules()), name="relay")
+            if self._kernel.rules is not None:
+                rules = Plane(self._sources, self._kernel.rules, self._open_rules, relayed=self._kernel.relayed)
+                group.create_task(rules.run(), name="packet rules")
+
+    async def _ways_out(self) -> list[socket.socket]:
+        """One socket for all connections to the world, or, where the kernel cannot bring them, one for each port that matters."""
+        if self._kernel.relayed:
+            return [await self._runtime.listen(network.GATEWAY, network.RELAY_PORT, transparent=True)]
+        return [await self._runtime.listen("0.0.0.0", port) for port in relayed_ports(os.environ)]
+
+    async def _open_rules(self, node: str) -> Netfilter:
+        return Netfilter(await self._runtime.netfilter(node))
 
 
 def advertised(bind_address: str) -> str:

@@ -273,19 +273,23 @@ class Platform:
             )
             self._stack.push_async_callback(door.close)
         catalogue = Catalogue(data / "images.json", Environments(cache_directory(), self._clock))
+        pods = network.PodNetwork(runtime, self.manager.cache)
+        unguarded = await pods.open()
         for number, name in enumerate(node_names(self._config.agents)):
             settings = Settings(
                 name=name,
                 data=data / "nodes" / name if number else data,
                 api_host=host,
                 api_port=port,
+                address=await runtime.node_address(name),
                 runtime_reason=chosen.reason,
+                policies_reason=unguarded,
                 allow_host_path=self._config.allow_host_path,
                 devices=not number,
             )
             acting = self.manager.acting_as(Client(server.local(identities.node(name))))
             self._agents[name] = Agent(acting, runtime, catalogue, settings)
-        await self._run(network.serve_names_and_relay(runtime, next(iter(self._agents.values())).names))
+        await self._run(pods.run(next(iter(self._agents.values())).names))
         await self._run(_until_lost(runtime))
 
     async def _run(self, work: Coroutine[Any, Any, None]) -> None:

@@ -56,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The node's own address: hostIP of its pods."""
     runtime_reason: str = ""
     """Why the runtime is not the sandbox, if it is not."""
+    policies_reason: str = ""
+    """Why network policies are not enforced, if they are not."""
     allow_host_path: bool = False
     devices: bool = True
     """Whether the machine's GPUs are this node's to give: they can be only one node's."""
@@ -84,7 +86,13 @@ class Agent:
         self._ready = asyncio.Event()
         settings.data.mkdir(parents=True, exist_ok=True)
         self._machine = nodestatus.look(settings.data, devices=settings.devices)
-        identity = Identity(name=settings.name, address=settings.address, runtime=runtime.kind, runtime_reason=settings.runtime_reason)
+        identity = Identity(
+            name=settings.name,
+            address=settings.address,
+            runtime=runtime.kind,
+            runtime_reason=settings.runtime_reason,
+            policies_reason=settings.policies_reason,
+        )
         self._heartbeat = Heartbeat(manager.client, identity, self._machine, manager.clock)
         self._node = self._shared(catalogue)
 

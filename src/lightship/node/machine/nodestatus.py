@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 RUNTIME_ANNOTATION = "lightship.dev/runtime"
 REASON_ANNOTATION = "lightship.dev/runtime-reason"
+POLICIES_ANNOTATION = "lightship.dev/network-policies"
 LEASE_NAMESPACE = "kube-node-lease"
 LEASE_SECONDS = 40
 RENEW_SECONDS = 10.0
@@ -60,6 +61,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     runtime: str
     runtime_reason: str = ""
+    policies_reason: str = ""
+    """Why network policies are not enforced, if they are not."""
 
 
 def look(data: Path, *, devices: bool = True) -> Machine:
@@ -114,6 +117,8 @@ def metadata(identity: Identity, machine: Machine) -> Obj:
     annotations = {RUNTIME_ANNOTATION: identity.runtime}
     if identity.runtime_reason:
         annotations[REASON_ANNOTATION] = identity.runtime_reason
+    if identity.policies_reason:
+        annotations[POLICIES_ANNOTATION] = f"not enforced: {identity.policies_reason}"
     return {"name": identity.name, "labels": labels, "annotations": annotations}
 
 

@@ -42,6 +42,37 @@ Open = Callable[[str], Awaitable[Netfilter]]
 """(node, or nothing for the cluster's namespace) → its rules. Raises `OSError`."""
 
 
+class Kernel(NamedTuple):
+    """What the kernel of this machine can do for the pod network."""
+
+    rules: Netfilter | None = None
+    relayed: bool = False
+    """Whether it can bring every connection to the world to the relay."""
+    reason: str = ""
+    """Why it has no rules, if it has none."""
+
+
+async def open_kernel(open_rules: Open) -> Kernel:
+    """Try what the rules are made of."""
+    try:
+        rules = await open_rules("")
+    except OSError as error:
+        return Kernel(reason=f"no packet rules: {error.strerror or error}")
+    try:
+        table = Table()
+        table.put("base", base.cluster())
+        rules.apply(table.everything())
+    except OSError as error:
+        rules.close()
+        return Kernel(reason=f"the kernel refuses packet rules: {error.strerror or error}")
+    try:
+        table.put("world", base.world())
+        rules.apply(table.changes())
+    except OSError:
+        return Kernel(rules)
+    return Kernel(rules, relayed=True)
+
+
 class Plane:
     """The rules of the cluster's namespace, and of those of its nodes."""
 

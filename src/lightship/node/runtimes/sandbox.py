@@ -79,6 +79,7 @@ class SandboxRuntime:
         self._launcher: socket.socket | None = None
         self._launcher_pidfd = -1
         self._asking = asyncio.Lock()
+        self._adding = asyncio.Lock()
         self._ids = 1
 
     def on_exit(self, callback: Callable[[Exit], None]) -> None:
@@ -279,13 +280,13 @@ class SandboxRuntime:
             await asyncio.to_thread(layout.remove_tree, layout.places(sandbox.spec).base)
 
     async def node_address(self, node: str) -> str:
-        known = self._nodes.get(node)
-        if known is not None:
-            return known
-        address = self._node_addresses.allocate(node)
-        wanted = {"node": node, "address": address, "interface": f"ls-{next(self._interfaces):x}"}
-        await self._asked({"op": "node", "network": wanted})
-        return self._nodes.setdefault(node, address)
+        async with self._adding:
+            if node not in self._nodes:
+                address = self._node_addresses.allocate(node)
+                wanted = {"node": node, "address": address, "interface": f"ls-{next(self._interfaces):x}"}
+                await self._asked({"op": "node", "network": wanted})
+                self._nodes[node] = address
+            return self._nodes[node]
 
     async def netfilter(self, node: str = "") -> socket.socket:
         return _received(await self._asked({"op": "netfilter", "node": node}))
