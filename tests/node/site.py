@@ -16,6 +16,7 @@ from lightship.apiserver.server import Server
 from lightship.client import Client, Informer
 from lightship.control import Manager
 from lightship.control.manager import background
+from lightship.kinds import metrics
 from lightship.main import identities
 from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
@@ -210,7 +211,7 @@ async def site(server: Server | None = None, data: Path | None = None) -> AsyncI
 
 
 def make_server(agents: dict[str, NodeConnection]) -> Server:
-    return Server(memory(), kinds.BUILTIN, clock=LoopClock(), random=Random(3), nodes=agents.get)
+    return Server(memory(), kinds.BUILTIN + metrics.RESOURCES, clock=LoopClock(), random=Random(3), nodes=agents.get)
 
 
 def run(work: Callable[[Site], Coroutine[Any, Any, T]]) -> T:

@@ -13,7 +13,7 @@ from lightship.meta import errors
 from lightship.meta.objects import Obj
 from lightship.meta.rest import APPLY_PATCH, DeleteOptions, ListOptions, LogOptions, PatchType, WatchOptions, WriteOptions
 
-from . import components
+from . import components, measuring
 from .conversion.versions import Unconverted
 from .core import Core
 from .requests import Answer, Batch, LogStream, Page, Request
@@ -48,6 +48,8 @@ class Registry:
             raise errors.method_not_allowed()
         if served.bucket == components.BUCKET:
             return components.get(request.name)
+        if served.bucket in measuring.BUCKETS:
+            return await measuring.get(self._core, served, request)
         answer = await self._read(lambda: self._reader.get(served, request, resource_version))
         return self._subresources.get_scale(served, answer.obj) if request.subresource == "scale" else answer
 
@@ -55,6 +57,8 @@ class Registry:
         served = self._served(request)
         if served.bucket == components.BUCKET:
             return components.page(self._core.store.revision)
+        if served.bucket in measuring.BUCKETS:
+            return await measuring.page(self._core, served, request, options)
         return await self._read(lambda: self._reader.list(served, request, options))
 
     def watch(self, request: Request, options: WatchOptions) -> AsyncGenerator[Batch, None]:

@@ -37,6 +37,7 @@ from lightship.cli.errors import CliError
 from lightship.client import Client
 from lightship.control import Manager
 from lightship.control.manager import background
+from lightship.kinds import metrics
 from lightship.meta.resources import Resource
 from lightship.meta.rest import NodeConnection
 from lightship.node.agent import Agent, Settings
@@ -291,6 +292,8 @@ class Platform:
             self._agents[name] = Agent(acting, runtime, catalogue, settings)
         await self._run(pods.run(next(iter(self._agents.values())).names))
         await self._run(_until_lost(runtime))
+        server.add_resources(metrics.RESOURCES)
+        await self.client.apply(kinds.CLUSTER_ROLES, metrics.READER)
 
     async def _run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a part in the background until the platform ends."""

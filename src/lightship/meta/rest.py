@@ -6,7 +6,7 @@ Contract: Kubernetes API concepts; metav1.ListOptions, DeleteOptions, PodLogOpti
 
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -184,6 +184,23 @@ class Transport(Protocol):
     async def close(self) -> None: ...
 
 
+class Measured(NamedTuple):
+    """What something uses: billionths of a processor, and bytes that cannot be taken from it."""
+
+    cpu: int
+    memory: int
+
+
+class Measurement(NamedTuple):
+    """What a node and its pods use. Processors are averages over `window` seconds that ended at `time`, seconds since the epoch."""
+
+    time: float
+    window: float
+    node: Measured
+    pods: dict[str, dict[str, Measured]]
+    """Running containers by name, by the pod's uid; one that has just started may be missing."""
+
+
 class NodeConnection(Protocol):
     """What an API server asks of the node that runs a pod; `node` implements it, `main` wires it, the server calls it."""
 
@@ -200,4 +217,13 @@ class NodeConnection(Protocol):
 
     async def connect(self, namespace: str, pod: str, uid: str, port: int) -> tuple[StreamReader, StreamWriter]:
         """A TCP connection to a port of the pod. Raises `OSError`, or `StatusError` when the pod does not run."""
+        ...
+
+
+@runtime_checkable
+class Measurable(Protocol):
+    """A `NodeConnection` that can also tell what is used."""
+
+    async def measure(self) -> Measurement:
+        """What the node and its pods use now. May take a second when nobody has asked lately."""
         ...

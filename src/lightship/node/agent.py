@@ -19,9 +19,10 @@ from lightship.control import Manager
 from lightship.control.events import Recorder
 from lightship.meta import errors, objects
 from lightship.meta.objects import Key, Obj
-from lightship.meta.rest import CommandIO, CommandOptions, LogOptions
+from lightship.meta.rest import CommandIO, CommandOptions, LogOptions, Measurement
 
 from .images.catalogue import Catalogue
+from .images.environments import cache_directory
 from .inputs.sources import Ref
 from .inputs.volumes import EVERYBODY, Policy
 from .machine import nodestatus
@@ -31,7 +32,8 @@ from .network import hostmode
 from .network.hostmode import HostPorts
 from .network.names import Names, Reachable
 from .pods import sync
-from .pods.subject import Node
+from .pods.measuring import Measuring
+from .pods.subject import Node, Subject
 from .pods.worker import PodWorker
 from .runtimes import idmap, layout
 from .runtimes.runtime import Exit, Runtime
@@ -95,6 +97,8 @@ class Agent:
         )
         self._heartbeat = Heartbeat(manager.client, identity, self._machine, manager.clock)
         self._node = self._shared(catalogue)
+        self.measuring = Measuring(settings.name, runtime, manager.clock, self._subjects, settings.data, cache_directory())
+        """Statistics of the node and its pods."""
 
     def _shared(self, catalogue: Catalogue) -> Node:
         settings, manager = self._settings, self._manager
@@ -170,6 +174,13 @@ class Agent:
         if worker is None:
             raise errors.not_found("pods", pod)
         return await worker.asking.connect(port)
+
+    async def measure(self) -> Measurement:
+        """See `meta.rest.NodeConnection`."""
+        return await self.measuring.measure()
+
+    def _subjects(self) -> list[Subject]:
+        return [worker.subject for worker in self._workers.values()]
 
     # changes --------------------------------------------------------------------------------------------------------------------------
 

@@ -66,6 +66,8 @@ class Subject:
         self.environments: dict[str, Environment] = {}
         """By image, of those that were pulled."""
         self.claims = Claims()
+        self.disk: dict[str, int] = {}
+        """Bytes on disk, as last measured: see `machine.statistics.Pod`."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def now(self) -> float:
