@@ -67,7 +67,10 @@ class World:
         return (self.pod_directory(pod) / name / f"{count}.log").read_text()
 
     def log(self, container_id: str) -> str:
-        return "".join(line.split(" ", 3)[3] + "\n" for line in self.raw_log(container_id).splitlines())
+        """What it said; a last line without an end is given one."""
+        lines = [line.split(" ", 3) for line in self.raw_log(container_id).splitlines()]
+        text = "".join(text + ("\n" if tag == "F" else "") for _, _, tag, text in lines)
+        return text if text.endswith("\n") or not text else text + "\n"
 
     async def line(self, container_id: str, wanted: str) -> None:
         """Wait until a running container has printed something."""
@@ -143,7 +146,7 @@ class RuntimeContract:
             end = await w.start(["/bin/sh", "-c", "echo one; echo two >&2; printf three; exit 7"])
             assert (await w.exit(end))[:3] == (end, 7, 0)
             lines = [line.split(" ", 1)[1] for line in w.raw_log(end).splitlines()]
-            assert sorted(lines) == ["stderr F two", "stdout F one", "stdout F three"]
+            assert sorted(lines) == ["stderr F two", "stdout F one", "stdout P three"]
 
         self.drive(tmp_path, story)
 

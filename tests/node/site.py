@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -24,7 +24,18 @@ from lightship.meta.rest import LogOptions, NodeConnection, User
 from lightship.node.agent import Agent, Settings
 from lightship.node.images.catalogue import Catalogue
 from lightship.node.images.environments import Environment, Progress
-from lightship.node.runtimes.runtime import ContainerError, ContainerSpec, Exit, Files, Limits, RuntimeUnavailableError, SandboxSpec, Usage
+from lightship.node.runtimes.runtime import (
+    Attached,
+    ContainerError,
+    ContainerSpec,
+    Exit,
+    Files,
+    Limits,
+    Program,
+    RuntimeUnavailableError,
+    SandboxSpec,
+    Usage,
+)
 from lightship.store import memory
 
 T = TypeVar("T")
@@ -57,7 +68,10 @@ class Pretend:
 
     async def close(self) -> None: ...
 
-    async def execute(self, container_id: str, argv: list[str], files: Files, *, tty: bool = False) -> Awaitable[int]:
+    async def execute(self, container_id: str, argv: list[str], files: Files | None) -> Program:
+        raise ContainerError("SandboxGone", "nothing runs here")
+
+    def attach(self, container_id: str) -> Attached:
         raise ContainerError("SandboxGone", "nothing runs here")
 
     async def update(self, container_id: str, limits: Limits) -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from lightship.aio.clock import SystemClock
 from lightship.meta.errors import StatusError
 from lightship.meta.rest import LogOptions
-from lightship.node.runtimes.logwriter import Lines
-from lightship.node.streams import logs
+from lightship.node.runtimes.logwriter import records, stamp
+from lightship.node.streams import logs, tailing
 from lightship.node.streams.filewatch import FileWatch
 from lightship.node.streams.logs import Logs, Position, Run, Source
 
@@ -62,10 +62,9 @@ def test_everything_with_parts_joined(file: Path) -> None:
 
 def test_what_our_own_writer_writes_is_what_is_read(tmp_path: Path) -> None:
     text = b"short\n\n" + b"x" * 50_000 + b"\nno end"
-    lines = Lines("stdout")
-    (tmp_path / "0.log").write_bytes(lines.feed(text, T0) + lines.end(T0))
-    assert read(tmp_path / "0.log") == text + b"\n"
-    assert read(tmp_path / "0.log", tail_lines=2) == b"x" * 50_000 + b"\nno end\n"
+    (tmp_path / "0.log").write_bytes(records(text, stamp(T0) + b" stdout"))
+    assert read(tmp_path / "0.log") == text
+    assert read(tmp_path / "0.log", tail_lines=2) == b"x" * 50_000 + b"\nno end"
 
 
 def test_timestamps_stand_once_before_a_line(file: Path) -> None:
@@ -116,11 +115,11 @@ def test_tail_is_the_end_of_everything(tmp_path_factory: pytest.TempPathFactory,
 
 @contextmanager
 def small_blocks(size: int) -> Iterator[None]:
-    before, logs.BLOCK = logs.BLOCK, size
+    before, tailing.BLOCK = tailing.BLOCK, size
     try:
         yield
     finally:
-        logs.BLOCK = before
+        tailing.BLOCK = before
 
 
 def test_follow_ends_with_the_container_and_misses_nothing(file: Path) -> None:

@@ -156,16 +156,13 @@ class Agent:
                 yield chunk
 
     async def run_command(self, namespace: str, pod: str, uid: str, options: CommandOptions, io: CommandIO) -> int:
-        """See `meta.rest.NodeConnection`. Attaching shows what the container says from now on; its input stays where it is."""
+        """See `meta.rest.NodeConnection`."""
         worker = self._worker(namespace, pod, uid)
         if worker is None:
             raise errors.not_found("pods", pod)
         if options.command:
             return await worker.asking.run_in(options, io)
-        wanted = LogOptions(container=options.container, follow=True, tail_lines=0)
-        async with closing(self._logs.logs(namespace, pod, uid, wanted)) as chunks:
-            async for chunk in chunks:
-                await io.write(chunk)
+        await worker.asking.attach_to(options, io)
         return 0
 
     async def connect(self, namespace: str, pod: str, uid: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -5,26 +5,24 @@ report of why not, on the status socket that closes by itself when the program r
 """
 
 import errno
-import fcntl
 import os
 import resource
 import signal
 import socket
-import termios
 from typing import Any, NoReturn
 
-from . import entering, linux, rootfs, subpath, wire
+from . import entering, linux, rootfs, subpath, terminal, wire
 
 _NOT_FOUND, _NOT_EXECUTABLE, _FAILED = 127, 126, 128
 
 
-def run(spec: dict[str, Any], stdout: int, stderr: int, status: socket.socket) -> NoReturn:
-    """Become the program of `spec` (see `runtimes.layout.container`)."""
+def run(spec: dict[str, Any], files: list[int], status: socket.socket) -> NoReturn:
+    """Become the program of `spec` (see `runtimes.layout.container`). `files`: stdin, stdout and stderr, or none for a terminal."""
     try:
         entering.enter(spec)
-        _close_all_but({0, 1, 2, stdout, stderr, status.fileno()})
+        _close_all_but({0, 1, 2, *files, status.fileno()})
         wire.send(status, {})  # the packet's credentials tell the other side our process id
-        _prepare(spec, stdout, stderr)
+        _prepare(spec, files, status)
         wire.send(status, _execute(spec["argv"], spec["env"]))
     except OSError as error:
         reason = "CreateContainerConfigError" if isinstance(error, subpath.SubPathError) else "CreateContainerError"
@@ -41,10 +39,7 @@ def run_beside(spec: dict[str, Any], files: list[int], status: socket.socket, vi
         wire.send(status, {})
         os.setsid()
         linux.setns(view, linux.NEW_NS)  # the root and the directory are that one's from here on
-        for number, source in enumerate(files):
-            os.dup2(source, number)
-        if spec["tty"]:
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        _take(files, spec, status)
         os.umask(0o022)
         _limits()
         linux.bound_capabilities()
@@ -71,12 +66,27 @@ def _close_all_but(kept: set[int]) -> None:
                 pass  # the one that listed the directory
 
 
-def _prepare(spec: dict[str, Any], stdout: int, stderr: int) -> None:
+def _take(files: list[int], spec: dict[str, Any], status: socket.socket) -> None:
+    """Read and write these; or, of none, a terminal that is made now, in the session that this process has just begun."""
+    if files:
+        null = os.fstat(files[0]).st_rdev == os.stat("/dev/null").st_rdev
+        # An empty input is the container's own: a descriptor of the host's would lead back to it.
+        own = [os.open("/dev/null", os.O_RDONLY) if null else files[0], *files[1:]]
+    else:
+        master, slave = terminal.make(spec["uid"])
+        wire.send(status, {}, [master])
+        os.close(master)
+        own = [slave] * 3
+    for number, source in enumerate(own):
+        os.dup2(source, number)
+    if not files:
+        terminal.become_own(0)
+
+
+def _prepare(spec: dict[str, Any], files: list[int], status: socket.socket) -> None:
     os.setsid()
     rootfs.enter(spec["root"])
-    null = os.open("/dev/null", os.O_RDWR)
-    for number, source in enumerate((null, stdout, stderr)):
-        os.dup2(source, number)
+    _take(files, spec, status)
     os.umask(0o022)
     _limits()
     linux.bound_capabilities()

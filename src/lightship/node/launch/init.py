@@ -91,15 +91,15 @@ class Init:
             os.close(fd)
 
     def _start(self, spec: dict[str, Any], fds: list[int]) -> None:
-        stdout, stderr, status = fds
+        *files, status = fds
         with socket.socket(fileno=status) as report:
             try:
-                pid, view = self._fork(spec, stdout, stderr, report)
+                pid, view = self._fork(spec, files, report)
                 self._containers[pid] = _Container(spec["id"], view)
             except OSError as error:
                 wire.send(report, {"reason": "CreateContainerError", "message": f"fork: {error.strerror}", "code": 128})
-        os.close(stdout)
-        os.close(stderr)
+        for fd in files:
+            os.close(fd)
 
     def _execute(self, inside: str, spec: dict[str, Any], fds: list[int]) -> None:
         """One more program, in the mount namespace (and the user namespace) of a container that runs."""
@@ -127,7 +127,7 @@ class Init:
         finally:
             os.close(user)
 
-    def _fork(self, spec: dict[str, Any], stdout: int, stderr: int, report: socket.socket) -> tuple[int, int]:
+    def _fork(self, spec: dict[str, Any], files: list[int], report: socket.socket) -> tuple[int, int]:
         """The child's process id and a descriptor of its mount namespace, which we enter ourselves for a moment to get hold of it."""
         linux.unshare(linux.NEW_NS)
         view = os.open("/proc/self/ns/mnt", os.O_RDONLY)
@@ -141,7 +141,7 @@ class Init:
                 linux.setns(self._own_view, linux.NEW_NS)
         if pid == 0:
             signal.set_wakeup_fd(-1)
-            container.run(spec, stdout, stderr, report)
+            container.run(spec, files, report)
         return pid, view
 
     def _signal(self, container_id: str, signum: int) -> None:
@@ -150,6 +150,8 @@ class Init:
                 os.kill(pid, signum)  # not reaped yet, so the number is still its own
                 if signum == signal.SIGKILL and found.view >= 0:
                     _kill_view(found.view)
+                elif signum == signal.SIGKILL:
+                    _kill_group(pid)
 
     def _reap(self) -> None:
         while True:
@@ -165,6 +167,14 @@ class Init:
                     _kill_view(ended.view)
                     os.close(ended.view)
                 wire.send(self._control, {"event": "exit", "id": ended.id, "status": status})
+
+
+def _kill_group(pid: int) -> None:
+    """Kill what a program beside a container has started, as far as that is still in its process group."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except OSError:
+        pass  # it had not come so far as to lead one
 
 
 def _kill_view(descriptor: int) -> None:

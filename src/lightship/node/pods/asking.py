@@ -30,6 +30,14 @@ class Asking:
         except ContainerError as error:
             raise errors.internal(f"error executing command in container: {error.message}") from error
 
+    async def attach_to(self, options: CommandOptions, io: CommandIO) -> None:
+        """Join the streams of one of the containers, until it ends or the client goes. Raises `StatusError`."""
+        state = self._running_state(options.container)
+        try:
+            await console.attach(self._subject.node.runtime, state.id, options, io)
+        except ContainerError as error:
+            raise errors.internal(f"error attaching to container: {error.message}") from error
+
     async def connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to a port of the pod. Raises `OSError`."""
         found: OSError = ConnectionRefusedError()

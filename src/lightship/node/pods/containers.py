@@ -133,6 +133,9 @@ def container_spec(pod: Obj, container: Obj, where: Home, start: Start) -> Conta
         root=start.environment.root,
         limits=resources.of_container(pod, container, enforcement.physical_memory()),
         security=Security(uid=uid, gid=gid),
+        stdin=bool(container.get("stdin")),
+        stdin_once=bool(container.get("stdinOnce")),
+        tty=bool(container.get("tty")),
     )
 
 

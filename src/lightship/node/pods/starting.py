@@ -12,6 +12,7 @@ from lightship.node.inputs.volumes import VolumeError
 from lightship.node.machine.devices import DevicesExhaustedError
 from lightship.node.network import hostmode
 from lightship.node.network.hostmode import AddressPendingError
+from lightship.node.runtimes import logfiles
 from lightship.node.runtimes.runtime import ContainerError, RuntimeUnavailableError
 
 from . import containers, messages, probes, status
@@ -105,4 +106,4 @@ class Starting:
     def _drop_old_logs(self, container: ContainerState) -> None:
         """The present run and the one before are kept. Contract: kubelet MaxPerPodContainerCount = 1."""
         if container.starts > 2:
-            self._subject.home.log(container.name, container.starts - 3).unlink(missing_ok=True)
+            logfiles.remove(str(self._subject.home.log(container.name, container.starts - 3)))

@@ -1,50 +1,58 @@
-"""Turns what a container prints into its log file, on the event loop: two pipes in, CRI lines out.
+"""Turns what a container says into its log, on the event loop: pipes or a terminal in, CRI lines out.
 
-Both runtimes open one `LogWriter` per container and hand the write ends to the program. Data is written as it comes, a line at a time;
-`finish` drains what is left in the pipes, so that the log is complete before anyone is told of the exit.
+`stdio` makes one `LogWriter` per container and gives it the ends to read. Everything is written as it comes, the beginning of a line too
+(as a part, which the rest of the line follows), so that nothing is remembered here and nothing is lost with this process; `finish` drains
+what is left, so that the log is complete before anyone is told of the exit.
 Contract: CRI log format, `<RFC 3339 time with nanoseconds> <stdout|stderr> <F|P> <text>`; P is a part of a longer line.
 """
 
 import asyncio
+import fcntl
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
+
+from .logfiles import LogFile
 
 LONGEST = 16_384
 """Bytes of a line before it is split into parts; the limit that container runtimes have."""
 _CHUNK = 65_536
 _CHUNKS_PER_TURN = 8  # a pod that prints without end must leave the loop to others
+_PIPE = 1024 * 1024
+"""Bytes that a pipe may hold where nobody can say."""
 
 
-class Lines:
-    """Cuts one stream into log lines; pure but for the time it is given."""
+def records(data: bytes, head: bytes) -> bytes:
+    """The log text for what was said; `head` is the time and the stream. The beginning of a line is a part of one."""
+    whole, part = head + b" F ", head + b" P "
+    end = data.rfind(b"\n") + 1
+    if end and _is_short(data, end):
+        # Nearly always: one pass over all lines, not one for each.
+        text = whole + data[: end - 1].replace(b"\n", b"\n" + whole) + b"\n"
+    else:
+        text = b"".join(_cut(line, part) + whole + line[_parts(line) :] + b"\n" for line in data[:end].split(b"\n")[:-1])
+    rest = data[end:]
+    return text + _cut(rest, part) + part + rest[_parts(rest) :] + b"\n" if rest else text
 
-    def __init__(self, stream: str) -> None:
-        self._stream = stream.encode()
-        self._rest = b""
 
-    def feed(self, data: bytes, now: float) -> bytes:
-        """The log text for all lines that `data` completes."""
-        *whole, self._rest = (self._rest + data).split(b"\n")
-        head = stamp(now) + b" " + self._stream
-        parts = [self._line(head, line, b"F") for line in whole]
-        while len(self._rest) > LONGEST:
-            parts.append(head + b" P " + self._rest[:LONGEST] + b"\n")
-            self._rest = self._rest[LONGEST:]
-        return b"".join(parts)
+def _is_short(data: bytes, end: int) -> bool:
+    """Is no line in `data[:end]` longer than a record may be?"""
+    at = 0
+    while end - at > LONGEST:
+        found = data.rfind(b"\n", at, at + LONGEST + 1)
+        if found < 0:
+            return False
+        at = found + 1
+    return True
 
-    def end(self, now: float) -> bytes:
-        """The log text for a last line without an end."""
-        last, self._rest = self._rest, b""
-        return self._line(stamp(now) + b" " + self._stream, last, b"F") if last else b""
 
-    def _line(self, head: bytes, line: bytes, tag: bytes) -> bytes:
-        parts = []
-        while len(line) > LONGEST:
-            parts.append(head + b" P " + line[:LONGEST] + b"\n")
-            line = line[LONGEST:]
-        return b"".join(parts) + head + b" " + tag + b" " + line + b"\n"
+def _parts(line: bytes) -> int:
+    """Bytes of a line that go into parts of their own; the last record has the others."""
+    return max(0, (len(line) - 1) // LONGEST * LONGEST)
+
+
+def _cut(line: bytes, part: bytes) -> bytes:
+    return b"".join([part + line[at : at + LONGEST] + b"\n" for at in range(0, _parts(line), LONGEST)])
 
 
 def stamp(now: float) -> bytes:
@@ -53,76 +61,85 @@ def stamp(now: float) -> bytes:
 
 
 class LogWriter:
-    """The two pipes of one container and its log file. Create it on the event loop; `stdout` and `stderr` are the write ends."""
+    """One container's log. `heard`, when somebody listens, is called with (data, is it of stderr?) as it comes."""
 
     def __init__(self, path: str, now: Callable[[], float]) -> None:
         """Raises `OSError` when the file cannot be opened."""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._file = LogFile(path)
         self._now = now
         self._loop = asyncio.get_running_loop()
-        self._streams: dict[int, Lines] = {}
-        self.stdout = self._open("stdout")
-        self.stderr = self._open("stderr")
-        self.lost = 0
-        """Bytes that the disk did not take."""
+        self._streams: dict[int, bytes] = {}
+        self._paused = False
+        self.heard: Callable[[bytes, bool], None] | None = None
 
-    def started(self) -> None:
-        """The program holds the write ends now: close ours, so that its end is seen."""
-        for fd in (self.stdout, self.stderr):
-            if fd >= 0:
-                os.close(fd)
-        self.stdout = self.stderr = -1
+    @property
+    def lost(self) -> int:
+        """Bytes that the disk did not take, and that the log does not tell of yet."""
+        return self._file.lost
+
+    def take(self, fd: int, stream: str) -> None:
+        """Read this descriptor to its end, as `stdout` or `stderr`; it is closed then."""
+        os.set_blocking(fd, False)
+        self._streams[fd] = stream.encode()
+        if not self._paused:
+            self._loop.add_reader(fd, self._readable, fd)
+
+    def pause(self) -> None:
+        """Leave what is said in the pipes, so that the program waits when they are full."""
+        self._paused = True
+        for fd in self._streams:
+            self._loop.remove_reader(fd)
+
+    def resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            for fd in self._streams:
+                self._loop.add_reader(fd, self._readable, fd)
 
     def finish(self) -> None:
         """Write what is still in the pipes and close everything; idempotent."""
-        self.started()
         for fd in list(self._streams):
-            while self._read(fd):
-                pass
+            left = _capacity(fd)  # what has moved away from the container may go on writing for good
+            while left > 0 and (taken := self._read(fd)):
+                left -= taken
             self._end(fd)
-        if self._file >= 0:
-            os.close(self._file)
-        self._file = -1
-
-    def _open(self, stream: str) -> int:
-        read, write = os.pipe2(os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
-        os.set_blocking(read, False)
-        self._streams[read] = Lines(stream)
-        self._loop.add_reader(read, self._readable, read)
-        return write
+        self._file.close()
 
     def _readable(self, fd: int) -> None:
         for _ in range(_CHUNKS_PER_TURN):
-            if not self._read(fd):
+            if self._paused or not self._read(fd):
                 return
 
-    def _read(self, fd: int) -> bool:
-        """One chunk from pipe to file; False when there is nothing more now or ever."""
+    def _read(self, fd: int) -> int:
+        """One chunk from pipe to file: its bytes, 0 when there is nothing more now or ever."""
         if fd not in self._streams:
-            return False
+            return 0
         try:
             data = os.read(fd, _CHUNK)
         except BlockingIOError:
-            return False
+            return 0
+        except OSError:
+            data = b""  # a terminal that nobody holds any more ends with EIO
         if not data:
             self._end(fd)
-            return False
-        self._write(self._streams[fd].feed(data, self._now()))
-        return True
+            return 0
+        stream = self._streams[fd]
+        self._file.write(records(data, stamp(self._now()) + b" " + stream), self._mark)
+        if self.heard is not None:
+            self.heard(data, stream == b"stderr")
+        return len(data)
+
+    def _mark(self, lost: int) -> bytes:
+        return stamp(self._now()) + b" stderr F [%d bytes of this log were lost: the disk was full]\n" % lost
 
     def _end(self, fd: int) -> None:
-        lines = self._streams.pop(fd, None)
-        if lines is not None:
+        if self._streams.pop(fd, None) is not None:
             self._loop.remove_reader(fd)
             os.close(fd)
-            self._write(lines.end(self._now()))
 
-    def _write(self, text: bytes) -> None:
-        # A full disk must not stop the program that prints, nor the node: what does not fit is counted and gone.
-        while text:
-            try:
-                text = text[os.write(self._file, text) :]
-            except OSError:
-                self.lost += len(text)
-                return
+
+def _capacity(fd: int) -> int:
+    try:
+        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+    except (OSError, AttributeError):  # a terminal; another system
+        return _PIPE

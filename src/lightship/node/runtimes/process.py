@@ -11,15 +11,15 @@ import errno
 import fcntl
 import functools
 import os
+import pty
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import termios
-import threading
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -28,10 +28,22 @@ from lightship.aio.clock import Clock
 from lightship.node.launch import subpath
 from lightship.node.network import facts as network
 
-from . import farm, layout, processes
+from . import descriptors, farm, layout, processes, programs
 from .enforcement import OUT_OF_MEMORY, Enforcer, open_enforcer
-from .logwriter import LogWriter
-from .runtime import ContainerError, ContainerSpec, Exit, Files, Limits, RuntimeUnavailableError, SandboxSpec, Usage
+from .programs import HostProgram
+from .runtime import (
+    Attached,
+    ContainerError,
+    ContainerSpec,
+    Exit,
+    Files,
+    Limits,
+    Program,
+    RuntimeUnavailableError,
+    SandboxSpec,
+    Usage,
+)
+from .stdio import Stdio
 
 _GUARD = "import sys; sys.path.append(sys.argv[1]); from launch import guard; guard.main()"
 ROOT_VARIABLE = "LIGHTSHIP_POD_ROOT"
@@ -41,9 +53,10 @@ ROOT_VARIABLE = "LIGHTSHIP_POD_ROOT"
 @dataclass(slots=True, eq=False)
 class _Container:
     spec: ContainerSpec
-    log: LogWriter
+    stdio: Stdio
     process: subprocess.Popen[bytes]
     gone: asyncio.Future[None]
+    beside: set[HostProgram] = field(default_factory=set)
 
 
 class ProcessRuntime:
@@ -113,36 +126,54 @@ class ProcessRuntime:
             raise ContainerError("StartError", f"container {spec.name}: no command given and the image names none", 127)
         try:
             scratch = await asyncio.to_thread(_prepare, spec, layout.places(sandbox))
-            log = LogWriter(spec.log_path, self._clock.now)
+            stdio = Stdio(spec, self._clock.now)
         except subpath.SubPathError as error:
             raise ContainerError("CreateContainerConfigError", str(error.strerror)) from error
         except OSError as error:
             raise ContainerError("CreateContainerError", f"container {spec.name}: {error}") from error
         try:
             groups = self._limits.add_container(spec)
-            process = _spawn(spec, layout.hostname(sandbox), scratch, (subprocess.DEVNULL, log.stdout, log.stderr), groups)
+            stdin, stdout, stderr = stdio.files
+            process = _spawn(spec, layout.hostname(sandbox), scratch, (stdin, stdout, stderr), groups, tty=spec.tty)
         except OSError as error:
-            log.finish()
+            stdio.finish()
             raise ContainerError("CreateContainerError", f"container {spec.name}: its limits: {error}") from error
         except BaseException:
             self._limits.ended(spec.id)
-            log.finish()
+            stdio.finish()
             raise
-        log.started()
+        stdio.started()
         self._limits.started(spec.id, process.pid)
         processes.set_oom_score(process.pid, spec.limits.oom_score_adj)
-        self._watch(_Container(spec, log, process, asyncio.get_running_loop().create_future()))
+        self._watch(_Container(spec, stdio, process, asyncio.get_running_loop().create_future()))
         return process.pid
 
-    async def execute(self, container_id: str, argv: list[str], files: Files, *, tty: bool = False) -> Awaitable[int]:
+    async def execute(self, container_id: str, argv: list[str], files: Files | None) -> Program:
         container = self._containers.get(container_id)
         if container is None:
             raise ContainerError("SandboxGone", "the container does not run")
         sandbox = self._sandboxes[container.spec.sandbox_id]
         spec = msgspec.structs.replace(container.spec, argv=argv)
         scratch = layout.places(sandbox).scratch(spec.name)
-        process = _spawn(spec, layout.hostname(sandbox), scratch, files, self._limits.join(container_id), tty=tty)
-        return asyncio.get_running_loop().run_in_executor(None, _code_of, process)
+        master, slave = pty.openpty() if files is None else (-1, -1)
+        try:
+            groups = self._limits.join(container_id)
+            process = _spawn(spec, layout.hostname(sandbox), scratch, files or (slave, slave, slave), groups, tty=files is None)
+        except BaseException:
+            descriptors.close(master)
+            raise
+        finally:
+            descriptors.close(slave)
+        program = HostProgram(process, master)
+        container.beside.add(program)
+        asyncio.ensure_future(program).add_done_callback(lambda _: container.beside.discard(program))
+        return program
+
+    def attach(self, container_id: str) -> Attached:
+        container = self._containers.get(container_id)
+        if container is None:
+            raise ContainerError("SandboxGone", "the container does not run")
+        return container.stdio.attach()
 
     async def signal(self, container_id: str, signum: int) -> None:
         container = self._containers.get(container_id)
@@ -208,25 +239,19 @@ class ProcessRuntime:
         return made
 
     def _watch(self, container: _Container) -> None:
-        loop, pid = asyncio.get_running_loop(), container.process.pid
         self._containers[container.spec.id] = container
-        self._tell_guard(f"+{pid}")
-        if hasattr(os, "pidfd_open"):
-            pidfd = os.pidfd_open(pid)
-            loop.add_reader(pidfd, self._ended, container, pidfd)
-        else:
-            threading.Thread(target=_wait, args=(container.process, loop, self._ended, container), daemon=True).start()
+        self._tell_guard(f"+{container.process.pid}")
+        programs.watch(container.process, lambda: self._ended(container))
 
-    def _ended(self, container: _Container, pidfd: int = -1) -> None:
-        if pidfd >= 0:
-            asyncio.get_running_loop().remove_reader(pidfd)
-            os.close(pidfd)
+    def _ended(self, container: _Container) -> None:
+        for program in list(container.beside):
+            program.kill()
         # Before the process is reaped its number cannot belong to anybody else, so the group is still its own.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(container.process.pid, signal.SIGKILL)
         code = container.process.wait()
         self._tell_guard(f"-{container.process.pid}")
-        container.log.finish()
+        container.stdio.finish()
         del self._containers[container.spec.id]
         container.gone.set_result(None)
         killed = self._enforcer is not None and self._enforcer.ended(container.spec.id)
@@ -325,11 +350,6 @@ def _before(groups: list[int], *, tty: bool) -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-def _code_of(process: subprocess.Popen[bytes]) -> int:
-    code = process.wait()
-    return 128 - code if code < 0 else code
-
-
 def _find(program: str, path: str, cwd: str) -> str:
     """The file to execute. Raises `ContainerError` as a shell would put it."""
     if "/" in program:
@@ -340,12 +360,3 @@ def _find(program: str, path: str, cwd: str) -> str:
         where = "no such file" if "/" in program else "executable file not found in $PATH"
         raise ContainerError("StartError", f'exec "{program}": {where}', 127)
     return found
-
-
-def _wait(
-    process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop, ended: Callable[[_Container], None], container: _Container
-) -> None:
-    """The body of a thread that waits for one process, on systems where nothing can be polled for it."""
-    process.wait()
-    with contextlib.suppress(RuntimeError):  # the loop may be closed by then
-        loop.call_soon_threadsafe(ended, container)

@@ -6,8 +6,8 @@ Both runtimes pass the same contract suite (`tests/node/contract.py`).
 """
 
 import socket
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple, Protocol, TypeAlias
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -165,6 +165,45 @@ class Exit(NamedTuple):
     """`OOMKilled` when it wanted more memory than it may have; empty: what the code says."""
 
 
+class Attached(Protocol):
+    """A client's hold on the streams of a container that runs: what it says from now on, and its input."""
+
+    async def read(self) -> tuple[bytes, bool] | None:
+        """The next that the container said, and whether on stderr; None when it has ended, or this client was too slow for it."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Its input. What it cannot read is dropped."""
+        ...
+
+    def end_input(self) -> bool:
+        """This client has no more input: False when that ends the whole visit, since the container's own input stays open."""
+        ...
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The window of its terminal, if it has one."""
+        ...
+
+    def close(self) -> None:
+        """Let go; the container runs on. Idempotent."""
+        ...
+
+
+class Program(Protocol):
+    """A program that runs beside a container."""
+
+    terminal: int
+    """Descriptor of the terminal that was made for it inside the pod, for the caller to close; -1 for none."""
+
+    def __await__(self) -> Generator[Any, None, int]:
+        """Its exit code, once it has ended; more than one may wait."""
+        ...
+
+    def kill(self) -> None:
+        """End it, and what it has started in its process group. Nothing happens when it has ended."""
+        ...
+
+
 class RuntimeUnavailableError(Exception):
     """The runtime itself could not do what was asked (no namespaces left, helper process gone): worth a retry."""
 
@@ -208,12 +247,16 @@ class Runtime(Protocol):
         """Start a process; returns its pid on the host once the program really runs. Raises `ContainerError`."""
         ...
 
-    async def execute(self, container_id: str, argv: list[str], files: Files, *, tty: bool = False) -> Awaitable[int]:
+    async def execute(self, container_id: str, argv: list[str], files: Files | None) -> Program:
         """Start one more program beside a running container, as it sees the world; awaiting the result gives its exit code.
 
-        `files` are its stdin, stdout and stderr; the caller closes its own copies when this has returned. With `tty` stdin is a
-        terminal, which becomes the program's own. Raises `ContainerError`; of a container that does not run with `SandboxGone`.
+        `files` are its stdin, stdout and stderr; the caller closes its own copies when this has returned. None: a terminal is made
+        for it, whose other end is the result's. Raises `ContainerError`; of a container that does not run with `SandboxGone`.
         """
+        ...
+
+    def attach(self, container_id: str) -> Attached:
+        """Join the streams of a running container. Raises `ContainerError` with `SandboxGone` when it does not run."""
         ...
 
     async def signal(self, container_id: str, signum: int) -> None:

@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,25 @@ from typing import Any
 import msgspec
 
 from lightship.aio.clock import Clock
-from lightship.node.launch import entering, wire
+from lightship.node.launch import wire
 from lightship.node.network import facts as network
 
 from . import idmap, layout, processes
 from .enforcement import OUT_OF_MEMORY, Enforcer, open_enforcer
-from .logwriter import LogWriter
-from .runtime import ContainerError, ContainerSpec, Exit, Files, Limits, RuntimeUnavailableError, SandboxSpec, Usage
+from .runtime import (
+    Attached,
+    ContainerError,
+    ContainerSpec,
+    Exit,
+    Files,
+    Limits,
+    Program,
+    RuntimeUnavailableError,
+    SandboxSpec,
+    Usage,
+)
+from .stdio import Stdio
+from .talk import expect, packet, started
 
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from launch import launcher; launcher.main(int(sys.argv[2]))"
 _INHERITED = ("LD_LIBRARY_PATH",)  # an interpreter may need it to find its own library
@@ -39,7 +51,7 @@ _LOST = "the pod network is gone, since its helper process was killed"
 @dataclass(slots=True, eq=False)
 class _Container:
     spec: ContainerSpec
-    log: LogWriter
+    stdio: Stdio
     started: bool = False
     early: Exit | None = None
     """An end that came before `start_container` could return."""
@@ -53,8 +65,25 @@ class _Sandbox:
     pidfd: int
     gone: asyncio.Future[None]
     containers: dict[str, _Container] = field(default_factory=dict)
-    programs: dict[str, asyncio.Future[int]] = field(default_factory=dict)
-    """What runs beside containers, by an id of its own: its exit code."""
+    programs: dict[str, "_Program"] = field(default_factory=dict)
+    """What runs beside containers, by an id of its own."""
+
+
+class _Program:
+    """See `runtime.Program`."""
+
+    def __init__(self, sandbox: _Sandbox, id: str) -> None:
+        self.terminal = -1
+        self.code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._sandbox = sandbox
+        self._id = id
+
+    def __await__(self) -> Generator[Any, None, int]:
+        return asyncio.shield(self.code).__await__()
+
+    def kill(self) -> None:
+        if not self.code.done():
+            _signal(self._sandbox, self._id, signal.SIGKILL)
 
 
 class SandboxRuntime:
@@ -116,10 +145,10 @@ class SandboxRuntime:
         await self.signal(container_id, signal.SIGKILL)
 
     async def _shake_hands(self, near: socket.socket, pid: int) -> None:
-        _expect(await _packet(near), "unshared")
+        expect(await packet(near), "unshared")
         self._ids = idmap.write(pid)
         wire.send(near, _settings())
-        ready = _expect(await _packet(near), "ready")
+        ready = expect(await packet(near), "ready")
         self._launcher_pidfd = os.pidfd_open(ready.pid)
 
     async def close(self) -> None:
@@ -186,7 +215,7 @@ class SandboxRuntime:
         try:
             with far:
                 self._ask_launcher({"op": "sandbox", "sandbox": request}, [far.fileno()])
-            ready = _expect(await _packet(near), "ready")
+            ready = expect(await packet(near), "ready")
             return _Sandbox(spec, address, near, os.pidfd_open(ready.pid), asyncio.get_running_loop().create_future())
         except BaseException:
             near.close()  # the init, if there is one, ends with it
@@ -202,24 +231,25 @@ class SandboxRuntime:
         try:
             request = layout.container(spec, where, self._host, name=layout.hostname(sandbox.spec), ids=self._ids)
             await _prepare_scratch(spec, where)
-            log = LogWriter(spec.log_path, self._clock.now)
+            stdio = Stdio(spec, self._clock.now, named_terminal=True)
         except (OSError, ValueError) as error:
             raise ContainerError("CreateContainerError", f"container {spec.name}: {error}") from error
-        return await self._launch(sandbox, _Container(spec, log), request)
+        return await self._launch(sandbox, _Container(spec, stdio), request)
 
     async def _launch(self, sandbox: _Sandbox, container: _Container, request: dict[str, Any]) -> int:
         container_id = container.spec.id
         sandbox.containers[container_id] = container
         self._owners[container_id] = sandbox
         try:
-            groups = self._limits.add_container(container.spec)
-            pid = await _start(sandbox, container.log, request, groups)
+            stdio, groups = container.stdio, self._limits.add_container(container.spec)
+            pid, terminal = await started(sandbox.control, {"op": "start", "container": request}, stdio.files, groups, stdio.started)
         except OSError as error:
             self._forget(sandbox, container_id)
             raise ContainerError("CreateContainerError", f"container {container.spec.name}: its limits: {error}") from error
         except BaseException:
             self._forget(sandbox, container_id)
             raise
+        stdio.started(terminal)
         self._limits.started(container_id, pid)
         processes.set_oom_score(pid, container.spec.limits.oom_score_adj)  # it can only raise its own
         container.started = True
@@ -227,28 +257,33 @@ class SandboxRuntime:
             asyncio.get_running_loop().call_soon(self._report, sandbox, container.early)
         return pid
 
-    async def execute(self, container_id: str, argv: list[str], files: Files, *, tty: bool = False) -> Awaitable[int]:
+    async def execute(self, container_id: str, argv: list[str], files: Files | None) -> Program:
         sandbox = self._owners.get(container_id)
         if sandbox is None:
             raise ContainerError("SandboxGone", "the container does not run")
         spec = msgspec.structs.replace(sandbox.containers[container_id].spec, id=f"{container_id}+{next(self._programs)}", argv=argv)
         where = layout.places(sandbox.spec)
         request = layout.container(spec, where, self._host, name=layout.hostname(sandbox.spec), ids=self._ids)
-        request["tty"] = tty
-        done = sandbox.programs[spec.id] = asyncio.get_running_loop().create_future()
+        program = sandbox.programs[spec.id] = _Program(sandbox, spec.id)
         try:
-            groups = self._limits.join(container_id)
-            await _started(sandbox, {"op": "execute", "inside": container_id, "container": request}, files, groups)
+            asked = {"op": "execute", "inside": container_id, "container": request}
+            _, program.terminal = await started(sandbox.control, asked, files or (), self._limits.join(container_id))
         except BaseException:
+            program.kill()  # asked for, and perhaps started, by somebody who has gone since
             sandbox.programs.pop(spec.id, None)
             raise
-        return done
+        return program
+
+    def attach(self, container_id: str) -> Attached:
+        sandbox = self._owners.get(container_id)
+        if sandbox is None:
+            raise ContainerError("SandboxGone", "the container does not run")
+        return sandbox.containers[container_id].stdio.attach()
 
     async def signal(self, container_id: str, signum: int) -> None:
         sandbox = self._owners.get(container_id)
         if sandbox is not None:
-            with contextlib.suppress(OSError):  # the sandbox is dying, and the container with it
-                wire.send(sandbox.control, {"op": "signal", "id": container_id, "signal": int(signum)})
+            _signal(sandbox, container_id, signum)
 
     async def update(self, container_id: str, limits: Limits) -> None:
         if container_id in self._owners:
@@ -304,13 +339,13 @@ class SandboxRuntime:
     async def _asked(self, request: dict[str, Any]) -> wire.Packet:
         """The launcher's answer about the network. Raises `OSError`."""
         async with self._asking:
-            packet = await _packet(self._ask_launcher(request))
-        if packet is None:
+            answer = await packet(self._ask_launcher(request))
+        if answer is None:
             raise RuntimeUnavailableError(_LOST)
-        if packet.message["event"] == "refused":
+        if answer.message["event"] == "refused":
             where = f": {request['address']}:{request['port']}" if request.get("address") else ""
-            raise OSError(packet.message["errno"], packet.message["message"] + where)
-        return packet
+            raise OSError(answer.message["errno"], answer.message["message"] + where)
+        return answer
 
     def _ask_launcher(self, request: dict[str, Any], fds: Sequence[int] = ()) -> socket.socket:
         if self._launcher is None:
@@ -325,16 +360,16 @@ class SandboxRuntime:
         """Events of a sandbox's init; its silence for good is told by the pidfd."""
         while True:
             try:
-                packet = wire.receive(sandbox.control)
+                event = wire.receive(sandbox.control)
             except BlockingIOError:
                 return
             except OSError:
-                packet = None
-            if packet is None:
+                event = None
+            if event is None:
                 asyncio.get_running_loop().remove_reader(sandbox.control.fileno())
                 return
-            code = os.waitstatus_to_exitcode(packet.message["status"])
-            self._ended(sandbox, packet.message["id"], 128 - code if code < 0 else code, max(0, -code))
+            code = os.waitstatus_to_exitcode(event.message["status"])
+            self._ended(sandbox, event.message["id"], 128 - code if code < 0 else code, max(0, -code))
 
     def _sandbox_died(self, sandbox: _Sandbox) -> None:
         loop = asyncio.get_running_loop()
@@ -350,13 +385,12 @@ class SandboxRuntime:
     def _ended(self, sandbox: _Sandbox, container_id: str, code: int, signum: int) -> None:
         program = sandbox.programs.pop(container_id, None)
         if program is not None:
-            if not program.done():
-                program.set_result(code)
+            program.code.set_result(code)
             return
         container = sandbox.containers.get(container_id)
         if container is None or container.early is not None:
             return  # one that never started: `_launch` has told, or will tell, by an error
-        container.log.finish()
+        container.stdio.finish()
         killed = self._limits.ended(container_id)
         container.early = Exit(container_id, code, int(signum), self._clock.now(), OUT_OF_MEMORY if killed else "")
         if container.started:
@@ -373,11 +407,11 @@ class SandboxRuntime:
         if self._enforcer is not None:
             self._enforcer.ended(container_id)
         if container is not None:
-            container.log.finish()
+            container.stdio.finish()
 
 
-def _received(packet: wire.Packet) -> socket.socket:
-    made = socket.socket(fileno=packet.fds[0])
+def _received(answer: wire.Packet) -> socket.socket:
+    made = socket.socket(fileno=answer.fds[0])
     made.setblocking(False)
     return made
 
@@ -405,70 +439,9 @@ def _spawn(far: socket.socket) -> subprocess.Popen[bytes]:
         )
 
 
-async def _start(sandbox: _Sandbox, log: LogWriter, request: dict[str, Any], groups: list[int]) -> int:
-    """Ask the init for a container and wait until its program runs; its process id on the host."""
-    return await _started(sandbox, {"op": "start", "container": request}, (log.stdout, log.stderr), groups, log.started)
-
-
-async def _started(
-    sandbox: _Sandbox, request: dict[str, Any], files: Sequence[int], groups: list[int], sent: Callable[[], None] | None = None
-) -> int:
-    """Ask the init for a program and wait until it runs; `sent` is called when the init has its own copies of `files`.
-
-    `groups` are what the program enters by (`launch.entering`); they are closed here.
-    """
-    near, far = wire.pair()
-    near.setblocking(False)
-    pid = 0
-    with near:
-        try:
-            with far:
-                wire.send(sandbox.control, {**request, entering.GROUPS: len(groups)}, [*files, far.fileno(), *groups])
-        except OSError as error:
-            raise ContainerError("SandboxGone", f"the sandbox has ended: {error.strerror}") from error
-        finally:
-            for fd in groups:
-                os.close(fd)
-        if sent is not None:
-            sent()
-        while (packet := await _packet(near)) is not None:
-            if packet.message:
-                raise ContainerError(packet.message["reason"], packet.message["message"], packet.message["code"])
-            pid = packet.pid
-    if not pid:
-        raise ContainerError("SandboxGone", "the sandbox ended before the container could start")
-    return pid
-
-
-async def _packet(sock: socket.socket) -> wire.Packet | None:
-    """The next packet; None when the other end is closed."""
-    loop = asyncio.get_running_loop()
-    while True:
-        try:
-            return wire.receive(sock)
-        except BlockingIOError:
-            pass
-        except ConnectionResetError:
-            return None
-        readable = loop.create_future()
-        loop.add_reader(sock.fileno(), _resolve, readable)
-        try:
-            await readable
-        finally:
-            loop.remove_reader(sock.fileno())
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def _expect(packet: wire.Packet | None, event: str) -> wire.Packet:
-    if packet is None:
-        raise RuntimeUnavailableError("the helper process has ended")
-    if packet.message.get("event") != event:
-        raise RuntimeUnavailableError(packet.message.get("message", "the helper process answers nonsense"))
-    return packet
+def _signal(sandbox: _Sandbox, id: str, signum: int) -> None:
+    with contextlib.suppress(OSError):  # the sandbox is dying, and all in it
+        wire.send(sandbox.control, {"op": "signal", "id": id, "signal": int(signum)})
 
 
 def _furnish(spec: SandboxSpec, address: str) -> None:

@@ -1,106 +1,155 @@
-"""A program beside a container, with its streams carried to whoever asked for it: what `kubectl exec` talks to.
+"""A container's own streams, or those of a program beside it, carried to whoever asked: what `kubectl attach` and `exec` talk to.
 
-`agent` calls `run`; the runtime starts the program on one end of pipes or of a terminal, this module carries bytes at the other end. A
-client that goes away takes the terminal with it, and so the program; without one the program finds its pipes closed.
+`pods.asking` calls `run` and `attach`; the runtime starts the program on one end of pipes or of a terminal, this module carries bytes at
+the other end. A client that goes away ends the program that it has started; a container it was attached to runs on.
 """
 
 import asyncio
 import contextlib
 import fcntl
 import os
-import pty
 import struct
 import termios
-from collections.abc import AsyncIterator, Awaitable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from typing import Any
 
 from lightship.meta.rest import CommandIO, CommandOptions
-from lightship.node.runtimes.runtime import Runtime
+from lightship.node.runtimes import descriptors
+from lightship.node.runtimes.runtime import Attached, Program, Runtime
 
-_PIECE = 32 * 1024
+_LAST_WORDS = 1024 * 1024
+"""Bytes that are carried after a program has ended, if others go on writing where it did: a pipe holds no more."""
+
+
+class _End:
+    """Whether the program has ended: what it said is in its pipes then, and what else may come is not its own."""
+
+    def __init__(self) -> None:
+        self.reached = False
+        self.waiting: list[asyncio.Event] = []
+
+    def reach(self) -> None:
+        self.reached = True
+        for event in self.waiting:
+            event.set()
 
 
 async def run(runtime: Runtime, container_id: str, options: CommandOptions, io: CommandIO) -> int:
-    """The exit code. Raises `ContainerError` when it cannot be started."""
+    """The exit code of a new program. Raises `ContainerError` when it cannot be started."""
     talk = _terminal if options.tty else _pipes
     return await talk(runtime, container_id, options, io)
+
+
+async def attach(runtime: Runtime, container_id: str, options: CommandOptions, io: CommandIO) -> None:
+    """Until the container ends, or the client's input does where that ends the visit. Raises `ContainerError`."""
+    attached = runtime.attach(container_id)
+    listening = [asyncio.create_task(_listen(attached, options, io))]
+    if options.stdin:
+        listening.append(asyncio.create_task(_type(attached, io)))
+    sizes = asyncio.create_task(_resize_attached(attached, io))
+    try:
+        await asyncio.wait(listening, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        attached.close()
+        await _cancel(*listening, sizes)
+
+
+async def _listen(attached: Attached, options: CommandOptions, io: CommandIO) -> None:
+    with contextlib.suppress(ConnectionError):
+        while (said := await attached.read()) is not None:
+            data, error = said
+            if options.stderr if error else options.stdout:
+                await io.write(data, error=error)
+
+
+async def _type(attached: Attached, io: CommandIO) -> None:
+    """Ends when the end of the client's input is the end of its visit."""
+    while data := await io.read():
+        await attached.write(data)
+    if attached.end_input():
+        await asyncio.Event().wait()
+
+
+async def _resize_attached(attached: Attached, io: CommandIO) -> None:
+    while True:
+        attached.resize(*await io.resized())
 
 
 async def _pipes(runtime: Runtime, container_id: str, options: CommandOptions, io: CommandIO) -> int:
     theirs, ours = _open_pipes(options.stdin)
     try:
-        done = await runtime.execute(container_id, list(options.command), theirs)
+        program = await runtime.execute(container_id, list(options.command), theirs)
     except BaseException:
-        _close(*ours)
+        descriptors.close(*ours)
         raise
     finally:
-        _close(*theirs)
+        descriptors.close(*theirs)
     stdin, stdout, stderr = ours
-    if not options.stdin:
-        _close(stdin)
-    carriers = [_output(stdout, io, error=False), _output(stderr, io, error=True)]
-    return await _until_done(done, carriers, _input(stdin, io) if options.stdin else None)
+    end = _End()
+    carriers = [_output(stdout, io, end, error=False), _output(stderr, io, end, error=True)]
+    return await _until_done(program, end, carriers, _input(stdin, io) if options.stdin else None)
 
 
 async def _terminal(runtime: Runtime, container_id: str, options: CommandOptions, io: CommandIO) -> int:
-    ours, theirs = pty.openpty()
+    program = await runtime.execute(container_id, list(options.command), None)
+    terminal = program.terminal
+    sizes = asyncio.create_task(_resize(terminal, io))
     try:
-        done = await runtime.execute(container_id, list(options.command), (theirs, theirs, theirs), tty=True)
-    except BaseException:
-        _close(ours)
-        raise
+        end = _End()
+        feeding = _input(os.dup(terminal), io, ends=False) if options.stdin else None
+        return await _until_done(program, end, [_output(os.dup(terminal), io, end, error=False)], feeding)
     finally:
-        _close(theirs)
-    sizes = asyncio.create_task(_resize(ours, io))
-    try:
-        written = os.dup(ours)
-        return await _until_done(done, [_output(os.dup(ours), io, error=False)], _input(written, io, ends=False))
-    finally:
-        sizes.cancel()
-        await asyncio.gather(sizes, return_exceptions=True)
-        _close(ours)
+        await _cancel(sizes)
+        descriptors.close(terminal)
 
 
-async def _until_done(done: Awaitable[int], outputs: list[Coroutine[Any, Any, None]], feeding: Coroutine[Any, Any, None] | None) -> int:
+async def _until_done(
+    program: Program, end: _End, outputs: list[Coroutine[Any, Any, None]], feeding: Coroutine[Any, Any, None] | None
+) -> int:
     """All that the program has to say, then its exit code."""
     carriers = [asyncio.create_task(output) for output in outputs]
-    feeder = asyncio.create_task(feeding) if feeding is not None else None
+    feeder = [asyncio.create_task(feeding)] if feeding is not None else []
     try:
-        code = await done
-        # What it has started may hold the pipes open for good; what it said itself is in them already.
-        await asyncio.wait(carriers, timeout=1.0)
+        code = await program
+        end.reach()
+        await asyncio.wait(carriers)
         return code
     finally:
-        for task in (*carriers, *([feeder] if feeder else [])):
-            task.cancel()
-        await asyncio.gather(*carriers, *([feeder] if feeder else []), return_exceptions=True)
+        program.kill()
+        await _cancel(*carriers, *feeder)
 
 
 def _open_pipes(stdin: bool) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     """(the program's ends, ours)."""
-    if stdin:
-        read_in, write_in = os.pipe2(os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
-    else:
-        read_in, write_in = os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_WRONLY)
-    read_out, write_out = os.pipe()
-    read_error, write_error = os.pipe()
+    read_in, write_in = _pipe() if stdin else (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), -1)
+    read_out, write_out = _pipe()
+    read_error, write_error = _pipe()
     return (read_in, write_out, write_error), (write_in, read_out, read_error)
 
 
-async def _output(fd: int, io: CommandIO, *, error: bool) -> None:
+def _pipe() -> tuple[int, int]:
+    return os.pipe2(os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+
+
+async def _output(fd: int, io: CommandIO, end: _End, *, error: bool) -> None:
     """Carry what the program says, until it has no more to say. Closes `fd`."""
-    async with _waiting_for(fd, write=False) as ready:
+    left = _LAST_WORDS
+    async with descriptors.waiting_for(fd, write=False) as ready:
+        end.waiting.append(ready)
         with contextlib.suppress(OSError):  # a terminal that nobody holds any more ends with EIO
-            while data := await _read(fd, ready):
+            while left > 0 and (data := await _next(fd, ready, end)):
                 await io.write(data, error=error)
+                left -= len(data) if end.reached else 0
 
 
-async def _read(fd: int, ready: asyncio.Event) -> bytes:
+async def _next(fd: int, ready: asyncio.Event, end: _End) -> bytes:
+    """What there is, waiting for it if need be; empty at the end."""
     while True:
         try:
-            return os.read(fd, _PIECE)
+            return os.read(fd, descriptors.PIECE)
         except BlockingIOError:
+            if end.reached:
+                return b""
             ready.clear()
             await ready.wait()
 
@@ -111,36 +160,11 @@ async def _input(fd: int, io: CommandIO, *, ends: bool = True) -> None:
     try:
         with contextlib.suppress(OSError):  # nobody reads any more
             while data := await io.read():
-                await _write(fd, data)
+                await descriptors.write(fd, data)
             if not ends:
-                await _write(fd, b"\x04")
+                await descriptors.write(fd, b"\x04")
     finally:
         os.close(fd)
-
-
-async def _write(fd: int, data: bytes) -> None:
-    while data:
-        try:
-            data = data[os.write(fd, data) :]
-        except BlockingIOError:
-            spare = os.dup(fd)
-            async with _waiting_for(spare, write=True) as ready:
-                await ready.wait()
-
-
-@asynccontextmanager
-async def _waiting_for(fd: int, *, write: bool) -> AsyncIterator[asyncio.Event]:
-    """An event that is set whenever the descriptor can be read or written, for pipes and terminals alike. Closes `fd`."""
-    os.set_blocking(fd, False)
-    loop, ready = asyncio.get_running_loop(), asyncio.Event()
-    add, remove = (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)
-    add(fd, ready.set)
-    try:
-        yield ready
-    finally:
-        remove(fd)
-        # The loop lets go of it when it comes round, and must find it as it was until then.
-        loop.call_later(0, os.close, fd)
 
 
 async def _resize(terminal: int, io: CommandIO) -> None:
@@ -149,7 +173,7 @@ async def _resize(terminal: int, io: CommandIO) -> None:
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
-def _close(*fds: int) -> None:
-    for fd in fds:
-        with contextlib.suppress(OSError):
-            os.close(fd)
+async def _cancel(*tasks: "asyncio.Task[None]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_IN_MODIFY, _IN_CLOSE_WRITE = 0x2, 0x8
+_IN_MODIFY, _IN_CLOSE_WRITE, _IN_MOVE_SELF = 0x2, 0x8, 0x800
+_WANTED = _IN_MODIFY | _IN_CLOSE_WRITE | _IN_MOVE_SELF
 _EVENT = struct.Struct("iIII")
 LOOK_EVERY = 0.1
 """Seconds between looks where there is no inotify."""
@@ -41,6 +42,8 @@ class FileWatch:
             if not self._subscribers[path]:
                 del self._subscribers[path]
                 self._unwatch(path)
+            if not self._subscribers:
+                self.close()
 
     def notify(self, path: str) -> None:
         """Wake everybody who waits for this file."""
@@ -62,7 +65,7 @@ class FileWatch:
             self._inotify = _libc().inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
             if self._inotify >= 0:
                 asyncio.get_running_loop().add_reader(self._inotify, self._readable)
-        watch = _libc().inotify_add_watch(self._inotify, os.fsencode(path), _IN_MODIFY | _IN_CLOSE_WRITE) if self._inotify >= 0 else -1
+        watch = _libc().inotify_add_watch(self._inotify, os.fsencode(path), _WANTED) if self._inotify >= 0 else -1
         if watch >= 0:
             self._watches[watch] = path
         elif self._timer is None:
@@ -72,8 +75,6 @@ class FileWatch:
         for watch in [w for w, p in self._watches.items() if p == path]:
             del self._watches[watch]
             _libc().inotify_rm_watch(self._inotify, watch)
-        if not self._subscribers:
-            self.close()
 
     def _readable(self) -> None:
         try:
@@ -82,10 +83,14 @@ class FileWatch:
             return
         offset = 0
         while offset + _EVENT.size <= len(data):
-            watch, _, _, length = _EVENT.unpack_from(data, offset)
+            watch, mask, _, length = _EVENT.unpack_from(data, offset)
             offset += _EVENT.size + length
             if watch in self._watches:
-                self.notify(self._watches[watch])
+                path = self._watches[watch]
+                if mask & _IN_MOVE_SELF:
+                    self._unwatch(path)  # it has another name now; there is, or will be, a new one of this name
+                    self._watch(path)
+                self.notify(path)
 
     def _look(self) -> None:
         watched = set(self._watches.values())

@@ -1,14 +1,18 @@
 """Reading container logs: the CRI files that the runtimes write, served as PodLogOptions ask.
 
 `Logs` is what the API server calls (`meta.rest.NodeConnection`); the agent tells it where a pod's containers stand. Files are read in
-large blocks and cut by fixed columns, since our own writer makes them: 30 bytes of time, the stream, a tag, the text.
+large blocks and cut by fixed columns, since our own writer makes them: 30 bytes of time, the stream, a tag, the text. A log is all its
+files (`runtimes.logfiles`); who follows one goes on to the next where it was turned over.
 Contract: PodLogOptions; kubelet validateContainerLogStatus (texts), CRI logging format.
 """
 
+import asyncio
+import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
@@ -16,9 +20,12 @@ from lightship.aio.clock import Clock
 from lightship.aio.streams import closing
 from lightship.meta import errors, times
 from lightship.meta.rest import LogOptions
+from lightship.node.runtimes import logfiles
 
+from . import tailing
 from .filewatch import FileWatch
 
+T = TypeVar("T")
 BLOCK = 262_144
 """Bytes read at a time."""
 _STAMP, _TAG, _TEXT = 30, 38, 40
@@ -91,25 +98,63 @@ class Logs:
 
     async def _chunks(self, source: Source, run: Run, options: LogOptions) -> AsyncIterator[bytes]:
         lines = Cutter(since=since_stamp(options, self._clock.now()), timestamps=options.timestamps)
-        try:
-            file = run.path.open("rb", buffering=0)
-        except FileNotFoundError:
-            return
-        with file, self._files.subscribe(str(run.path)) as grown:
-            if options.tail_lines is not None:
-                file.seek(tail_offset(file.fileno(), options.tail_lines))
-            while True:
-                grown.clear()
-                # Asked before reading: what was written before the end is read after it.
-                over = not options.follow or not source.running(run.container_id)
-                while block := file.read(BLOCK):
-                    chunk = lines.feed(block)
-                    if chunk:
-                        yield chunk
-                    await self._clock.sleep(0)
-                if over:
-                    return
-                await grown.wait()
+        path = str(run.path)
+        start = await _aside(path, lambda: tailing.start(path, options.tail_lines))
+        number, offset, last = start.number, start.offset, logfiles.segments(path)[-1].number
+        with self._files.subscribe(path) as grown:
+            while (opened := await _open(path, number)) is not None:
+                number, file = opened
+                with file:
+                    file.seek(offset)
+                    offset = 0
+                    follows = options.follow and (lambda: source.running(run.container_id))
+                    async with closing(self._file(path, file, follows or None, grown, lines)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+                    if _is_current(path, file) or (not options.follow and number >= last):
+                        return
+                number += 1
+
+    async def _file(
+        self, path: str, file: BinaryIO, follows: Callable[[], bool] | None, grown: asyncio.Event, lines: "Cutter"
+    ) -> AsyncIterator[bytes]:
+        """The rest of one file of a log; of the current one to the end of the container, if it is followed."""
+        while True:
+            grown.clear()
+            # Asked before reading: what was written before the end is read after it.
+            over = follows is None or not follows() or not _is_current(path, file)
+            while block := file.read(BLOCK):
+                chunk = lines.feed(block)
+                if chunk:
+                    yield chunk
+                await self._clock.sleep(0)
+            if over:
+                return
+            await grown.wait()
+
+
+async def _aside(path: str, work: Callable[[], T]) -> T:
+    """Done in a thread where there are compressed files to look into."""
+    packed = any(segment.packed for segment in logfiles.segments(path))
+    return await asyncio.to_thread(work) if packed else work()
+
+
+async def _open(path: str, number: int) -> tuple[int, BinaryIO] | None:
+    """The file of this number, or the next one that is still there; None when there is none."""
+    for segment in logfiles.segments(path):
+        if segment.number >= number:
+            with contextlib.suppress(FileNotFoundError):
+                file = await asyncio.to_thread(logfiles.open_segment, segment) if segment.packed else logfiles.open_segment(segment)
+                return segment.number, file
+    return None
+
+
+def _is_current(path: str, file: BinaryIO) -> bool:
+    """Is it the file that is still written to?"""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return True  # the whole log is gone: there is no next one
 
 
 def choose_container(source: Source, pod: str, wanted: str) -> str:
@@ -180,46 +225,17 @@ def _stamp(seconds: float) -> bytes:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z").encode()
 
 
-def tail_offset(descriptor: int, wanted: int) -> int:
-    """Where the last `wanted` whole lines begin; parts of a long line count as one."""
-    if wanted <= 0:
-        return os.fstat(descriptor).st_size
-    found, newest = 0, True
-    for end, full in _records_backwards(descriptor):
-        if full or newest:
-            if found == wanted:
-                return end
-            found += 1
-        newest = False
-    return 0
-
-
-def _records_backwards(descriptor: int) -> Iterator[tuple[int, bool]]:
-    """(offset behind the record, is it the end of a line?) of every record, newest first; one still being written is left out."""
-    position, tail = os.fstat(descriptor).st_size, b""
-    newest = True
-    while position > 0:
-        start = max(0, position - BLOCK)
-        data = os.pread(descriptor, position - start, start) + tail
-        if newest:
-            data, newest = data[: data.rfind(b"\n") + 1], False
-        end = start + len(data)
-        # The first piece may begin before this block; it is looked at with the next one.
-        first, *records = data[:-1].split(b"\n") if data else [b""]
-        for record in reversed(records):
-            yield end, record[_TAG : _TAG + 1] == b"F"
-            end -= len(record) + 1
-        if start == 0 and data:
-            yield end, first[_TAG : _TAG + 1] == b"F"
-        position, tail = start, first + b"\n" if data else b""
-
-
 def last_lines(path: Path, limit: int, bytes_limit: int) -> str:
     """The end of a log as text, for termination messages."""
-    try:
-        with path.open("rb") as file:
-            file.seek(tail_offset(file.fileno(), limit))
-            text = Cutter(since=b"", timestamps=False).feed(file.read())
-    except OSError:
-        return ""
+    text = b""
+    lines = Cutter(since=b"", timestamps=False)
+    start = tailing.start(str(path), limit)
+    for segment in logfiles.segments(str(path)):
+        if segment.number >= start.number:
+            try:
+                with logfiles.open_segment(segment) as file:
+                    file.seek(start.offset if segment.number == start.number else 0)
+                    text += lines.feed(file.read())
+            except OSError:
+                continue
     return text[-bytes_limit:].decode(errors="replace")

@@ -1,0 +1,189 @@
+"""The files of one container's log: the current one, and those that it was before it grew too long.
+
+`logwriter` appends here; `streams.logs` reads with `segments` and `open_segment`. `0.log` is written to; when it is full it becomes
+`0.log.1`, then `0.log.2` and so on, counting up for good, so that a reader always knows which one comes next. All but the newest of those
+are compressed, by a thread, and the oldest go. All state is in the names: whoever opens a log later goes on where another stopped.
+Contract: kubelet containerLogMaxSize, containerLogMaxFiles.
+"""
+
+import asyncio
+import contextlib
+import gzip
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+SIZE = 10 * 1024 * 1024
+"""Bytes of a file before the next one is begun."""
+KEPT = 5
+"""Files that are kept, the current one among them."""
+COMPRESS_EVERY = 10.0
+"""Seconds between looks for what can be compressed; a program that prints faster loses its output sooner than it is worth that work."""
+_PIECE = 1024 * 1024
+_PACKED = ".gz"
+
+
+class Segment(NamedTuple):
+    """One file of a log; numbers grow from the oldest to the current one."""
+
+    number: int
+    path: str
+    packed: bool = False
+
+
+def segments(path: str) -> list[Segment]:
+    """All files of the log at `path`, oldest first; the last one is `path` itself, there or not."""
+    directory, name = os.path.split(path)
+    found: dict[int, Segment] = {}
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        names = []
+    for other in names:
+        number, packed = _number(name, other)
+        if number and not (packed and number in found):  # both are there while one becomes the other
+            found[number] = Segment(number, os.path.join(directory, other), packed)
+    older = [found[number] for number in sorted(found)]
+    return [*older, Segment(older[-1].number + 1 if older else 1, path)]
+
+
+def _number(name: str, other: str) -> tuple[int, bool]:
+    """(number, compressed?) of a file that belongs to log `name`; 0 for others."""
+    head, _, tail = other.partition(name + ".")
+    digits = tail.removesuffix(_PACKED)
+    return (int(digits), digits != tail) if not head and digits.isdecimal() else (0, False)
+
+
+def open_segment(segment: Segment) -> BinaryIO:
+    """A file to read and seek in. Blocks for compressed ones; raises `OSError`, `FileNotFoundError` for what has been dropped."""
+    if not segment.packed:
+        try:
+            return open(segment.path, "rb", buffering=0)
+        except FileNotFoundError:
+            if segment.path.rpartition(".")[2].isdecimal():
+                return open_segment(Segment(segment.number, segment.path + _PACKED, packed=True))
+            raise
+    room = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the caller's
+    try:
+        with gzip.open(segment.path, "rb") as packed:
+            while piece := packed.read(_PIECE):
+                room.write(piece)
+        room.seek(0)
+    except BaseException:
+        room.close()
+        raise
+    return room
+
+
+def remove(path: str) -> None:
+    """Delete a log with all its files."""
+    for segment in segments(path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(segment.path)
+
+
+class LogFile:
+    """A log to append to. Made and used on the event loop."""
+
+    def __init__(self, path: str, *, size: int = SIZE, kept: int = KEPT) -> None:
+        """Raises `OSError` when the file cannot be opened."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._limit = size
+        self._kept = kept
+        self._file = _open(path)
+        self._size = os.fstat(self._file).st_size
+        self._packing: asyncio.TimerHandle | None = None
+        self._closed = threading.Event()
+        self.lost = 0
+        """Bytes that the disk did not take since `mark` was last written."""
+
+    def write(self, text: bytes, mark: Callable[[int], bytes]) -> None:
+        """Append whole records. What the disk does not take is counted and gone: a program must not stop because it is full, nor the
+        node; when there is room again `mark` (lost bytes → a record) tells so first."""
+        if self._size and self._size + len(text) > self._limit:
+            self._turn()
+        if self.lost and self._append(mark(self.lost)):
+            self.lost = 0
+        if self.lost or not self._append(text):
+            self.lost += len(text)
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
+        self._closed.set()
+        if self._packing is not None:
+            self._packing.cancel()
+
+    def _append(self, text: bytes) -> bool:
+        """All of it or nothing: half a record would spoil the next one."""
+        rest = memoryview(text)
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self._size)
+            return False
+        self._size += len(text)
+        return True
+
+    def _turn(self) -> None:
+        """Begin the next file. When that fails the current one goes on growing: better than to lose what is said."""
+        older = segments(self._path)[:-1]
+        number = older[-1].number + 1 if older else 1
+        try:
+            os.rename(self._path, f"{self._path}.{number}")
+            fresh = _open(self._path)
+        except OSError:
+            self._limit += self._limit
+            return
+        os.close(self._file)
+        self._file, self._size = fresh, 0
+        for segment in older[: max(0, len(older) + 2 - self._kept)]:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(segment.path)
+        if self._packing is None:
+            self._packing = asyncio.get_running_loop().call_later(COMPRESS_EVERY, self._pack)
+
+    def _pack(self) -> None:
+        self._packing = None
+        waiting = [segment for segment in segments(self._path)[:-2] if not segment.packed]
+        if waiting and self._file >= 0:
+            asyncio.get_running_loop().run_in_executor(None, pack, waiting, self._closed)
+
+
+def pack(waiting: list[Segment], stopped: threading.Event) -> None:
+    """Compress files, each replaced by its compressed form once that is whole. Blocks; ends soon after `stopped` is set."""
+    for segment in waiting:
+        target = segment.path + _PACKED
+        with contextlib.suppress(OSError):  # dropped meanwhile, or no room: it stays as it is
+            if stopped.is_set() or not _packed(segment.path, target + ".part", stopped):
+                return
+            os.rename(target + ".part", target)
+            os.unlink(segment.path)
+
+
+def _packed(source: str, target: str, stopped: threading.Event) -> bool:
+    try:
+        with open(source, "rb") as plain, gzip.open(target, "wb", compresslevel=6) as packed:
+            while piece := plain.read(_PIECE):
+                if stopped.is_set():
+                    break
+                packed.write(piece)
+            else:
+                return True
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(target)
+        raise
+    os.unlink(target)
+    return False
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)

@@ -1,0 +1,90 @@
+"""The node's side of its sockets to the launcher and to the inits of sandboxes: packets awaited on the event loop.
+
+`sandbox` asks with it; what is said is told in `launch.wire` and `launch.init`.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from lightship.node.launch import entering, wire
+
+from . import descriptors
+from .runtime import ContainerError, RuntimeUnavailableError
+
+
+class Started(NamedTuple):
+    pid: int
+    """On the host."""
+    terminal: int
+    """Descriptor of the node's end of a terminal that was made inside the pod; -1 for none."""
+
+
+async def started(
+    control: socket.socket,
+    request: dict[str, Any],
+    files: Sequence[int],
+    groups: list[int],
+    sent: Callable[[], None] | None = None,
+) -> Started:
+    """Ask the init for a program and wait until it runs; `sent` is called when the init has its own copies of `files`.
+
+    `groups` are what the program enters by (`launch.entering`); they are closed here.
+    """
+    near, far = wire.pair()
+    near.setblocking(False)
+    pid, terminal = 0, -1
+    with near:
+        try:
+            with far:
+                wire.send(control, {**request, entering.GROUPS: len(groups)}, [*files, far.fileno(), *groups])
+        except OSError as error:
+            raise ContainerError("SandboxGone", f"the sandbox has ended: {error.strerror}") from error
+        finally:
+            descriptors.close(*groups)
+        if sent is not None:
+            sent()
+        try:
+            while (told := await packet(near)) is not None:
+                if told.message:
+                    raise ContainerError(told.message["reason"], told.message["message"], told.message["code"])
+                pid = told.pid
+                terminal = told.fds[0] if told.fds else terminal
+            if not pid:
+                raise ContainerError("SandboxGone", "the sandbox ended before the container could start")
+        except BaseException:
+            descriptors.close(terminal)
+            raise
+    return Started(pid, terminal)
+
+
+async def packet(sock: socket.socket) -> wire.Packet | None:
+    """The next packet; None when the other end is closed."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            return wire.receive(sock)
+        except BlockingIOError:
+            pass
+        except ConnectionResetError:
+            return None
+        readable = loop.create_future()
+        loop.add_reader(sock.fileno(), _resolve, readable)
+        try:
+            await readable
+        finally:
+            loop.remove_reader(sock.fileno())
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def expect(found: wire.Packet | None, event: str) -> wire.Packet:
+    if found is None:
+        raise RuntimeUnavailableError("the helper process has ended")
+    if found.message.get("event") != event:
+        raise RuntimeUnavailableError(found.message.get("message", "the helper process answers nonsense"))
+    return found
