@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from lightship.node.runtimes.logwriter import LONGEST, LogWriter, records
 
+from .contract import CLOCK, until
+
 NOW = 1_700_000_000.123456
 STAMP = b"2023-11-14T22:13:20.123456000Z"
 
@@ -57,6 +59,25 @@ def test_finish_drains_the_pipes(tmp_path: Path) -> None:
 
     asyncio.run(main())
     assert (tmp_path / "deep" / "0.log").read_bytes() == STAMP + b" stdout F a\n" + STAMP + b" stdout P last words\n"
+
+
+def test_a_line_in_pieces_is_one_record_unless_it_takes_its_time(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+
+    async def main() -> None:
+        log = LogWriter(str(path), lambda: NOW)
+        ours, theirs = os.pipe()
+        log.take(ours, "stdout")
+        for piece in (b"a", b" ", b"b\nno e"):
+            os.write(theirs, piece)
+            await CLOCK.sleep(0)
+        await until(lambda: path.read_bytes().endswith(b"P no e\n"))
+        os.write(theirs, b"nd\n")
+        log.finish()
+        os.close(theirs)
+
+    asyncio.run(main())
+    assert path.read_bytes() == b"".join(STAMP + b" stdout " + text + b"\n" for text in (b"F a b", b"P no e", b"F nd"))
 
 
 def test_who_goes_on_writing_does_not_keep_finish_from_ending(tmp_path: Path) -> None:

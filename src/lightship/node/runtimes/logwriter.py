@@ -1,8 +1,8 @@
 """Turns what a container says into its log, on the event loop: pipes or a terminal in, CRI lines out.
 
-`stdio` makes one `LogWriter` per container and gives it the ends to read. Everything is written as it comes, the beginning of a line too
-(as a part, which the rest of the line follows), so that nothing is remembered here and nothing is lost with this process; `finish` drains
-what is left, so that the log is complete before anyone is told of the exit.
+`stdio` makes one `LogWriter` per container and gives it the ends to read. Everything is written as it comes; the beginning of a line waits
+for its rest a moment, then it is written as a part, which the rest follows. So next to nothing is remembered here, nothing of it for long.
+`finish` drains what is left, so that the log is complete before anyone is told of the exit.
 Contract: CRI log format, `<RFC 3339 time with nanoseconds> <stdout|stderr> <F|P> <text>`; P is a part of a longer line.
 """
 
@@ -18,6 +18,8 @@ LONGEST = 16_384
 """Bytes of a line before it is split into parts; the limit that container runtimes have."""
 _CHUNK = 65_536
 _CHUNKS_PER_TURN = 8  # a pod that prints without end must leave the loop to others
+PATIENCE = 0.1
+"""Seconds for which the beginning of a line waits for its rest: programs write a line in pieces."""
 _PIPE = 1024 * 1024
 """Bytes that a pipe may hold where nobody can say."""
 
@@ -69,6 +71,8 @@ class LogWriter:
         self._now = now
         self._loop = asyncio.get_running_loop()
         self._streams: dict[int, bytes] = {}
+        self._begun: dict[int, bytes] = {}
+        self._impatience: asyncio.TimerHandle | None = None
         self._paused = False
         self.heard: Callable[[bytes, bool], None] | None = None
 
@@ -103,6 +107,8 @@ class LogWriter:
             while left > 0 and (taken := self._read(fd)):
                 left -= taken
             self._end(fd)
+        if self._impatience is not None:
+            self._impatience.cancel()
         self._file.close()
 
     def _readable(self, fd: int) -> None:
@@ -123,17 +129,41 @@ class LogWriter:
         if not data:
             self._end(fd)
             return 0
-        stream = self._streams[fd]
-        self._file.write(records(data, stamp(self._now()) + b" " + stream), self._mark)
         if self.heard is not None:
-            self.heard(data, stream == b"stderr")
+            self.heard(data, self._streams[fd] == b"stderr")
+        self._said(fd, data)
         return len(data)
+
+    def _said(self, fd: int, data: bytes) -> None:
+        text = self._begun.pop(fd, b"") + data
+        end = text.rfind(b"\n") + 1
+        if len(text) - end > LONGEST:
+            end = len(text)
+        if end:
+            self._write(fd, text[:end])
+        if end < len(text):
+            self._begun[fd] = text[end:]
+            if self._impatience is None:
+                self._impatience = self._loop.call_later(PATIENCE, self._write_begun)
+
+    def _write_begun(self) -> None:
+        self._impatience = None
+        for fd, text in self._begun.items():
+            self._write(fd, text)
+        self._begun.clear()
+
+    def _write(self, fd: int, text: bytes) -> None:
+        self._file.write(records(text, stamp(self._now()) + b" " + self._streams[fd]), self._mark)
 
     def _mark(self, lost: int) -> bytes:
         return stamp(self._now()) + b" stderr F [%d bytes of this log were lost: the disk was full]\n" % lost
 
     def _end(self, fd: int) -> None:
-        if self._streams.pop(fd, None) is not None:
+        if fd in self._streams:
+            begun = self._begun.pop(fd, b"")
+            if begun:
+                self._write(fd, begun)
+            del self._streams[fd]
             self._loop.remove_reader(fd)
             os.close(fd)
 
