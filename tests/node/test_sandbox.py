@@ -155,7 +155,7 @@ class TestSandboxRuntime(RuntimeContract):
         async def story(w: World) -> None:
             await w.pod()
             _, text = await w.sh(PRIVILEGES)
-            assert text.split() == ["1", "no", "no", "no", "no", "no", "no", "free-ports"]
+            assert text.split() == ["0", "no", "no", "no", "no", "no", "no", "free-ports"]
 
         self.drive(tmp_path, story)
 

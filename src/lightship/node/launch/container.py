@@ -4,6 +4,7 @@ Called by the init of a sandbox in the freshly forked child, in its own mount na
 report of why not, on the status socket that closes by itself when the program runs.
 """
 
+import binascii
 import errno
 import os
 import resource
@@ -42,13 +43,9 @@ def run_beside(spec: dict[str, Any], files: list[int], status: socket.socket, vi
         _take(files, spec, status)
         os.umask(0o022)
         _limits()
-        linux.bound_capabilities()
         if spec["nested"]:
             linux.setns(user, linux.NEW_USER)
-        _become(spec["uid"], spec["gid"], nested=False, joined=spec["nested"])
-        _change_directory(spec["cwd"])
-        linux.forbid_new_privileges()
-        _forget_handlers()
+        _become(spec, joined=True)
         wire.send(status, _execute(spec["argv"], spec["env"]))
     except OSError as error:
         wire.send(status, {"reason": "StartError", "message": linux.explain(error), "code": _FAILED})
@@ -89,11 +86,7 @@ def _prepare(spec: dict[str, Any], files: list[int], status: socket.socket) -> N
     _take(files, spec, status)
     os.umask(0o022)
     _limits()
-    linux.bound_capabilities()
-    _become(spec["uid"], spec["gid"], nested=spec["nested"])
-    _change_directory(spec["cwd"])
-    linux.forbid_new_privileges()
-    _forget_handlers()
+    _become(spec, joined=False)
 
 
 def _forget_handlers() -> None:
@@ -110,20 +103,39 @@ def _limits() -> None:
         resource.setrlimit(limit, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
-def _become(uid: int, gid: int, *, nested: bool, joined: bool = False) -> None:
-    """Take the asked-for identity. `nested`: only one id is mapped here, so a user namespace of our own gives it another number;
-    `joined`: we have just entered such a namespace, and are that number."""
-    if nested:
-        own_uid, own_gid = os.getuid(), os.getgid()
-        linux.unshare(linux.NEW_USER)
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {own_uid} 1"), ("gid_map", f"{gid} {own_gid} 1")):
-            with open(f"/proc/self/{name}", "w") as file:
-                file.write(text)
-    elif (uid or gid) and not joined:
-        os.setgroups([])
+def _become(spec: dict[str, Any], *, joined: bool) -> None:
+    """Take the asked-for identity and give up all that the program shall not have; the last step before it runs.
+
+    `nested`: this id is not mapped here, so a user namespace of our own gives our id its number; `joined`: we are in it already.
+    """
+    uid, gid, capabilities = spec["uid"], spec["gid"], spec["capabilities"]
+    program = binascii.a2b_base64(spec["filter"])
+    if spec["nested"] and not joined:
+        _nest(uid, gid)
+    linux.bound_capabilities(capabilities)  # a user namespace begins with all of them: here, not earlier
+    if not spec["nested"]:
+        if spec["supplementary"] is not None:
+            os.setgroups(spec["supplementary"])
         os.setresgid(gid, gid, gid)
+    if program and spec["escalates"]:
+        linux.filter_calls(program)  # takes a right that goes with the next lines
+    if not spec["nested"]:
         os.setresuid(uid, uid, uid)
-    linux.hold_capabilities(frozenset() if uid else linux.CONTAINER_CAPABILITIES)
+    linux.hold_capabilities(() if uid else capabilities)
+    _change_directory(spec["cwd"])
+    _forget_handlers()
+    if not spec["escalates"]:
+        linux.forbid_new_privileges()
+        if program:
+            linux.filter_calls(program)
+
+
+def _nest(uid: int, gid: int) -> None:
+    own_uid, own_gid = os.getuid(), os.getgid()
+    linux.unshare(linux.NEW_USER)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {own_uid} 1"), ("gid_map", f"{gid} {own_gid} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
 
 
 def _change_directory(path: str) -> None:

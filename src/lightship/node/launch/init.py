@@ -35,6 +35,9 @@ def _set_up(spec: dict[str, Any]) -> None:
         linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
         linux.set_hostname(spec["hostname"])
         podnet.join(cluster, network)
+    for name, value in spec["sysctls"].items():
+        with open(f"/proc/sys/{name}", "w") as file:
+            file.write(value)
     linux.mount("tmpfs", spec["shm"], "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777")
     for volume in spec["memory"]:
         rootfs.mount_memory(volume)

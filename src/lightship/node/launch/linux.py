@@ -7,6 +7,7 @@ Contract: unshare(2), setns(2), mount(2), mount_setattr(2), pivot_root(2), umoun
 
 import ctypes
 import os
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
@@ -34,18 +35,18 @@ _MOUNT_ATTR_RDONLY = 1
 _SYS_MOUNT_SETATTR = 442
 # glibc has no wrapper; the number is the generic one everywhere but on the oldest ports.
 _SYS_PIVOT_ROOT = {"x86_64": 155, "i686": 217, "armv7l": 218, "ppc64le": 203, "s390x": 217}
+_SYS_SECCOMP = {"x86_64": 317, "i686": 354, "armv7l": 383, "ppc64le": 358, "s390x": 348}
 _SYS_KEYCTL = {"x86_64": 250, "i686": 288, "armv7l": 311, "ppc64le": 271, "s390x": 280}
 _KEYCTL_JOIN_SESSION_KEYRING = 1
+
+_SECCOMP_SET_MODE_FILTER = 1
+_SECCOMP_ALL_THREADS, _SECCOMP_NO_SLOWER_SPECULATION = 1, 4
 
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _CAPABILITY_VERSION_3 = 0x20080522
-
-# What a container may do inside its own namespaces: the usual set of container engines, less raw sockets and device nodes.
-CONTAINER_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 18, 31})
-"""chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, sys_chroot, setfcap"""
 
 
 class _CapHeader(ctypes.Structure):
@@ -54,6 +55,10 @@ class _CapHeader(ctypes.Structure):
 
 class _CapData(ctypes.Structure):
     _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
+
+
+class _Filter(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
 class _MountAttributes(ctypes.Structure):
@@ -106,6 +111,19 @@ def unmount(target: str) -> None:
     _check(_libc().umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
 
 
+def close_one(target: str) -> None:
+    """Forbid writes through the mount at `target`, but not through those below it."""
+    shown = os.statvfs(target).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    mount("none", target, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | shown)
+
+
+def make_writable(target: str) -> None:
+    """Allow writes through a mount that `make_read_only` of one above it has closed. A kernel before 5.12 had left it open."""
+    attributes = _MountAttributes(clear=_MOUNT_ATTR_RDONLY)
+    arguments = (_SYS_MOUNT_SETATTR, _AT_FDCWD, os.fsencode(target), _AT_RECURSIVE, ctypes.byref(attributes), ctypes.sizeof(attributes))
+    _libc().syscall(*arguments)
+
+
 def make_private(target: str) -> None:
     """Let no later mount below `target` spread to other namespaces or come from them."""
     mount("none", target, flags=MS_REC | MS_PRIVATE)
@@ -147,7 +165,21 @@ def forbid_new_privileges() -> None:
     _check(_libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl NO_NEW_PRIVS")
 
 
-def bound_capabilities(keep: frozenset[int] = CONTAINER_CAPABILITIES) -> None:
+def filter_calls(program: bytes) -> None:
+    """Have the kernel ask `program` (struct sock_filter, in a row) about every system call from here on, in all threads, for good.
+
+    Needs `forbid_new_privileges` before it, or the right to administer the user namespace.
+    """
+    libc, number = _libc(), _SYS_SECCOMP.get(os.uname().machine, 277)
+    filters = _Filter(len(program) // 8, program)
+    for flags in (_SECCOMP_ALL_THREADS | _SECCOMP_NO_SLOWER_SPECULATION, _SECCOMP_ALL_THREADS):
+        result = libc.syscall(number, _SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(filters))
+        if result == 0:
+            return
+    _check(-1, "seccomp")
+
+
+def bound_capabilities(keep: Collection[int]) -> None:
     """No program run from here on can ever hold more than `keep`."""
     for capability in range(64):
         if capability not in keep and _libc().prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
@@ -155,7 +187,7 @@ def bound_capabilities(keep: frozenset[int] = CONTAINER_CAPABILITIES) -> None:
     _libc().prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 
 
-def hold_capabilities(keep: frozenset[int] = CONTAINER_CAPABILITIES) -> None:
+def hold_capabilities(keep: Collection[int]) -> None:
     """Give up what this process holds beyond `keep`."""
     low = sum(1 << c for c in keep if c < 32)
     high = sum(1 << (c - 32) for c in keep if c >= 32)

@@ -37,13 +37,14 @@ def enter(plan: dict[str, Any]) -> None:
         os.symlink(text, stage + path)
     for path in plan["system"]:
         _bind_read_only(path, stage + path)
-    _kernel_files(stage)
+    _kernel_files(stage, privileged=plan["privileged"], unmasked=plan["unmasked"])
     _devices(stage, plan["shm"])
     _stage(stage, plan["mounts"])
     linux.pivot(stage)
-    for position, mount in enumerate(plan["mounts"]):
-        _place(f"{_STAGED}/{position}", mount)
+    rooms = [_place(f"{_STAGED}/{position}", mount) for position, mount in enumerate(plan["mounts"])]
     _clear_stage(len(plan["mounts"]))
+    for room in [*filter(None, rooms), *(["/"] if plan["read_only"] else [])]:
+        linux.close_one(room)
 
 
 def mount_memory(volume: dict[str, Any]) -> None:
@@ -68,7 +69,7 @@ def _bind_read_only(source: str, target: str) -> None:
     linux.make_read_only(target)
 
 
-def _kernel_files(stage: str) -> None:
+def _kernel_files(stage: str, *, privileged: bool, unmasked: bool) -> None:
     proc = stage + "/proc"
     os.mkdir(proc)
     linux.mount("proc", proc, "proc", _SAFE)
@@ -77,7 +78,10 @@ def _kernel_files(stage: str) -> None:
         if os.path.exists(path):
             linux.bind(path, path)
             linux.make_read_only(path)
-    for name in _HIDDEN:
+    if privileged:  # these are the pod's own
+        linux.bind(f"{proc}/sys/net", f"{proc}/sys/net")
+        linux.make_writable(f"{proc}/sys/net")
+    for name in () if unmasked else _HIDDEN:
         path = f"{proc}/{name}"
         if os.path.exists(path):
             mask(path, directory=os.path.isdir(path))
@@ -131,8 +135,9 @@ def _show(source: str, spot: str) -> None:
     linux.bind(source, spot)
 
 
-def _place(spot: str, mount: dict[str, Any]) -> None:
-    """Move a staged mount to its path in the new tree, which is the only tree left."""
+def _place(spot: str, mount: dict[str, Any]) -> str:
+    """Move a staged mount to its path in the new tree, which is the only tree left. Returns the room that had to be made, if any."""
+    room = ""
     target = os.path.realpath(mount["target"])
     directory = os.path.isdir(spot)
     try:
@@ -140,9 +145,11 @@ def _place(spot: str, mount: dict[str, Any]) -> None:
     except OSError as error:
         if error.errno not in (errno.EROFS, errno.EACCES):
             raise
-        _make_room(_nearest_directory(target))
+        room = _nearest_directory(target)
+        _make_room(room)
         _make_target(target, directory=directory)
     linux.move(spot, target)
+    return room
 
 
 def _make_target(target: str, *, directory: bool) -> None:

@@ -55,9 +55,10 @@ def _mounts() -> None:
     root = stage + "/root"
     os.mkdir(root)
     mount = {"source": "/etc", "target": "/usr/a-place-that-is-not-there/etc", "read_only": True, "size": None, "sub_path": ""}
-    rootfs.enter({"stage": root, "shm": shm, "directories": [], "links": {}, "system": system, "mounts": [mount]})
-    linux.bound_capabilities()
-    linux.hold_capabilities()
+    plan = {"stage": root, "shm": shm, "directories": [], "links": {}, "system": system, "mounts": [mount]}
+    rootfs.enter(plan | {"privileged": False, "unmasked": False, "read_only": False})
+    linux.bound_capabilities(())
+    linux.hold_capabilities(())
 
 
 def _in_child(step: Callable[[], None]) -> Callable[[], None]:

@@ -19,10 +19,12 @@ from lightship.node.inputs.env import Command
 from lightship.node.machine import nodestatus
 from lightship.node.network import facts as network
 from lightship.node.runtimes import enforcement, layout
-from lightship.node.runtimes.runtime import ContainerSpec, Mount, SandboxSpec, Security, Tmpfs
+from lightship.node.runtimes.runtime import ContainerSpec, Mount, SandboxSpec, Tmpfs
 
-from . import resources
+from . import resources, security
 
+PROFILES = "seccomp"
+"""Folder of a node's data directory that `localhostProfile` names files of."""
 TERMINATION_PATH = "/dev/termination-log"
 NVIDIA_CONTROL = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset")
 
@@ -78,6 +80,10 @@ def sandbox_spec(pod: Obj, where: Home, memory: Sequence[Tmpfs] = ()) -> Sandbox
         memory=list(memory),
         limits=resources.of_pod(pod),
         qos=pods.qos_class(pod),
+        host_processes=bool(spec.get("hostPID")),
+        host_ipc=bool(spec.get("hostIPC")),
+        share_processes=bool(spec.get("shareProcessNamespace")),
+        sysctls=security.sysctls(pod),
     )
 
 
@@ -116,9 +122,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
 def container_spec(pod: Obj, container: Obj, where: Home, start: Start) -> ContainerSpec:
     """The request to the runtime; the file for the termination message must exist by then."""
     message_path = container.get("terminationMessagePath") or TERMINATION_PATH
-    security = {**(objects.spec(pod).get("securityContext") or {}), **(container.get("securityContext") or {})}
     message = Mount(source=str(where.termination(container["name"])), target=message_path)
-    uid, gid = identity(security, start.environment)
     return ContainerSpec(
         id=start.id,
         sandbox_id=objects.uid(pod),
@@ -132,21 +136,11 @@ def container_spec(pod: Obj, container: Obj, where: Home, start: Start) -> Conta
         termination_message_path=message_path,
         root=start.environment.root,
         limits=resources.of_container(pod, container, enforcement.physical_memory()),
-        security=Security(uid=uid, gid=gid),
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
+        security=security.security(pod, container, start.environment, where.directory.parent.parent / PROFILES),
     )
-
-
-def identity(security: Obj, environment: Environment) -> tuple[int | None, int | None]:
-    """User and group: the pod's wish, else the image's. A pod that names a user gets no group of the image's. None: root."""
-    uid, gid = security.get("runAsUser"), security.get("runAsGroup")
-    if uid is None and environment.user:
-        own_uid, _, own_gid = environment.user.partition(":")
-        uid = int(own_uid)
-        gid = int(own_gid) if gid is None and own_gid else gid
-    return uid, gid
 
 
 def _image_files(start: Start) -> list[Mount]:

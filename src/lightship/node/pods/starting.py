@@ -17,6 +17,7 @@ from lightship.node.runtimes.runtime import ContainerError, RuntimeUnavailableEr
 
 from . import containers, messages, probes, status
 from .probing import Probing
+from .security import ForbiddenError
 from .state import ContainerState, again
 from .subject import Subject
 
@@ -37,7 +38,7 @@ class Starting:
             await self._subject.node.runtime.start_container(containers.container_spec(self._subject.pod, spec, self._subject.home, start))
         except AddressPendingError as error:
             self._subject.state.container_problem(name, status.WAITING_CREATING, str(error), self._subject.now())
-        except (MissingError, VolumeError, DevicesExhaustedError, OSError, RuntimeUnavailableError) as error:
+        except (MissingError, VolumeError, DevicesExhaustedError, ForbiddenError, OSError, RuntimeUnavailableError) as error:
             self._cannot_create(name, "CreateContainerConfigError", str(error))
         except ContainerError as error:
             self._cannot_start(name, container_id, error)

@@ -4,12 +4,14 @@
 carry it out without deciding anything. Parents are mounted before children, whatever order the spec named them in.
 """
 
+import binascii
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import capabilities, seccomp, sysctls
 from .runtime import ContainerSpec, Mount, SandboxSpec
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -89,9 +91,25 @@ def hostname(spec: SandboxSpec) -> str:
     return (spec.hostname or spec.name)[:63].rstrip("-.")
 
 
+def settings(spec: SandboxSpec) -> dict[str, str]:
+    """Paths below /proc/sys and what to write there. Raises `ValueError` for what is not the pod's own."""
+    shared = next((name for name in spec.sysctls if not sysctls.own(name)), "")
+    if shared:
+        raise ValueError(f'sysctl "{shared}" is not of a namespace that a pod has for itself')
+    return {name.replace(".", "/"): value for name, value in spec.sysctls.items()}
+
+
 def container(spec: ContainerSpec, where: Places, host: Host, *, name: str, ids: int) -> dict[str, Any]:
-    """The request for `launch.container`; `name`: the pod's host name, `ids`: how many user ids the cluster maps, from 0 on."""
-    uid, gid = spec.security.uid or 0, spec.security.gid or 0
+    """The request for `launch.container`; `name`: the pod's host name, `ids`: how many user ids the cluster maps, from 0 on.
+
+    Raises `ValueError` for what no container can have, `OSError` for a seccomp profile that cannot be read.
+    """
+    security = spec.security
+    uid, gid = security.uid or 0, security.gid or 0
+    # With one mapped id a request for another can still be met in appearance: the same id under the wanted number.
+    nested = (uid >= ids or gid >= ids) if ids > 1 else bool(uid or gid)
+    granted = capabilities.granted(security)
+    profile = seccomp.UNCONFINED if security.privileged else security.seccomp
     return {
         "id": spec.id,
         "argv": spec.argv,
@@ -100,8 +118,12 @@ def container(spec: ContainerSpec, where: Places, host: Host, *, name: str, ids:
         "uid": uid,
         "gid": gid,
         "oom_score_adj": spec.limits.oom_score_adj,
-        # With one mapped id a request for another can still be met in appearance: the same id under the wanted number.
-        "nested": (uid >= ids or gid >= ids) if ids > 1 else bool(uid or gid),
+        "nested": nested,
+        # Groups that are not mapped cannot be given, and with one mapped id none can.
+        "supplementary": [group for group in security.groups if group < ids] if ids > 1 else None,
+        "capabilities": capabilities.numbers(granted),
+        "escalates": security.allow_escalation or security.privileged or "SYS_ADMIN" in granted,
+        "filter": binascii.b2a_base64(seccomp.program(profile, granted, real_root=os.geteuid() == 0), newline=False).decode(),
         "root": plan(spec, where, host),
     }
 
@@ -123,6 +145,9 @@ def plan(spec: ContainerSpec, where: Places, host: Host) -> dict[str, Any]:
         "stage": str(where.root),
         "shm": str(where.shm),
         "directories": list(_DIRECTORIES),
+        "privileged": spec.security.privileged,
+        "unmasked": spec.security.unmasked_proc or spec.security.privileged,
+        "read_only": spec.security.read_only_root,
         "links": {**host.links, **_LINKS},
         "system": list(host.directories),
         "mounts": [
@@ -152,6 +177,8 @@ def _own_mounts(spec: ContainerSpec, where: Places) -> list[Mount]:
 
 def writable(spec: ContainerSpec) -> dict[str, str]:
     """Directories on disk that a container may fill, by their names in its scratch space; memory would soon be full."""
+    if spec.security.read_only_root:
+        return {}
     found = {"work": WORK, "tmp": "/tmp", "var-tmp": "/var/tmp"}
     home = os.path.normpath(spec.env.get("HOME") or WORK)
     taken = {WORK, "/", *(os.path.normpath(m.target) for m in spec.mounts)}

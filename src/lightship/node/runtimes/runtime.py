@@ -88,6 +88,8 @@ class Security(msgspec.Struct, frozen=True, kw_only=True):
     allow_escalation: bool = True
     seccomp: str = "RuntimeDefault"
     """`RuntimeDefault`, `Unconfined`, or the path of a profile on the host."""
+    unmasked_proc: bool = False
+    """Show the parts of /proc that tell about the machine; what would change it stays closed."""
 
 
 class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -188,7 +188,7 @@ class SandboxRuntime:
             self._addresses.release(spec.id)
             if self._enforcer is not None:
                 await self._enforcer.remove_sandbox(spec.id)
-            if not isinstance(error, OSError | network.AddressesExhaustedError | RuntimeUnavailableError):
+            if not isinstance(error, OSError | ValueError | network.AddressesExhaustedError | RuntimeUnavailableError):
                 raise
             raise RuntimeUnavailableError(f"sandbox for pod {spec.namespace}/{spec.name}: {error}") from error
         self._sandboxes[spec.id] = sandbox
@@ -209,6 +209,7 @@ class SandboxRuntime:
             },
             "shm": str(layout.places(spec).shm),
             "memory": [{"path": volume.path, "size": volume.size, "gid": volume.gid} for volume in spec.memory],
+            "sysctls": layout.settings(spec),
         }
         near, far = wire.pair()
         near.setblocking(False)
