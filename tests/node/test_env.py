@@ -1,12 +1,13 @@
 """Environment, command and arguments as the kubelet resolves them."""
 
 import base64
+import os
 from typing import Any
 
 import pytest
 
 from lightship.meta.objects import Obj
-from lightship.node.inputs import env
+from lightship.node.inputs import downward, env
 from lightship.node.inputs.env import Surroundings
 from lightship.node.inputs.sources import Found, MissingError, Ref, of_container
 
@@ -48,10 +49,33 @@ def resolve(found: Found = FOUND, services: list[Obj] | None = None, host: Obj |
         ("$A ${A}", "$A ${A}"),
         ("$()", "$()"),
         ("50$", "50$"),
+        ("$(A$(B))", "$(A$(B))"),
+        ("$(A$(B)", "$(A$(B)"),
+        ("$(R)", "$(A)"),
+        ("%%$(R)--$(R)%%", "%%$(A)--$(A)%%"),
+        ("foo$(E)bar", "foobar"),
+        ("foo$(Awhoops!", "foo$(Awhoops!"),
+        ("f00__(A)__", "f00__(A)__"),
+        ("$?_boo_$!", "$?_boo_$!"),
+        ("$$$$$$(NONE)", "$$$(NONE)"),
+        ("$$$$$$(A)", "$$$(A)"),
+        ("$$$$$$$(NONE)", "$$$$(NONE)"),
+        ("$$$$$$$(A)", "$$$1"),
+        ("$A)", "$A)"),
+        ("$(B)_______$(A", "2_______$(A"),
+        ("$(B)_______$(", "2_______$("),
+        ("foo\\\\$(A)bar", "foo\\\\1bar"),
+        ("--$($($($($--", "--$($($($($--"),
+        ("$($($($($--foo$(", "$($($($($--foo$("),
+        ("$(foo$$var)", "$(foo$$var)"),
+        ("\n", "\n"),
+        ("$(A\nB)", "$(A\nB)"),
+        ("prefix-$€-suffix", "prefix-$€-suffix"),
+        ("$中文", "$中文"),
     ],
 )
 def test_expansion(text: str, want: str) -> None:
-    assert env.expand(text, {"A": "1", "B": "2"}) == want
+    assert env.expand(text, {"A": "1", "B": "2", "R": "$(A)", "E": ""}) == want
 
 
 def test_variables_see_those_before_them_only() -> None:
@@ -171,3 +195,120 @@ def test_service_links() -> None:
 
 def test_only_the_api_is_announced_without_service_links() -> None:
     assert {name.split("_")[0] for name in resolve().env} == {"KUBERNETES"}
+
+
+MIXED = {
+    "requests": {"cpu": "100m", "memory": "640Mi", "ephemeral-storage": "1Gi", "hugepages-2Mi": "4Mi"},
+    "limits": {"cpu": "250m", "memory": "1Gi", "hugepages-2Mi": "4Mi"},
+}
+
+
+@pytest.mark.parametrize(
+    ("resource", "divisor", "want"),
+    [
+        ("limits.cpu", None, "1"),
+        ("limits.cpu", "1m", "250"),
+        ("limits.cpu", "100m", "3"),
+        ("requests.cpu", "1m", "100"),
+        ("requests.memory", "1Mi", "640"),
+        ("limits.memory", "1M", "1074"),
+        ("limits.memory", "0", "1073741824"),
+        ("requests.ephemeral-storage", "1Mi", "1024"),
+        ("limits.ephemeral-storage", "1Gi", "50"),
+        ("limits.hugepages-2Mi", "2Mi", "2"),
+        ("requests.hugepages-1Gi", None, "0"),
+        ("limits.hugepages-1Gi", None, "0"),
+    ],
+)
+def test_resources_are_rounded_up_in_units_of_the_divisor(resource: str, divisor: str | None, want: str) -> None:
+    selector = {"resource": resource, **({"divisor": divisor} if divisor else {})}
+    made = downward.resource(pod(container(resources=MIXED)), "main", selector, {"cpu": "8", "memory": "16Gi", "ephemeral-storage": "50Gi"})
+    assert made == want
+
+
+@pytest.mark.parametrize("resource", ["limits.pods", "cpu", "limits.", "hugepages-2Mi", "limits.nvidia.com/gpu"])
+def test_resources_that_are_not_offered(resource: str) -> None:
+    with pytest.raises(ValueError, match=f"unsupported container resource : {resource}"):
+        downward.resource(pod(), "main", {"resource": resource}, {})
+
+
+def test_limits_of_the_whole_pod_stand_for_those_of_a_container() -> None:
+    selector = {"name": "X", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"}}}
+    host = pod(resources={"limits": {"cpu": "1500m", "memory": "0"}})
+    assert resolve(host=host, env=[selector]).env["X"] == "1500"
+    assert resolve(env=[selector]).env["X"] == "8000"
+    assert resolve(host=pod(container(resources={"limits": {"cpu": "2"}})), env=[selector]).env["X"] == "2000"
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("plain", "plain"),
+        ('q"t', 'q\\"t'),
+        ("a\nb\\", "a\\nb\\\\"),
+        ("\x00\x7f\v", "\\x00\\x7f\\v"),
+        ("中 é", "中 é"),
+        ("\u200b", "\\u200b"),
+    ],
+)
+def test_labels_in_files_are_quoted_as_go_quotes(text: str, want: str) -> None:
+    assert downward.format_map({"k": text}) == f'k="{want}"'
+
+
+@pytest.mark.parametrize(
+    ("path", "want"),
+    [
+        ("metadata.annotations['Www.k8s.io/test']", "1"),
+        ("metadata.annotations['gone']", ""),
+        ("metadata.labels['a']", "x"),
+    ],
+)
+def test_fields_by_subscript(path: str, want: str) -> None:
+    obj = pod(meta={"annotations": {"Www.k8s.io/test": "1"}, "labels": {"a": "x"}})
+    assert downward.field(obj, path, host_ip="", pod_ip="") == want
+
+
+def test_fields_without_subscripts() -> None:
+    with pytest.raises(ValueError, match="does not support subscript"):
+        downward.field(pod(), "metadata.finalizers['x']", host_ip="", pod_ip="")
+
+
+def test_bytes_that_are_no_text_pass_through_and_zeros_are_refused() -> None:
+    def found(value: bytes) -> Found:
+        return {Ref("Secret", "s"): {"data": {"k": base64.b64encode(value).decode()}}}
+
+    made = resolve(found=found(b"\xff\xfe"), envFrom=[{"secretRef": {"name": "s"}}])
+    assert os.fsencode(made.env["k"]) == b"\xff\xfe"
+    with pytest.raises(MissingError, match="zero byte"):
+        resolve(found=found(b"a\0b"), envFrom=[{"secretRef": {"name": "s"}}])
+
+
+@pytest.mark.parametrize("optional", [False, True])
+def test_variables_from_files(optional: bool) -> None:
+    files = {("v", "dir/env"): "A='1'\nB='two\nlines'\n"}
+    host = pod(volumes=[{"name": "v", "emptyDir": {}}])
+
+    def made(key: str, volume: str = "v") -> env.Command:
+        source = {"volumeName": volume, "path": "dir/env", "key": key, "optional": optional}
+        spec = container(env=[{"name": "X", "valueFrom": {"fileKeyRef": source}}])
+        around = Surroundings(
+            pod=host,
+            found={},
+            services=[],
+            api_host="",
+            api_port=0,
+            host_ip="",
+            pod_ip="",
+            allocatable={},
+            file=lambda volume, path: files[volume, path],
+        )
+        return env.resolve(spec, around)
+
+    assert made("B").env["X"] == "two\nlines"
+    if optional:
+        assert "X" not in made("C").env
+    else:
+        with pytest.raises(MissingError, match='environment variable key "C" not found in file "dir/env"'):
+            made("C")
+    with pytest.raises(MissingError, match='cannot find the volume "w" referenced by FileKeyRef'):
+        made("A", "w")

@@ -5,14 +5,14 @@ Contract: kubelet makeEnvironmentVariables (order: service links < envFrom < env
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 
-from . import downward, sources
+from . import downward, envfiles, sources
 from .sources import Found, MissingError, Ref
 
 _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
@@ -32,6 +32,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     pod_ip: str
     allocatable: Mapping[str, str]
     """The node's, for limits that are not set."""
+    file: Callable[[str, str], str] | None = None
+    """The text of a file in one of the pod's volumes, by the volume's name and the path in it. May raise `MissingError`."""
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -86,12 +88,15 @@ def _value(container: Obj, entry: Obj, variables: Mapping[str, str], around: Sur
         return _key(Ref("ConfigMap", value_from["configMapKeyRef"].get("name", "")), value_from["configMapKeyRef"], around)
     if "secretKeyRef" in value_from:
         return _key(Ref("Secret", value_from["secretKeyRef"].get("name", "")), value_from["secretKeyRef"], around)
+    if "fileKeyRef" in value_from:
+        return _from_file(value_from["fileKeyRef"], around)
     try:
         if "fieldRef" in value_from:
             return downward.field(around.pod, value_from["fieldRef"].get("fieldPath", ""), host_ip=around.host_ip, pod_ip=around.pod_ip)
         if "resourceFieldRef" in value_from:
             selector = value_from["resourceFieldRef"]
-            return downward.resource(around.pod, selector.get("containerName") or container["name"], selector, around.allocatable)
+            limits = downward.defaults(around.pod, around.allocatable)
+            return downward.resource(around.pod, selector.get("containerName") or container["name"], selector, limits)
     except ValueError as error:
         raise MissingError(str(error)) from error
     raise MissingError(f"env {entry['name']}: unsupported valueFrom: {', '.join(value_from)}")
@@ -108,6 +113,20 @@ def _key(ref: Ref, selector: Obj, around: Surroundings) -> str | None:
             return None
         raise MissingError(f"couldn't find key {key} in {ref.kind} {objects.namespace(around.pod)}/{ref.name}")
     return _text(data[key])
+
+
+def _from_file(selector: Obj, around: Surroundings) -> str | None:
+    volumes = {v["name"] for v in objects.spec(around.pod).get("volumes") or ()}
+    volume, path, key = (selector.get(field) or "" for field in ("volumeName", "path", "key"))
+    if volume not in volumes or around.file is None:
+        raise MissingError(f'cannot find the volume "{volume}" referenced by FileKeyRef')
+    try:
+        found = envfiles.value(around.file(volume, path), key)
+    except ValueError as error:
+        raise MissingError("couldn't parse env file") from error
+    if not found and not selector.get("optional"):
+        raise MissingError(f'environment variable key "{key}" not found in file "{path}"')
+    return found or None
 
 
 def _from_source(source: Obj, around: Surroundings) -> dict[str, str]:

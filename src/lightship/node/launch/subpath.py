@@ -33,6 +33,12 @@ def prepare(volume: str, sub_path: str, what: str) -> int:
         raise SubPathError(error.errno, f"failed to prepare subPath for {what}") from error
 
 
+def open_file(volume: str, path: str) -> int:
+    """A descriptor to read what is at `path` below `volume`, without waiting for anybody. Raises `OSError`."""
+    base = os.path.realpath(volume)
+    return _open(base, os.path.realpath(os.path.join(base, path.lstrip("/"))), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 def resolve(volume: str, sub_path: str, what: str) -> str:
     """The true path of `sub_path`, for where nothing can be mounted and so nothing can be held on to. Raises `SubPathError`."""
     os.close(prepare(volume, sub_path, what))

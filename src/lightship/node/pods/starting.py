@@ -5,7 +5,7 @@ Called by `worker` for `sync.StartContainer`. What the runtime is asked for is b
 
 from lightship.meta import objects
 from lightship.meta.objects import Obj
-from lightship.node.inputs import env, fetch, mounts, sources
+from lightship.node.inputs import env, envfiles, fetch, mounts, sources
 from lightship.node.inputs.env import Command, Surroundings
 from lightship.node.inputs.sources import MissingError
 from lightship.node.inputs.volumes import VolumeError
@@ -75,6 +75,7 @@ class Starting:
             host_ip=node.host_ip,
             pod_ip=self._subject.state.ip,
             allocatable=node.allocatable,
+            file=lambda volume, path: envfiles.read(self._subject.home.volumes / volume, path),
         )
 
     def _for_host_mode(self, command: Command) -> Command:
