@@ -8,7 +8,8 @@ import pytest
 
 from lightship.meta.objects import Obj
 from lightship.node.inputs import memory, mounts, volumes
-from lightship.node.inputs.volumes import Claims, VolumeError
+from lightship.node.inputs.claims import Claims
+from lightship.node.inputs.volumes import VolumeError
 from lightship.node.runtimes.runtime import Mount, Tmpfs
 
 from .make import container, pod

@@ -9,8 +9,9 @@ import pytest
 
 from lightship.meta.objects import Obj
 from lightship.node.inputs import ownership, volumes
+from lightship.node.inputs.claims import Claims
 from lightship.node.inputs.ownership import Owner
-from lightship.node.inputs.volumes import Claims, Policy
+from lightship.node.inputs.volumes import Policy
 
 from .make import container, pod
 

@@ -1,15 +1,31 @@
 """Persistent volumes on this machine: which class a claim gets, what is reclaimed, and a file that outlives its pod."""
 
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, NamedTuple
 
 import kubernetes
 import pytest
 
+from lightship import kinds
+from lightship.aio import virtual
+from lightship.aio.clock import LoopClock
+from lightship.apiserver.server import Server
+from lightship.builtin import protection
+from lightship.client import Client
+from lightship.control import Manager
+from lightship.kinds import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
+from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
+from lightship.meta.resources import Resource
+from lightship.meta.rest import User
 from lightship.node.inputs import provisioner
+from lightship.node.runtimes import layout
 from lightship.node.runtimes.probe import probe
+from lightship.store import memory
 from lightship.testing import Cluster, cluster
 
 
@@ -48,10 +64,131 @@ def test_a_volume_belongs_to_its_claim_and_goes_with_it() -> None:
     successor = {**claim, "metadata": {**claim["metadata"], "uid": "u2"}}
     assert provisioner.abandoned(volume, key, successor), "a claim of the same name that came later is another claim"
     assert not provisioner.abandoned(volume, Key("n", "d"), None), "somebody else's"
-    retained = {**volume, "spec": {**volume["spec"], "persistentVolumeReclaimPolicy": "Retain"}}
-    assert not provisioner.abandoned(retained, key, None)
     foreign = {**volume, "metadata": {"name": "pvc-u1"}}
     assert not provisioner.abandoned(foreign, key, None), "we delete only what we made"
+
+
+@pytest.mark.parametrize(
+    ("more", "want"),
+    [
+        ({}, ""),
+        ({"volumeMode": "Block"}, "lightship.dev/local does not support block volume provisioning"),
+        ({"selector": {"matchLabels": {"a": "b"}}}, "claim Selector is not supported"),
+        ({"dataSource": {"kind": "PersistentVolumeClaim", "name": "d"}}, "lightship.dev/local does not fill volumes from a data source"),
+    ],
+)
+def test_claims_that_can_have_no_directory(more: Obj, want: str) -> None:
+    assert provisioner.refused(make_claim(**more), "local") == (
+        f'failed to provision volume with StorageClass "local": {want}' if want else ""
+    )
+
+
+class Here(NamedTuple):
+    client: Client
+    manager: Manager
+    directory: Path
+
+    async def until(self, resource: Resource, name: str, holds: Callable[[Obj | None], bool]) -> Obj:
+        """Wait, in virtual time, until something holds of an object, or of there being none."""
+        namespace = "default" if resource is PERSISTENT_VOLUME_CLAIMS else ""
+        for _ in range(20_000):
+            found = await self.client.get_or_none(resource, name, namespace)
+            if holds(found):
+                return found or {}
+            await self.manager.clock.sleep(0.01)
+        raise AssertionError(f"it never happened: {found}")
+
+    async def claim(self, **spec: Any) -> Obj:
+        made = make_claim(**spec)
+        return await self.client.create(PERSISTENT_VOLUME_CLAIMS, {**made, "metadata": {"name": "c", "namespace": "default"}})
+
+    async def bound(self) -> Obj:
+        return await self.until(PERSISTENT_VOLUME_CLAIMS, "c", lambda found: objects.status(found or {}).get("phase") == "Bound")
+
+    async def messages(self) -> list[str]:
+        await self.manager.recorder.flush()
+        return [event["message"] for event in (await self.client.list(kinds.EVENTS, "default")).items]
+
+
+async def remove(directory: Path) -> None:
+    """At once: virtual time knows no threads."""
+    layout.remove_tree(directory)
+
+
+def run(directory: Path, story: Callable[[Here], Coroutine[Any, Any, None]], **storage: Any) -> None:
+    """The provisioner on our own server, in virtual time, with what protects claims; `storage` are fields of the default class."""
+
+    async def main() -> None:
+        clock, random = LoopClock(), Random(1)
+        server = Server(memory(), kinds.BUILTIN, clock=clock, random=random)
+        await server.start()
+        client = Client(server.local(User("system:admin", ("system:masters",))))
+        await client.create(kinds.STORAGE_CLASSES, {**provisioner.STORAGE_CLASS, **storage})
+        manager = Manager(client, clock=clock, random=random, component="test")
+        for controller in (provisioner.controller(manager, directory, remove), *protection.controllers(manager)):
+            manager.add(controller)
+        async with manager.running():
+            await story(Here(client, manager, directory))
+
+    virtual.run(main())
+
+
+def test_a_claim_is_bound_grows_and_takes_its_files_along(tmp_path: Path) -> None:
+    async def story(here: Here) -> None:
+        await here.claim()
+        name = (await here.bound())["spec"]["volumeName"]
+        directory = tmp_path / name
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o777
+        (directory / "closed").mkdir()
+        (directory / "closed/file").write_text("x")
+        (directory / "closed").chmod(0)
+        more = {"spec": {"resources": {"requests": {"storage": "3Gi"}}}}
+        await here.client.patch(PERSISTENT_VOLUME_CLAIMS, "c", more, "default")
+        grown = {"storage": "3Gi"}
+        await here.until(PERSISTENT_VOLUME_CLAIMS, "c", lambda found: objects.status(found or {}).get("capacity") == grown)
+        assert (await here.client.get(PERSISTENT_VOLUMES, name))["spec"]["capacity"] == grown
+        await here.client.delete(PERSISTENT_VOLUME_CLAIMS, "c", "default")
+        await here.until(PERSISTENT_VOLUMES, name, lambda found: found is None)
+        assert not directory.exists()
+        assert "Resize volume succeeded" in await here.messages()
+
+    run(tmp_path, story)
+
+
+def test_what_is_retained_stays_and_is_released(tmp_path: Path) -> None:
+    async def story(here: Here) -> None:
+        await here.claim()
+        name = (await here.bound())["spec"]["volumeName"]
+        (tmp_path / name / "file").write_text("kept")
+        await here.client.delete(PERSISTENT_VOLUME_CLAIMS, "c", "default")
+        await here.until(PERSISTENT_VOLUMES, name, lambda found: objects.status(found or {}).get("phase") == "Released")
+        assert (tmp_path / name / "file").read_text() == "kept"
+
+    run(tmp_path, story, reclaimPolicy="Retain")
+
+
+def test_a_class_may_wait_for_the_first_pod(tmp_path: Path) -> None:
+    async def story(here: Here) -> None:
+        await here.claim()
+        await here.manager.clock.sleep(5)
+        assert await here.messages() == ["waiting for first consumer to be created before binding"]
+        mounted = [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]
+        spec = {"containers": [{"name": "c", "image": "busybox"}], "volumes": mounted, "nodeName": "n1"}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"}, "spec": spec}
+        await here.client.create(kinds.PODS, pod)
+        assert objects.annotations(await here.bound())[provisioner.SELECTED_NODE] == "n1"
+
+    run(tmp_path, story, volumeBindingMode="WaitForFirstConsumer")
+
+
+def test_a_claim_that_cannot_be_met_is_told(tmp_path: Path) -> None:
+    async def story(here: Here) -> None:
+        await here.claim(volumeMode="Block")
+        await here.manager.clock.sleep(5)
+        assert "does not support block volume provisioning" in (await here.messages())[0]
+        assert not os.listdir(tmp_path)
+
+    run(tmp_path, story)
 
 
 @pytest.fixture(scope="module", params=["sandbox", "process"])

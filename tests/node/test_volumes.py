@@ -11,9 +11,10 @@ import pytest
 from lightship.meta.objects import Obj
 from lightship.node.inputs import atomic, volumes
 from lightship.node.inputs.atomic import File
+from lightship.node.inputs.claims import Claims
 from lightship.node.inputs.content import Inputs, TokenRequest, token_requests
 from lightship.node.inputs.sources import Found, Ref, of_volumes
-from lightship.node.inputs.volumes import Claims, Policy, VolumeError
+from lightship.node.inputs.volumes import Policy, VolumeError
 
 from .make import container, pod
 
@@ -113,7 +114,6 @@ def test_atomic_write_survives_a_crash_between_link_and_rename(tmp_path: Path) -
             {"hostPath": {"path": "/etc"}},
             "hostPath /etc is not allowed on this node: use emptyDir, or start the node with --allow-host-path",
         ),
-        ({"persistentVolumeClaim": {"claimName": "c"}}, 'persistentvolumeclaim "c" not found'),
         (
             {"nfs": {"server": "x"}},
             "volumes of type nfs are not supported by this node: use emptyDir, configMap, secret, projected or a claim",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from lightship.builtin import accounttokens, namespace, podgc, protection, quota, rootca, serviceaccount, ttl
+from lightship.builtin import accounttokens, ephemeral, namespace, podgc, protection, quota, rootca, serviceaccount, ttl
 from lightship.builtin.api import JOB_SETS
 from lightship.builtin.certificates import approver, cleaner, signer
 from lightship.builtin.certificates.authority import Authority
@@ -45,6 +45,7 @@ def controllers(
         endpoints.controller(manager),
         podgc.controller(manager),
         ttl.controller(manager),
+        ephemeral.controller(manager),
         quota.controller(manager, served),
         *protection.controllers(manager),
         policies.controller(manager, resources),

@@ -39,6 +39,8 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     host_ip: str
     pod_ip: str
     allocatable: Mapping[str, str]
+    refused: Mapping[TokenRequest, str] = {}
+    """Why a token is not to be had."""
     owner: Owner = NOBODY_IN_PARTICULAR
 
 
@@ -99,8 +101,11 @@ def _of_source(source: Obj, mode: int, inputs: Inputs) -> dict[str, File]:
 
 def _token(source: Obj, mode: int, inputs: Inputs) -> File:
     """For the one user or the group of the pod only, where there is such a one; the group's right to read comes with the volume's."""
+    request = _token_request(source)
+    if request not in inputs.tokens:
+        raise MissingError(inputs.refused.get(request, "failed to fetch token"))
     owned = inputs.owner != NOBODY_IN_PARTICULAR
-    return File(inputs.tokens[_token_request(source)].encode(), 0o600 if owned else mode, inputs.owner.uid)
+    return File(inputs.tokens[request].encode(), 0o600 if owned else mode, inputs.owner.uid)
 
 
 def _keys(ref: Ref, source: Obj, mode: int, inputs: Inputs) -> dict[str, File]:

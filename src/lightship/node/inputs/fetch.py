@@ -4,7 +4,7 @@ Called by `worker` before volumes are made and before a container starts. Reads 
 been created a moment after the ConfigMap it shows. Remembers tokens until they should be renewed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lightship import kinds
@@ -13,10 +13,12 @@ from lightship.client import Client
 from lightship.meta import errors, objects, times
 from lightship.meta.objects import Obj
 
-from . import content, provisioner, volumes
+from . import claims as claimed
+from . import content
+from .claims import ClaimError, Claims, Found
 from .content import TokenRequest
-from .sources import Found, Ref
-from .volumes import Claims, VolumeError
+from .sources import Found as Sources
+from .sources import Ref
 
 RENEW_AFTER = 0.8
 """Fraction of a token's life after which a new one is asked for. Contract: kubelet token manager."""
@@ -24,7 +26,7 @@ RENEW_AFTER = 0.8
 _KINDS = {"ConfigMap": kinds.CONFIG_MAPS, "Secret": kinds.SECRETS}
 
 
-async def references(client: Client, namespace: str, refs: Iterable[Ref]) -> Found:
+async def references(client: Client, namespace: str, refs: Iterable[Ref]) -> Sources:
     """Each reference with its object, or None."""
     return {ref: await client.get_or_none(_KINDS[ref.kind], ref.name, namespace) if ref.name else None for ref in set(refs)}
 
@@ -37,6 +39,7 @@ class Tokens:
         self._clock = clock
         self._tokens: dict[TokenRequest, str] = {}
         self._renew_at: dict[TokenRequest, float] = {}
+        self.refused: dict[TokenRequest, str] = {}
 
     @property
     def renew_at(self) -> float | None:
@@ -44,12 +47,16 @@ class Tokens:
         return min(self._renew_at.values(), default=None)
 
     async def of(self, pod: Obj) -> dict[TokenRequest, str]:
-        """All tokens that the pod's volumes show. Raises `VolumeError`."""
+        """All tokens that the pod's volumes show, and why others are not to be had, in `refused`."""
         now = self._clock.now()
+        self.refused = {}
         for request in content.token_requests(pod):
             if self._renew_at.get(request, 0.0) <= now:
-                self._tokens[request] = await self._fetch(pod, request, now)
-        return dict(self._tokens)
+                try:
+                    self._tokens[request] = await self._fetch(pod, request, now)
+                except errors.StatusError as error:
+                    self.refused[request] = f"failed to fetch token: {error.message}"
+        return {request: token for request, token in self._tokens.items() if request not in self.refused}
 
     async def _fetch(self, pod: Obj, request: TokenRequest, now: float) -> str:
         account = objects.spec(pod).get("serviceAccountName") or "default"
@@ -57,50 +64,35 @@ class Tokens:
         spec = {"audiences": [request.audience] if request.audience else [], "expirationSeconds": request.seconds, "boundObjectRef": bound}
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {}, "spec": spec}
         namespace = objects.namespace(pod)
-        try:
-            answer = await self._client.create_subresource(kinds.SERVICE_ACCOUNTS, account, namespace, "token", body)
-        except errors.StatusError as error:
-            raise VolumeError(f"failed to fetch token: {error.message}") from error
+        answer = await self._client.create_subresource(kinds.SERVICE_ACCOUNTS, account, namespace, "token", body)
         status = objects.status(answer)
         expires = times.parse(status["expirationTimestamp"]) if status.get("expirationTimestamp") else now + request.seconds
         self._renew_at[request] = now + (expires - now) * RENEW_AFTER
         return str(status["token"])
 
 
-async def claims(client: Client, pod: Obj, *, allow_host_path: bool) -> Claims:
-    """Where the claims that a pod mounts have their data on this machine."""
+async def claims(client: Client, pod: Obj, neighbours: Callable[[str], list[Obj]], *, allow_host_path: bool) -> Claims:
+    """Where the claims that a pod mounts have their data on this machine; `neighbours` are the pods of a namespace."""
     paths: dict[str, Path] = {}
     missing: dict[str, str] = {}
-    for volume in objects.spec(pod).get("volumes") or ():
-        if volumes.kind_of(volume) == volumes.CLAIM:
-            name = volume[volumes.CLAIM].get("claimName", "")
-            found = await _claim_path(client, objects.namespace(pod), name, allow_host_path=allow_host_path)
-            if isinstance(found, Path):
-                paths[name] = found
-            else:
-                missing[name] = found
-    return Claims(paths, missing)
+    pending = False
+    namespace = objects.namespace(pod)
+    for volume, name in claimed.of(pod):
+        claim = await client.get_or_none(kinds.PERSISTENT_VOLUME_CLAIMS, name, namespace) if name else None
+        bound = objects.spec(claim).get("volumeName") if claim is not None else ""
+        found = Found(
+            volume["name"],
+            claim,
+            await client.get_or_none(kinds.PERSISTENT_VOLUMES, bound) if bound else None,
+            claimed.shared(pod, name, neighbours(namespace)) if claim is not None and _alone(claim) else False,
+        )
+        try:
+            paths[name] = claimed.place(pod, name, found, allow_host_path=allow_host_path)
+        except ClaimError as error:
+            missing[name] = str(error)
+            pending |= error.pending
+    return Claims(paths, missing, pending)
 
 
-async def _claim_path(client: Client, namespace: str, name: str, *, allow_host_path: bool) -> Path | str:
-    """The directory of a claim's volume, or why there is none."""
-    claim = await client.get_or_none(kinds.PERSISTENT_VOLUME_CLAIMS, name, namespace)
-    if claim is None:
-        return f'persistentvolumeclaim "{name}" not found'
-    volume_name = objects.spec(claim).get("volumeName")
-    if objects.status(claim).get("phase") != "Bound" or not volume_name:
-        return f'persistentvolumeclaim "{name}" is not bound to a volume yet'
-    volume = await client.get_or_none(kinds.PERSISTENT_VOLUMES, volume_name)
-    if volume is None:
-        return f'persistentvolume "{volume_name}" not found'
-    ours = objects.annotations(volume).get(provisioner.PROVISIONED_BY) == provisioner.PROVISIONER
-    source = objects.spec(volume).get("hostPath") or objects.spec(volume).get("local") or {}
-    if not source.get("path") or not (ours or allow_host_path):
-        return f'persistentvolume "{volume_name}" is of a type that this node does not mount'
-    return _directory(Path(source["path"]), create=ours) or f'persistentvolume "{volume_name}": {source["path"]} is not a directory'
-
-
-def _directory(path: Path, *, create: bool) -> Path | None:
-    if create:
-        path.mkdir(parents=True, exist_ok=True)
-    return path if path.is_dir() else None
+def _alone(claim: Obj) -> bool:
+    return "ReadWriteOncePod" in (objects.spec(claim).get("accessModes") or ())

@@ -14,7 +14,8 @@ from lightship.meta.objects import Obj
 from lightship.node.runtimes.runtime import Mount
 
 from . import content, env
-from .volumes import CLAIM, Claims, VolumeError, kind_of
+from .claims import CLAIM, Claims, claim_of
+from .volumes import VolumeError, kind_of
 
 
 def of(pod: Obj, container: Obj, directory: Path, variables: Mapping[str, str], claims: Claims) -> list[Mount]:
@@ -27,16 +28,19 @@ def of(pod: Obj, container: Obj, directory: Path, variables: Mapping[str, str], 
         volume = volumes.get(mount["name"])
         if volume is None:
             raise VolumeError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')
-        shown.append(_mount(volume, mount, directory / mount["name"], variables, claims))
+        shown.append(_mount(volume, mount, _place(pod, volume, directory, claims), variables))
     return shown
 
 
-def _mount(volume: Obj, mount: Obj, path: Path, variables: Mapping[str, str], claims: Claims) -> Mount:
+def _place(pod: Obj, volume: Obj, directory: Path, claims: Claims) -> Path:
+    if volume.get("hostPath") is not None:
+        return Path(volume["hostPath"]["path"])
+    claimed = claims.paths.get(claim_of(pod, volume))
+    return claimed if claimed is not None else directory / volume["name"]
+
+
+def _mount(volume: Obj, mount: Obj, path: Path, variables: Mapping[str, str]) -> Mount:
     kind = kind_of(volume)
-    if kind == "hostPath":
-        path = Path(volume["hostPath"]["path"])
-    elif kind == CLAIM:
-        path = claims.paths[volume[CLAIM]["claimName"]]
     return Mount(
         name=mount["name"],
         target=posixpath.join("/", mount["mountPath"]),

@@ -6,7 +6,6 @@ decided in `mounts`. Contract: Pod spec volumes; texts as the kubelet's FailedMo
 """
 
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,14 +14,12 @@ from lightship.meta import objects
 from lightship.meta.objects import Obj
 
 from . import atomic, content, hostpaths, memory, ownership
+from .claims import CLAIM, ClaimError, Claims, claim_of
 from .content import Inputs
 from .ownership import Owner
 from .sources import MissingError
 
-CLAIM = "persistentVolumeClaim"
 EVERYBODY = 2**32 - 1
-
-_Preparer = Callable[[Path, Obj, Inputs], bool]
 
 
 class VolumeError(Exception):
@@ -43,13 +40,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Files can be given to users and groups below this number; 1: to nobody, we are not root."""
 
 
-class Claims(msgspec.Struct, frozen=True):
-    """Claim name → directory on the host of its bound volume, or the reason why there is none."""
-
-    paths: Mapping[str, Path] = {}
-    missing: Mapping[str, str] = {}
-
-
 def prepare(directory: Path, inputs: Inputs, policy: Policy, claims: Claims) -> list[str]:
     """Make all volumes below `directory`, or bring them up to date; returns the names of those that changed.
 
@@ -60,6 +50,8 @@ def prepare(directory: Path, inputs: Inputs, policy: Policy, claims: Claims) -> 
         try:
             if _prepare_one(directory / volume["name"], volume, inputs, policy, claims):
                 changed.append(volume["name"])
+        except ClaimError as error:
+            problems.append(str(error))
         except (MissingError, OSError, ValueError) as error:
             problems.append(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {_words(error)}')
     if problems:
@@ -84,11 +76,11 @@ def _prepare_one(path: Path, volume: Obj, inputs: Inputs, policy: Policy, claims
     if kind == "hostPath":
         hostpaths.check(volume["hostPath"], allowed=policy.allow_host_path)
         return False
-    if kind == CLAIM:
-        name = volume[CLAIM].get("claimName", "")
-        if name not in claims.paths:
-            raise MissingError(claims.missing.get(name) or f'persistentvolumeclaim "{name}" not found')
+    name = claim_of(inputs.pod, volume)
+    if name in claims.paths:
         return False
+    if name in claims.missing:
+        raise ClaimError(claims.missing[name])
     raise MissingError(_refusal(kind, volume[kind]))
 
 

@@ -14,6 +14,9 @@ from . import sync
 from .state import again
 from .subject import Subject
 
+PATIENCE = 3
+"""How often a claim that is being made or bound is waited for in silence: the scheduler does not wait for it."""
+
 
 class Filling:
     """The volumes of one pod."""
@@ -30,7 +33,8 @@ class Filling:
             await self._give_claims()
         except VolumeError as error:
             self._subject.state.volumes_problem = again(self._subject.state.volumes_problem, "FailedMount", str(error), self._subject.now())
-            self._tell(error)
+            if not self._subject.claims.pending or self._subject.state.volumes_problem.failures > PATIENCE:
+                self._tell(error)
             return
         self._subject.state.volumes_ready, self._subject.state.volumes_problem = True, None
 
@@ -49,11 +53,15 @@ class Filling:
     async def _write(self) -> None:
         self.stale = False
         client, namespace = self._subject.node.client, objects.namespace(self._subject.pod)
-        self._subject.claims = await fetch.claims(client, self._subject.pod, allow_host_path=self._subject.node.policy.allow_host_path)
+        if not self._subject.state.volumes_ready:  # later on they are mounted, whatever becomes of the claims
+            node = self._subject.node
+            allowed = node.policy.allow_host_path
+            self._subject.claims = await fetch.claims(client, self._subject.pod, node.neighbours, allow_host_path=allowed)
         inputs = Inputs(
             pod=self._subject.pod,
             found=await fetch.references(client, namespace, sources.of_volumes(self._subject.pod)),
             tokens=await self._tokens.of(self._subject.pod),
+            refused=self._tokens.refused,
             host_ip=self._subject.node.host_ip,
             pod_ip=self._subject.state.ip,
             allocatable=self._subject.node.allocatable,

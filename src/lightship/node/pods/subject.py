@@ -18,8 +18,9 @@ from lightship.meta.objects import Obj
 from lightship.node.images.catalogue import Catalogue
 from lightship.node.images.environments import Environment
 from lightship.node.inputs import memory, sources, volumes
+from lightship.node.inputs.claims import Claims
 from lightship.node.inputs.sources import Ref
-from lightship.node.inputs.volumes import Claims, Policy
+from lightship.node.inputs.volumes import Policy
 from lightship.node.machine.devices import Devices
 from lightship.node.network.hostmode import HostPorts
 from lightship.node.runtimes.runtime import Runtime, Tmpfs
