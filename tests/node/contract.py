@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from lightship.aio.clock import SystemClock
+from lightship.node.pods import commands
 from lightship.node.runtimes.runtime import ContainerError, ContainerSpec, Exit, Mount, Runtime, SandboxSpec
 
 CLOCK = SystemClock()
@@ -308,6 +309,24 @@ class RuntimeContract:
                     'test "$(pwd -P)" = "$(cd "$HOME" && pwd -P)" && ls && echo x > file && mkdir -m 0 closed && echo written'
                 )
                 assert text == "written\n"
+
+        self.drive(tmp_path, story)
+
+    def test_a_program_beside_a_container_is_killed_when_nobody_waits_for_it(self, tmp_path: Path) -> None:
+        async def story(w: World) -> None:
+            token = f"3000.{os.getpid()}"
+            await w.pod()
+            main = await w.start(["/bin/sleep", "1000"])
+            found = await commands.run(w.runtime, main, ["/bin/sh", "-c", "echo out; echo err >&2; exit 3"])
+            assert found == commands.Outcome(3, "out\nerr\n")
+            with pytest.raises(TimeoutError):
+                await commands.run(w.runtime, main, ["/bin/sleep", token], 0.2)
+            await gone(f"sleep\0{token}")
+            assert not w.exits, "the container goes on"
+            with pytest.raises(ContainerError):
+                await commands.run(w.runtime, main, ["/no/such/program"])
+            noisy = await commands.run(w.runtime, main, ["/usr/bin/seq", "1", "100000"])
+            assert (noisy.code, len(noisy.output)) == (0, commands.OUTPUT_BYTES)
 
         self.drive(tmp_path, story)
 

@@ -3,25 +3,25 @@
 from typing import Any
 
 from lightship.meta.objects import Obj
-from lightship.node.pods import status, sync
+from lightship.node.pods import instructions, spec, status, sync
 from lightship.node.pods.state import PodState, exit_reason
 
 NOW = 1_700_000_000.0
 UID = "0a0a0a0a-0000-4000-8000-000000000001"
 
 
-def container(name: str = "main", **spec: Any) -> Obj:
-    return {"name": name, "image": "python:3.12", "command": ["true"], **spec}
+def container(name: str = "main", **fields: Any) -> Obj:
+    return {"name": name, "image": "python:3.12", "command": ["true"], **fields}
 
 
-def pod(*containers: Obj, inits: list[Obj] | None = None, meta: Obj | None = None, status: Obj | None = None, **spec: Any) -> Obj:
-    """A pod that is bound to node `n1`; `spec` are further fields of its spec."""
+def pod(*containers: Obj, inits: list[Obj] | None = None, meta: Obj | None = None, status: Obj | None = None, **fields: Any) -> Obj:
+    """A pod that is bound to node `n1`; `fields` are further ones of its spec."""
     body: Obj = {
         "containers": list(containers) or [container()],
         "nodeName": "n1",
         "restartPolicy": "Always",
         "terminationGracePeriodSeconds": 30,
-        **spec,
+        **fields,
     }
     if inits:
         body["initContainers"] = inits
@@ -47,10 +47,10 @@ class Pod:
         self.runs = 0
         self.log: list[str] = []
 
-    def plan(self) -> sync.Plan:
+    def plan(self) -> instructions.Plan:
         return sync.decide(self.obj, self.state, self.now)
 
-    def settle(self) -> sync.Plan:
+    def settle(self) -> instructions.Plan:
         """Perform instructions until there are none; what was done is in `log`."""
         for _ in range(100):
             plan = self.plan()
@@ -58,43 +58,50 @@ class Pod:
                 return plan
             for instruction in plan.instructions:
                 self.perform(instruction)
-            if any(isinstance(i, sync.FinishDeletion) for i in plan.instructions):
+            if any(isinstance(i, instructions.FinishDeletion) for i in plan.instructions):
                 return plan
         raise AssertionError(f"never at rest: {self.log[-5:]}")
 
-    def perform(self, instruction: sync.Instruction) -> None:
+    def perform(self, instruction: instructions.Instruction) -> None:
         name = getattr(instruction, "container", "")
         self.log.append(f"{type(instruction).__name__} {name}".strip())
         match instruction:
-            case sync.PrepareVolumes():
+            case instructions.PrepareVolumes():
                 self.state.volumes_ready = True
-            case sync.CreateSandbox():
+            case instructions.CreateSandbox():
                 self.state.sandbox_created("10.244.0.9")
-            case sync.RemoveSandbox():
+            case instructions.RemoveSandbox():
                 assert not self.state.any_running, "a sandbox was removed under running containers"
                 self.state.sandbox_removed()
-            case sync.PullImage(image=image):
+            case instructions.PullImage(image=image):
                 self.state.image_pulled(image, "lightship://env")
-            case sync.StartContainer():
+            case instructions.StartContainer():
                 assert not self.state.container(name).running, "two copies of one container"
                 self.runs += 1
-                self.state.container_started(name, f"run{self.runs}", self.now)
-            case sync.StopContainer():
-                self.state.stopping_since = self.state.stopping_since or self.now
-                self.state.container(name).stop_at = self.now
-            case sync.KillContainer():
+                starting = bool(spec.hook(spec.find(self.obj, name), "postStart"))
+                self.state.container_started(name, f"run{self.runs}", self.now, starting=starting)
+            case instructions.StopContainer():
+                if sync.must_stop(self.obj, self.state):
+                    self.state.stopping_since = self.state.stopping_since or self.now
+                found = self.state.container(name)
+                found.stop_at, found.hooking = self.now, bool(spec.hook(spec.find(self.obj, name), "preStop"))
+            case instructions.TerminateContainer():
+                self.state.container(name).term_at, self.state.container(name).hooking = self.now, False
+            case instructions.RestartAll():
+                self.state.restarted_all()
+            case instructions.KillContainer():
                 self.state.container(name).killed = True
-            case sync.BackOff():
+            case instructions.BackOff():
                 found = self.state.container(name)
                 assert found.finished is not None
                 found.backoff_reported = found.finished.id
-            case sync.BackOffPull(image=image):
+            case instructions.BackOffPull(image=image):
                 problem = self.state.image(image).problem
                 assert problem is not None
                 problem.reported = True
-            case sync.FailPod(reason=reason, message=message):
+            case instructions.FailPod(reason=reason, message=message):
                 self.state.failure = (reason, message)
-            case sync.FinishDeletion():
+            case instructions.FinishDeletion():
                 pass
 
     def exit(self, name: str = "main", code: int = 0, signal: int = 0, message: str = "") -> None:

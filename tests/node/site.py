@@ -1,9 +1,10 @@
 """A place to try the agent: our API server in this process, a runtime that only pretends, virtual time."""
 
 import asyncio
+import os
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -42,6 +43,28 @@ T = TypeVar("T")
 ADMIN = User("system:admin", ("system:masters",))
 
 
+class Pretended:
+    """A program beside a container that takes its time."""
+
+    terminal = -1
+
+    def __init__(self, clock: LoopClock, seconds: float, code: int, killed: Callable[[], None]) -> None:
+        self._clock, self._seconds, self._code = clock, seconds, code
+        self._killed: Callable[[], None] | None = killed
+
+    def __await__(self) -> Generator[Any, None, int]:
+        return self._run().__await__()
+
+    async def _run(self) -> int:
+        await self._clock.sleep(self._seconds)
+        self._killed = None
+        return self._code
+
+    def kill(self) -> None:
+        if self._killed is not None:
+            self._killed()
+
+
 class Pretend:
     """A runtime whose containers do nothing until the test ends them. Obeys SIGTERM unless `stubborn`."""
 
@@ -60,6 +83,10 @@ class Pretend:
         self.stubborn = False
         self.refuse_sandbox = ""
         self.refuse_container: ContainerError | None = None
+        self.commands: Callable[[list[str]], tuple[float, int, str]] | None = None
+        """What commands beside containers do: seconds, exit code, output. None: there are none."""
+        self.executed: list[list[str]] = []
+        self.given_up: list[list[str]] = []
 
     def on_exit(self, callback: Callable[[Exit], None]) -> None:
         self._callbacks.append(callback)
@@ -69,7 +96,12 @@ class Pretend:
     async def close(self) -> None: ...
 
     async def execute(self, container_id: str, argv: list[str], files: Files | None) -> Program:
-        raise ContainerError("SandboxGone", "nothing runs here")
+        if self.commands is None or container_id not in self.containers or files is None:
+            raise ContainerError("SandboxGone", "nothing runs here")
+        self.executed.append(argv)
+        seconds, code, output = self.commands(argv)
+        os.write(files[1], output.encode())
+        return Pretended(self._clock, seconds, code, lambda: self.given_up.append(argv))
 
     def attach(self, container_id: str) -> Attached:
         raise ContainerError("SandboxGone", "nothing runs here")

@@ -362,3 +362,77 @@ def test_an_idle_node_does_next_to_nothing() -> None:
         assert objects.revision(now) == objects.revision(running), "nothing changed, nothing was written"
 
     site.run(scenario)
+
+
+# hooks ------------------------------------------------------------------------------------------------------------------------------
+
+
+def runs(kind: str, *command: str) -> Obj:
+    return {"lifecycle": {kind: {"exec": {"command": list(command)}}}}
+
+
+def test_a_container_runs_for_others_when_its_start_hook_has_run() -> None:
+    async def scenario(s: Site) -> None:
+        s.runtime.commands = lambda argv: (5, 0, "")
+        await s.run_pod(pod(container(**runs("postStart", "greet"))))
+        began = s.clock.monotonic()
+        await s.until_phase("Running")
+        assert s.clock.monotonic() - began == pytest.approx(5, abs=0.5)
+        assert s.runtime.executed == [["greet"]]
+
+    site.run(scenario)
+
+
+def test_a_start_hook_that_fails_costs_the_container_its_life() -> None:
+    async def scenario(s: Site) -> None:
+        s.runtime.commands = lambda argv: (0, 1, "it is a secret")
+        await s.run_pod(pod(container(**runs("postStart", "greet"))))
+        await s.until_waiting("CrashLoopBackOff")
+        told = await s.events()
+        assert ("FailedPostStartHook", "PostStartHook failed") in told
+        assert ("Killing", "FailedPostStartHook") in told
+        assert "secret" not in str(told)
+
+    site.run(scenario)
+
+
+@pytest.mark.parametrize(("seconds", "want_signal_after"), [(4, 4), (100, 10)])
+def test_a_stop_hook_comes_before_the_signal_and_ends_with_the_grace(seconds: float, want_signal_after: float) -> None:
+    async def scenario(s: Site) -> None:
+        s.runtime.commands = lambda argv: (seconds, 0, "")
+        await s.run_pod(pod(container(**runs("preStop", "farewell")), terminationGracePeriodSeconds=10))
+        await s.until_phase("Running")
+        began = s.clock.monotonic()
+        await s.client.delete(kinds.PODS, "p", "default")
+        await s.clock.sleep(want_signal_after - 0.5)
+        assert s.runtime.signals == []
+        await s.until_gone()
+        assert s.runtime.signals == [("main", 15)]
+        assert s.clock.monotonic() - began == pytest.approx(want_signal_after, abs=0.5)
+        assert s.runtime.given_up == ([["farewell"]] if seconds > 10 else [])
+
+    site.run(scenario)
+
+
+def test_a_stop_hook_that_fails_is_told_and_the_container_ends_all_the_same() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod(container(lifecycle={"preStop": {"httpGet": {"port": 80}}})))
+        await s.until_phase("Running")
+        await s.client.delete(kinds.PODS, "p", "default")
+        await s.until_gone()
+        assert ("FailedPreStopHook", "PreStopHook failed") in await s.events()
+
+    site.run(scenario)
+
+
+def test_a_container_that_may_have_all_begin_anew() -> None:
+    async def scenario(s: Site) -> None:
+        anew = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}
+        watched = container("watched", restartPolicy="Never", restartPolicyRules=[anew])
+        await s.run_pod(pod(watched, container("other"), restartPolicy="Never"))
+        await s.until_phase("Running")
+        s.runtime.end("watched", 88)
+        await s.until(lambda p: [c["restartCount"] for c in p["status"]["containerStatuses"]] == [1, 1])
+        assert len(s.runtime.sandboxes) == 1
+
+    site.run(scenario)

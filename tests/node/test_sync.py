@@ -1,12 +1,14 @@
 """The pure core of the agent: what it decides, in what order, and when; hours of back-off in no time."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightship.meta import conditions, objects
 from lightship.meta.objects import Obj
-from lightship.node.pods import sync
+from lightship.node.pods import instructions, sync
 from lightship.node.pods.state import PodState, recover
 
 from .make import NOW, Pod, container, deleting, pod, sidecar
@@ -50,7 +52,7 @@ def test_sidecars_start_in_their_place_and_outlive_the_main_containers() -> None
     assert p.log[-2:] == ["StartContainer side", "StartContainer main"]
     p.exit("main", 0)
     p.settle()
-    assert p.log[-1] == "StopContainer side"
+    assert p.log[-2:] == ["StopContainer side", "TerminateContainer side"]
     assert p.phase == "Running"  # a terminal phase waits for everything to end
     p.exit("side", 143, 15)
     p.settle()
@@ -63,13 +65,13 @@ def test_sidecars_stop_one_by_one_in_reverse() -> None:
     p.settle()
     p.obj["metadata"] |= deleting()
     p.settle()
-    assert p.log[-1] == "StopContainer main"
+    assert p.log[-1] == "TerminateContainer main"
     p.exit("main", 143, 15)
     p.settle()
-    assert p.log[-1] == "StopContainer s2"
+    assert p.log[-1] == "TerminateContainer s2"
     p.exit("s2")
     p.settle()
-    assert p.log[-1] == "StopContainer s1"
+    assert p.log[-2:] == ["StopContainer s1", "TerminateContainer s1"]
 
 
 def test_a_crashed_sidecar_comes_back_without_running_the_inits_again() -> None:
@@ -177,7 +179,7 @@ def test_deletion_asks_then_kills_then_removes() -> None:
     p.settle()
     p.obj["metadata"] |= deleting(5)
     plan = p.settle()
-    assert p.log[-2:] == ["StopContainer a", "StopContainer b"]
+    assert p.log[-4:] == ["StopContainer a", "StopContainer b", "TerminateContainer a", "TerminateContainer b"]
     assert plan.wake == NOW + 5
     p.exit("a", 143, 15)
     p.settle()
@@ -208,13 +210,149 @@ def test_nothing_is_started_once_deletion_was_asked_for() -> None:
     assert p.log == ["FinishDeletion"]
 
 
-def test_a_pod_whose_object_is_gone_gets_one_second() -> None:
+def test_a_pod_whose_object_is_gone_gets_a_last_moment() -> None:
     p = Pod(pod())
     p.settle()
     p.state.removed = True
     plan = p.settle()
+    assert p.log[-1] == "TerminateContainer main"
+    assert plan.wake == NOW + 2
+
+
+# hooks ------------------------------------------------------------------------------------------------------------------------------
+
+HOOK = {"exec": {"command": ["true"]}}
+
+
+def hooked(name: str = "main", kind: str = "preStop", **fields: Any) -> Obj:
+    return container(name, lifecycle={kind: HOOK}, **fields)
+
+
+def test_a_container_is_not_told_to_run_before_its_hook_has_succeeded_and_others_wait_for_it() -> None:
+    p = Pod(pod(hooked("a", "postStart"), container("b")))
+    p.settle()
+    assert p.log[-1] == "StartContainer a"
+    assert p.phase == "Pending"
+    assert p.container_state("a")["state"] == {"waiting": {"reason": "ContainerCreating"}}
+    p.state.container_hooked("a", success=True)
+    p.settle()
+    assert p.log[-1] == "StartContainer b"
+    assert "running" in p.container_state("a")["state"]
+
+
+def test_a_container_whose_start_hook_failed_is_replaced() -> None:
+    p = Pod(pod(hooked("main", "postStart")))
+    p.settle()
+    p.state.container_hooked("main", success=False)
+    p.settle()
+    assert p.log[-2:] == ["StopContainer main", "TerminateContainer main"]
+    p.exit("main", 143, 15)
+    p.settle()
+    assert p.log[-1] == "StartContainer main"
+
+
+def test_the_signal_waits_for_the_stop_hook_and_the_hook_counts_against_the_grace() -> None:
+    p = Pod(pod(hooked()))
+    p.settle()
+    p.obj["metadata"] |= deleting(30)
+    assert p.settle().wake == NOW + 30
     assert p.log[-1] == "StopContainer main"
-    assert plan.wake == NOW + 1
+    p.now += 10
+    p.state.container("main").hooking = False
+    assert p.settle().wake == NOW + 30
+    assert p.log[-1] == "TerminateContainer main"
+    p.now += 20
+    p.settle()
+    assert p.log[-1] == "KillContainer main"
+
+
+def test_a_hook_that_never_ends_leaves_a_last_moment() -> None:
+    p = Pod(pod(hooked()))
+    p.settle()
+    p.obj["metadata"] |= deleting(30)
+    p.settle()
+    p.now += 30
+    assert p.settle().wake == p.now + 2
+    assert p.log[-1] == "TerminateContainer main"
+    p.now += 2
+    p.settle()
+    assert p.log[-1] == "KillContainer main"
+
+
+def test_hooks_of_sidecars_run_as_soon_as_the_ending_begins_and_signals_in_their_turn() -> None:
+    p = Pod(pod(inits=[hooked("s1", restartPolicy="Always"), sidecar("s2")]))
+    p.settle()
+    p.obj["metadata"] |= deleting(30)
+    p.settle()
+    assert p.log[-3:] == ["StopContainer main", "StopContainer s1", "TerminateContainer main"]
+    p.state.container("s1").hooking = False
+    p.settle()
+    assert p.log[-1] == "TerminateContainer main"
+    p.exit("main", 143, 15)
+    p.settle()
+    assert p.log[-1] == "TerminateContainer s2"
+    p.exit("s2", 143, 15)
+    p.settle()
+    assert p.log[-1] == "TerminateContainer s1"
+
+
+def test_a_probe_may_say_how_long_its_container_takes_to_end() -> None:
+    probe = {"exec": {"command": ["true"]}, "terminationGracePeriodSeconds": 7}
+    p = Pod(pod(container(livenessProbe=probe), terminationGracePeriodSeconds=60))
+    p.settle()
+    p.state.container_probed("main", "liveness", success=False)
+    assert p.settle().wake == NOW + 7
+
+
+# restart rules ----------------------------------------------------------------------------------------------------------------------
+
+
+def rule(action: str, *codes: int, operator: str = "In") -> Obj:
+    return {"action": action, "exitCodes": {"operator": operator, "values": list(codes)}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "want_restart"),
+    [
+        ({"restartPolicy": "Never", "restartPolicyRules": [rule("Restart", 42)]}, 42, True),
+        ({"restartPolicy": "Never", "restartPolicyRules": [rule("Restart", 42)]}, 1, False),
+        ({"restartPolicy": "Never", "restartPolicyRules": [rule("Restart", 42, operator="NotIn")]}, 1, True),
+        ({"restartPolicy": "OnFailure"}, 1, True),
+        ({"restartPolicy": "OnFailure"}, 0, False),
+        ({"restartPolicy": "Always"}, 0, True),
+    ],
+)
+def test_a_containers_own_restart_policy_comes_before_the_pods(fields: Obj, code: int, want_restart: bool) -> None:
+    p = Pod(pod(container(**fields), restartPolicy="Never"))
+    p.settle()
+    p.exit(code=code)
+    p.settle()
+    assert (p.log.count("StartContainer main") == 2) is want_restart
+    assert p.phase == ("Running" if want_restart else "Succeeded" if code == 0 else "Failed")
+
+
+def test_one_container_may_have_all_begin_anew() -> None:
+    watched = container("a", restartPolicy="Never", restartPolicyRules=[rule("RestartAllContainers", 88)])
+    p = Pod(pod(watched, container("b"), inits=[container("init")], restartPolicy="Never"))
+    p.settle()
+    p.exit("init")
+    p.settle()
+    p.exit("a", 88)
+    p.state.restarting_since = p.now
+    p.settle()
+    assert p.log[-2:] == ["StopContainer b", "TerminateContainer b"]
+    assert p.phase == "Running"
+    p.exit("b", 143, 15)
+    p.settle()
+    assert p.log[-2:] == ["RestartAll", "StartContainer init"]
+    p.exit("init")
+    p.settle()
+    assert p.log[-2:] == ["StartContainer a", "StartContainer b"]
+    assert p.container_state("b")["restartCount"] == 1
+    p.exit("b", 0)
+    p.exit("a", 0)
+    p.settle()
+    assert p.phase == "Succeeded"
 
 
 def test_active_deadline() -> None:
@@ -222,7 +360,7 @@ def test_active_deadline() -> None:
     assert p.settle().wake == NOW + 60
     p.now += 60
     p.settle()
-    assert p.log[-2:] == ["FailPod", "StopContainer main"]
+    assert p.log[-3:] == ["FailPod", "StopContainer main", "TerminateContainer main"]
     assert p.phase == "Running"
     p.exit(code=143, signal=15)
     p.settle()
@@ -353,7 +491,7 @@ def test_what_had_ended_well_before_a_node_restart_is_not_repeated() -> None:
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_a_pod_that_has_ended_is_left_alone(phase: str) -> None:
     p = Pod(pod(status={"phase": phase}), recover(pod(status={"phase": phase}), NOW))
-    assert p.plan() == sync.Plan([], None)
+    assert p.plan() == instructions.Plan([], None)
     assert p.phase == phase
 
 
@@ -423,7 +561,7 @@ def test_whatever_happens(policy: str, inits: list[Obj], mains: int, steps: list
     p.obj = {**p.obj, "metadata": {**p.obj["metadata"], **deleting(1)}}
     for _ in range(20):
         plan = p.settle()
-        if any(isinstance(i, sync.FinishDeletion) for i in plan.instructions):
+        if any(isinstance(i, instructions.FinishDeletion) for i in plan.instructions):
             return
         for name in [c.name for c in p.state.containers.values() if c.running]:
             p.exit(name, 143, 15)

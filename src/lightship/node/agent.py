@@ -31,7 +31,7 @@ from .machine.nodestatus import Heartbeat, Identity
 from .network import hostmode
 from .network.hostmode import HostPorts
 from .network.names import Names, Reachable
-from .pods import sync
+from .pods import spec
 from .pods.measuring import Measuring
 from .pods.subject import Node, Subject
 from .pods.worker import PodWorker
@@ -240,8 +240,8 @@ class Agent:
         if worker is None:
             return None
         return Source(
-            containers=[c["name"] for c in sync.main_containers(worker.pod)],
-            init_containers=[c["name"] for c in sync.init_containers(worker.pod)],
+            containers=[c["name"] for c in spec.main_containers(worker.pod)],
+            init_containers=[c["name"] for c in spec.init_containers(worker.pod)],
             position=worker.asking.position,
             running=worker.asking.running,
         )

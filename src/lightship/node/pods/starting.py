@@ -15,7 +15,8 @@ from lightship.node.network.hostmode import AddressPendingError
 from lightship.node.runtimes import logfiles
 from lightship.node.runtimes.runtime import ContainerError, RuntimeUnavailableError
 
-from . import containers, messages, probes, status
+from . import containers, messages, probes, spec, status
+from .hooks import Hooks
 from .probing import Probing
 from .security import ForbiddenError
 from .state import ContainerState, again
@@ -25,17 +26,19 @@ from .subject import Subject
 class Starting:
     """Starts of one pod's containers."""
 
-    def __init__(self, subject: Subject, probing: Probing) -> None:
+    def __init__(self, subject: Subject, probing: Probing, hooks: Hooks) -> None:
         self._subject = subject
         self._probing = probing
+        self._hooks = hooks
 
     async def start(self, name: str) -> None:
-        spec, state = self._subject.spec_of(name), self._subject.state.container(name)
+        container, state = self._subject.spec_of(name), self._subject.state.container(name)
         container_id = self._subject.node.new_id()
         try:
-            start = await self._resolve(spec, state, container_id)
+            start = await self._resolve(container, state, container_id)
             messages.prepare(self._subject.home.termination(name))
-            await self._subject.node.runtime.start_container(containers.container_spec(self._subject.pod, spec, self._subject.home, start))
+            wanted = containers.container_spec(self._subject.pod, container, self._subject.home, start)
+            await self._subject.node.runtime.start_container(wanted)
         except AddressPendingError as error:
             self._subject.state.container_problem(name, status.WAITING_CREATING, str(error), self._subject.now())
         except (MissingError, VolumeError, DevicesExhaustedError, ForbiddenError, OSError, RuntimeUnavailableError) as error:
@@ -43,32 +46,51 @@ class Starting:
         except ContainerError as error:
             self._cannot_start(name, container_id, error)
         else:
-            startup, readiness = probes.has(spec, "startup"), probes.has(spec, "readiness")
-            self._subject.state.container_started(name, container_id, self._subject.now(), initialized=not startup, ready=not readiness)
-            self._probing.start(spec)
-            self._subject.event("Normal", "Created", f"Created container: {name}", name)
-            self._subject.event("Normal", "Started", f"Started container {name}", name)
+            self._started(container, container_id)
             self._drop_old_logs(state)
 
-    async def _resolve(self, spec: Obj, state: ContainerState, container_id: str) -> containers.Start:
+    def _started(self, container: Obj, container_id: str) -> None:
+        """It runs; where there is a postStart hook, nobody is told before that has succeeded."""
+        name, hook = container["name"], spec.hook(container, "postStart")
+        self._subject.state.container_started(
+            name,
+            container_id,
+            self._subject.now(),
+            initialized=not probes.has(container, "startup"),
+            ready=not probes.has(container, "readiness"),
+            starting=bool(hook),
+        )
+        self._subject.event("Normal", "Created", "Container created", name)
+        self._subject.event("Normal", "Started", "Container started", name)
+        if hook:
+            self._hooks.start(name, "postStart", lambda success: self._hooked(container, success))
+        else:
+            self._probing.start(container)
+
+    def _hooked(self, container: Obj, success: bool) -> None:
+        self._subject.state.container_hooked(container["name"], success)
+        if success:
+            self._probing.start(container)
+
+    async def _resolve(self, container: Obj, state: ContainerState, container_id: str) -> containers.Start:
         node = self._subject.node
-        command = env.resolve(spec, await self._surroundings(spec))
-        shown = mounts.of(self._subject.pod, spec, self._subject.home.volumes, command.env, self._subject.claims)
+        command = env.resolve(container, await self._surroundings(container))
+        shown = mounts.of(self._subject.pod, container, self._subject.home.volumes, command.env, self._subject.claims)
         return containers.Start(
             id=container_id,
             run=state.starts,
             command=self._for_host_mode(command) if node.runtime.kind == "process" else command,
-            environment=self._subject.environments[spec.get("image") or ""],
+            environment=self._subject.environments[container.get("image") or ""],
             mounts=shown,
-            gpus=node.devices.assign(self._subject.state.uid, spec["name"], containers.gpus_wanted(spec)),
+            gpus=node.devices.assign(self._subject.state.uid, container["name"], containers.gpus_wanted(container)),
             runtime=node.runtime.kind,
         )
 
-    async def _surroundings(self, spec: Obj) -> Surroundings:
+    async def _surroundings(self, container: Obj) -> Surroundings:
         node, namespace = self._subject.node, objects.namespace(self._subject.pod)
         return Surroundings(
             pod=self._subject.pod,
-            found=await fetch.references(node.client, namespace, sources.of_container(spec)),
+            found=await fetch.references(node.client, namespace, sources.of_container(container)),
             services=node.services(namespace),
             api_host=node.api_host,
             api_port=node.api_port,

@@ -77,21 +77,30 @@ class ContainerState:
     backoff_at: float = 0.0
     backoff_reported: str = ""
     stop_at: float | None = None
+    """When its end began; the signal may have to wait for its hook, or for its turn."""
+    hooking: bool = False
+    """Its preStop hook runs."""
+    term_at: float | None = None
+    """When it was asked to end."""
     killed: bool = False
+    anew: bool = False
+    """It shall run again, however its last run ended and whatever the policy."""
+    starting: bool = False
+    """Its postStart hook runs: nobody is told yet that it runs."""
     initialized: bool = True
     """The startup probe has succeeded, or there is none."""
     ready: bool = True
     """The readiness probe's verdict; true when there is none."""
     unhealthy: str = ""
-    """The probe that wants this run ended: `liveness` or `startup`."""
+    """What wants this run ended: `liveness` or `startup` (probes), `postStart` (a hook that failed), `resize`."""
 
     @property
     def is_ready(self) -> bool:
-        return self.running and self.initialized and self.ready
+        return self.has_started and self.ready
 
     @property
     def has_started(self) -> bool:
-        return self.running and self.initialized
+        return self.running and self.initialized and not self.starting
 
     def backing_off_until(self, now: float) -> float | None:
         """When the next restart may happen, or None when it may happen now. Contract: flowcontrol.Backoff as the kubelet uses it."""
@@ -118,7 +127,11 @@ class PodState:
     sandbox_problem: Problem | None = None
     ip: str = ""
     failure: tuple[str, str] | None = None
-    """Reason and message of a failure of the pod as a whole (deadline, node restart)."""
+    """Reason and message of a failure of the pod as a whole (deadline, eviction, node restart)."""
+    failure_grace: float | None = None
+    """Seconds that its containers get then, when it is not what the pod says."""
+    restarting_since: float | None = None
+    """A container's rule wants all of them to run anew."""
     removed: bool = False
     """The API object is gone: everything must stop."""
     rejected: bool = False
@@ -159,13 +172,28 @@ class PodState:
         delay = min(BACKOFF_LIMIT, BACKOFF_START * 2 ** min(failures - 1, 10))
         self.images[image] = ImageState(problem=Problem(reason, message, now, now + delay, failures))
 
-    def container_started(self, name: str, container_id: str, now: float, *, initialized: bool = True, ready: bool = True) -> None:
-        """`initialized` and `ready` are false where a probe has yet to say so."""
+    def container_started(
+        self, name: str, container_id: str, now: float, *, initialized: bool = True, ready: bool = True, starting: bool = False
+    ) -> None:
+        """`initialized` and `ready` are false where a probe has yet to say so, `starting` is true where a hook has."""
         container = self.container(name)
-        container.initialized, container.ready, container.unhealthy = initialized, ready, ""
+        container.initialized, container.ready, container.starting, container.unhealthy = initialized, ready, starting, ""
         self._count_start(container, now)
         container.id, container.running, container.started = container_id, True, now
-        container.stop_at, container.killed = None, False
+        container.stop_at, container.hooking, container.term_at, container.killed = None, False, None, False
+
+    def container_hooked(self, name: str, success: bool) -> None:
+        """The postStart hook has ended."""
+        container = self.container(name)
+        container.starting = False
+        if not success:
+            container.unhealthy = "postStart"
+
+    def restarted_all(self) -> None:
+        """Everything begins anew in this sandbox."""
+        self.restarting_since = None
+        for container in self.containers.values():
+            container.done, container.started, container.anew = False, 0.0, container.finished is not None
 
     def container_probed(self, name: str, kind: str, success: bool) -> None:
         """A probe has reached a verdict."""
@@ -201,11 +229,11 @@ class PodState:
             container.backoff = BACKOFF_START if expired or not container.backoff else min(BACKOFF_LIMIT, container.backoff * 2)
             container.backoff_at = now
         container.starts += 1
-        container.problem = None
+        container.problem, container.anew = None, False
 
     def _finish(self, container: ContainerState, end: Finished) -> None:
         container.previous, container.finished = container.finished, end
-        container.running = False
+        container.running = container.starting = container.hooking = False
         container.done = end.code == 0
 
 

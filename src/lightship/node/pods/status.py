@@ -10,7 +10,7 @@ from lightship.kinds import pods
 from lightship.meta import conditions, objects, times
 from lightship.meta.objects import Obj
 
-from . import sync
+from . import spec, sync
 from .state import LOST_CODE, ContainerState, Finished, PodState, Problem
 
 ID_PREFIX = "lightship://"
@@ -21,8 +21,8 @@ WAITING_INITIALIZING = "PodInitializing"
 def build(pod: Obj, state: PodState, now: float, host_ip: str) -> Obj:
     """The whole `status` of a pod; conditions of other writers (PodScheduled, readiness gates) are kept."""
     old = objects.status(pod)
-    inits = [container_status(pod, c, state, now) for c in sync.init_containers(pod)]
-    mains = [container_status(pod, c, state, now) for c in sync.main_containers(pod)]
+    inits = [container_status(pod, c, state, now) for c in spec.init_containers(pod)]
+    mains = [container_status(pod, c, state, now) for c in spec.main_containers(pod)]
     status: Obj = dict(old)
     phase = pod_phase(pod, state, inits, mains)
     for key in ("reason", "message"):
@@ -51,18 +51,16 @@ def pod_phase(pod: Obj, state: PodState, inits: list[Obj], mains: list[Obj]) -> 
     old = objects.status(pod).get("phase") or "Pending"
     if old in ("Succeeded", "Failed"):
         return str(old)
-    stopping = sync.must_stop(pod, state)
     if state.failure is not None and not state.any_running:
         return "Failed"
-    phase = _phase(pod, inits, mains, stopping)
+    phase = _phase(pod, state, inits, mains)
     if phase in ("Succeeded", "Failed") and state.any_running:
         return "Running"
     return phase
 
 
-def _phase(pod: Obj, inits: list[Obj], mains: list[Obj], stopping: bool) -> str:
-    policy = sync.restart_policy(pod)
-    if policy == "Never" and any(_init_failed(s) for s in _regular(pod, inits)):
+def _phase(pod: Obj, state: PodState, inits: list[Obj], mains: list[Obj]) -> str:
+    if any(_failed_for_good(pod, c, s) for c, s in _regular(pod, inits)):
         return "Failed"
     waiting = sum(1 for s in mains if "waiting" in s["state"] and "terminated" not in s["lastState"])
     running = sum(1 for s in mains if "running" in s["state"])
@@ -70,16 +68,18 @@ def _phase(pod: Obj, inits: list[Obj], mains: list[Obj], stopping: bool) -> str:
         return "Running"
     if waiting or not mains or (not running and not _initialized_by_status(pod, inits)):
         return "Pending"
-    codes = [_last_code(s) for s in mains]
-    if not stopping and policy == "Always":
+    if not sync.must_stop(pod, state):
         return "Running"
-    if all(code == 0 for code in codes):
-        return "Succeeded"
-    return "Failed" if stopping or policy == "Never" else "Running"
+    return "Succeeded" if all(_last_code(s) == 0 for s in mains) else "Failed"
 
 
-def _regular(pod: Obj, inits: list[Obj]) -> list[Obj]:
-    return [s for c, s in zip(sync.init_containers(pod), inits, strict=True) if not sync.is_sidecar(c)]
+def _regular(pod: Obj, inits: list[Obj]) -> list[tuple[Obj, Obj]]:
+    """Init containers that run to their end, with their statuses."""
+    return [(c, s) for c, s in zip(spec.init_containers(pod), inits, strict=True) if not spec.is_sidecar(c)]
+
+
+def _failed_for_good(pod: Obj, container: Obj, status: Obj) -> bool:
+    return _init_failed(status) and not spec.restarts_after(pod, container, status["state"]["terminated"]["exitCode"])
 
 
 def _init_failed(status: Obj) -> bool:
@@ -87,7 +87,7 @@ def _init_failed(status: Obj) -> bool:
 
 
 def _initialized_by_status(pod: Obj, inits: list[Obj]) -> bool:
-    return all("terminated" in s["state"] and not _init_failed(s) for s in _regular(pod, inits))
+    return all("terminated" in s["state"] and not _init_failed(s) for _, s in _regular(pod, inits))
 
 
 def _last_code(status: Obj) -> int:
@@ -104,8 +104,8 @@ def container_status(pod: Obj, container: Obj, state: PodState, now: float) -> O
     found = state.containers.get(name) or ContainerState(name)
     image = state.images.get(container.get("image") or "")
     current, last = _states(pod, container, found, state, now)
-    is_init = any(c is container for c in sync.init_containers(pod))
-    ready = found.is_ready if not is_init or sync.is_sidecar(container) else found.done
+    is_init = any(c is container for c in spec.init_containers(pod))
+    ready = found.is_ready if not is_init or spec.is_sidecar(container) else found.done
     status: Obj = {
         "name": name,
         "state": current,
@@ -123,6 +123,9 @@ def container_status(pod: Obj, container: Obj, state: PodState, now: float) -> O
 
 def _states(pod: Obj, container: Obj, found: ContainerState, state: PodState, now: float) -> tuple[Obj, Obj]:
     """(state, lastState) of a container."""
+    if found.running and found.starting:
+        reason = WAITING_INITIALIZING if spec.init_containers(pod) else WAITING_CREATING
+        return {"waiting": {"reason": reason}}, _terminated(found.finished)
     if found.running:
         return {"running": {"startedAt": times.rfc3339(found.started)}}, _terminated(found.finished)
     stopping = sync.must_stop(pod, state)
@@ -148,7 +151,7 @@ def _waiting_first(pod: Obj, container: Obj, found: ContainerState, state: PodSt
     blocked = _blocked(container, found, state, now)
     if blocked is not None:
         return blocked
-    waiting = {"reason": WAITING_INITIALIZING if sync.init_containers(pod) else WAITING_CREATING}
+    waiting = {"reason": WAITING_INITIALIZING if spec.init_containers(pod) else WAITING_CREATING}
     image = state.images.get(container.get("image") or "")
     if image is not None and image.pulling and image.progress:
         waiting["message"] = image.progress
@@ -230,7 +233,7 @@ def _containers_ready(phase: str, inits: list[Obj], mains: list[Obj], pod: Obj) 
         return False, "PodCompleted", ""
     if phase == "Failed":
         return False, "PodFailed", ""
-    sidecars = [s for c, s in zip(sync.init_containers(pod), inits, strict=True) if sync.is_sidecar(c)]
+    sidecars = [s for c, s in zip(spec.init_containers(pod), inits, strict=True) if spec.is_sidecar(c)]
     unready = [s["name"] for s in [*sidecars, *mains] if not s["ready"]]
     if unready:
         return False, "ContainersNotReady", f"containers with unready status: {_go_list(unready)}"

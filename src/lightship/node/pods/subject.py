@@ -26,7 +26,8 @@ from lightship.node.network.hostmode import HostPorts
 from lightship.node.runtimes.runtime import Runtime, Tmpfs
 from lightship.node.streams.logs import Logs
 
-from . import containers, sync
+from . import containers, spec
+from .reaching import Where
 from .state import ContainerState, recover
 
 
@@ -86,10 +87,19 @@ class Subject:
             yield from sources.of_container(container)
 
     def specs(self) -> list[Obj]:
-        return [*sync.init_containers(self.pod), *sync.main_containers(self.pod)]
+        return list(spec.all_containers(self.pod))
 
     def spec_of(self, name: str) -> Obj:
-        return next(c for c in self.specs() if c["name"] == name)
+        return spec.find(self.pod, name)
+
+    def where(self, container: Obj) -> Where:
+        """How one of its containers is reached."""
+        return Where(
+            address=self.state.ip,
+            named_ports={port["name"]: int(port["containerPort"]) for port in container.get("ports") or () if port.get("name")},
+            real_ports=self.node.ports.assign(self.pod) if self.node.runtime.kind == "process" else {},
+            open_socket=self.node.runtime.open_socket,
+        )
 
     def log_of(self, container: ContainerState) -> Path:
         """The log of the newest run."""
@@ -106,8 +116,11 @@ class Subject:
         """Tell an Event about the pod, or about one of its containers."""
         field = ""
         if container:
-            init = any(c["name"] == container for c in sync.init_containers(self.pod))
-            field = f"spec.{'initContainers' if init else 'containers'}{{{container}}}"
+            found = self.spec_of(container)
+            sort = "initContainers" if spec.is_init(self.pod, found) else "containers"
+            if spec.is_ephemeral(self.pod, found):
+                sort = "ephemeralContainers"
+            field = f"spec.{sort}{{{container}}}"
         self.node.recorder.event(self.pod, "Warning" if type == "Warning" else "Normal", reason, message, field_path=field)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

@@ -16,9 +16,10 @@ from lightship.meta.rest import DeleteOptions
 from lightship.node.inputs.sources import Ref
 from lightship.node.runtimes.runtime import Exit, RuntimeUnavailableError
 
-from . import containers, messages, status, sync
+from . import containers, instructions, messages, spec, status, sync
 from .asking import Asking
 from .filling import Filling
+from .hooks import Hooks
 from .probing import Probing
 from .pulling import Pulling
 from .starting import Starting
@@ -43,8 +44,9 @@ class PodWorker:
         self._filling = Filling(self.subject)
         self._pulling = Pulling(self.subject)
         self._probing = Probing(self.subject)
-        self._starting = Starting(self.subject, self._probing)
-        self._stopping = Stopping(self.subject, self._probing)
+        self._hooks = Hooks(self.subject)
+        self._starting = Starting(self.subject, self._probing, self._hooks)
+        self._stopping = Stopping(self.subject, self._probing, self._hooks)
         self._deletion_sent = False
         self._finished = False
 
@@ -94,9 +96,12 @@ class PodWorker:
         if container is None:
             return
         self._probing.stop(container.name)
-        spec = self.subject.spec_of(container.name)
-        message = messages.termination(spec, self.subject.home.termination(container.name), self.subject.log_of(container), end.code)
+        self._hooks.cancel(container.name)
+        found = self.subject.spec_of(container.name)
+        message = messages.termination(found, self.subject.home.termination(container.name), self.subject.log_of(container), end.code)
         self.state.container_exited(end.container_id, end.code, end.signal, end.reason or exit_reason(end.code), message, end.finished)
+        if spec.rule_for(found, end.code) == spec.RESTART_ALL and self.state.restarting_since is None:
+            self.state.restarting_since = end.finished
         self.subject.node.logs.changed(self.subject.log_of(container))
         self.subject.wake()
 
@@ -124,10 +129,10 @@ class PodWorker:
         plan = sync.decide(self.pod, self.state, self.subject.now())
         # Once the API was told, there is nothing to finish before the object is gone (a finalizer may hold it).
         told = self._deletion_sent and not self.state.removed
-        instructions = [i for i in plan.instructions if not (told and isinstance(i, sync.FinishDeletion))]
-        for instruction in instructions:
-            await self._perform(instruction)
-        if instructions or self._finished:
+        steps = [i for i in plan.instructions if not (told and isinstance(i, instructions.FinishDeletion))]
+        for step in steps:
+            await self._perform(step)
+        if steps or self._finished:
             return
         await self._write_status()
         wakes = [w for w in (plan.wake, await self._filling.refresh()) if w is not None]
@@ -143,29 +148,29 @@ class PodWorker:
         except TimeoutError:
             pass
 
-    async def _perform(self, instruction: sync.Instruction) -> None:
+    async def _perform(self, instruction: instructions.Instruction) -> None:
         match instruction:
-            case sync.PrepareVolumes():
+            case instructions.PrepareVolumes():
                 await self._filling.prepare()
-            case sync.CreateSandbox():
+            case instructions.CreateSandbox():
                 await self._create_sandbox()
-            case sync.RemoveSandbox():
+            case instructions.RemoveSandbox():
                 await self.subject.node.runtime.remove_sandbox(self.state.uid)
                 self.state.sandbox_removed()
-            case sync.PullImage(container=name, image=image):
+            case instructions.PullImage(container=name, image=image):
                 self._pulling.start(name, image)
-            case sync.StartContainer(container=name):
+            case instructions.StartContainer(container=name):
                 await self._starting.start(name)
-            case sync.StopContainer(container=name):
-                await self._stopping.stop(name)
-            case sync.KillContainer(container=name):
-                await self._stopping.kill(name)
-            case sync.FinishDeletion():
+            case instructions.StopContainer() | instructions.TerminateContainer() | instructions.KillContainer():
+                await self._stopping.perform(instruction)
+            case instructions.FinishDeletion():
                 await self._finish_deletion()
-            case sync.FailPod(reason=reason, message=message):
+            case instructions.RestartAll():
+                self.state.restarted_all()
+            case instructions.FailPod(reason=reason, message=message):
                 self.state.failure = (reason, message)
                 self.subject.event("Normal", reason, message)
-            case sync.BackOff() | sync.BackOffPull():
+            case instructions.BackOff() | instructions.BackOffPull():
                 self._tell_back_off(instruction)
 
     async def _create_sandbox(self) -> None:
@@ -178,9 +183,9 @@ class PodWorker:
         self.state.sandbox_created(ip)
         self._filling.stale = True  # a volume may show the address, which is known only now
 
-    def _tell_back_off(self, instruction: sync.BackOff | sync.BackOffPull) -> None:
+    def _tell_back_off(self, instruction: instructions.BackOff | instructions.BackOffPull) -> None:
         name = instruction.container
-        if isinstance(instruction, sync.BackOff):
+        if isinstance(instruction, instructions.BackOff):
             state = self.state.container(name)
             state.backoff_reported = state.finished.id if state.finished else ""
             where = f"{objects.name(self.pod)}_{objects.namespace(self.pod)}({self.state.uid})"
