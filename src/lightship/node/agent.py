@@ -6,10 +6,12 @@ on what changes: pods, ConfigMaps, Secrets, exits. It also keeps the Node object
 """
 
 import asyncio
+import functools
 import logging
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -25,13 +27,15 @@ from .images.catalogue import Catalogue
 from .images.environments import cache_directory
 from .inputs.sources import Ref
 from .inputs.volumes import EVERYBODY, Policy
-from .machine import nodestatus
+from .machine import hostusage, nodestatus, pressure
 from .machine.devices import Devices
 from .machine.nodestatus import Heartbeat, Identity
+from .machine.pressure import Watch
 from .network import hostmode
 from .network.hostmode import HostPorts
 from .network.names import Names, Reachable
 from .pods import spec
+from .pods.evicting import Evicting
 from .pods.measuring import Measuring
 from .pods.subject import Node, Subject
 from .pods.worker import PodWorker
@@ -83,6 +87,7 @@ class Agent:
         """Answers to DNS and the service relay."""
         self._files = FileWatch()
         self._logs = Logs(self._source, manager.clock, self._files)
+        self._pressures: frozenset[str] = frozenset()
         self._workers: dict[str, PodWorker] = {}
         self._group: asyncio.TaskGroup | None = None
         self._ready = asyncio.Event()
@@ -99,6 +104,15 @@ class Agent:
         self._node = self._shared(catalogue)
         self.measuring = Measuring(settings.name, runtime, manager.clock, self._subjects, settings.data, cache_directory())
         """Statistics of the node and its pods."""
+        self.evicting = Evicting(
+            manager.clock,
+            runtime,
+            self._subjects,
+            functools.partial(hostusage.signals, settings.data, cache_directory()),
+            self._pressed,
+            self._announce,
+            Watch(pressure.thresholds()),
+        )
 
     def _shared(self, catalogue: Catalogue) -> Node:
         settings, manager = self._settings, self._manager
@@ -140,6 +154,7 @@ class Agent:
                 self._remove_orphans()
                 self._listen()
                 self._ready.set()
+                group.create_task(self.evicting.run(), name="eviction")
                 await self._heartbeat.run()
             finally:
                 self._group = None
@@ -176,6 +191,18 @@ class Agent:
         """See `meta.rest.NodeConnection`."""
         return await self.measuring.measure()
 
+    async def _pressed(self, conditions: frozenset[str]) -> None:
+        for reason in nodestatus.transitions(self._pressures, conditions):
+            self._announce(reason, f"Node {self._settings.name} status is now: {reason}", "Normal")
+        self._pressures = conditions
+        await self._heartbeat.tell(conditions)
+
+    def _announce(self, reason: str, message: str, type: Literal["Normal", "Warning"] = "Warning") -> None:
+        """An event of the node itself, which is its own uid in them as with a kubelet."""
+        name = self._settings.name
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": name}}
+        self._recorder.event(node, type, reason, message)
+
     def _subjects(self) -> list[Subject]:
         return [worker.subject for worker in self._workers.values()]
 
@@ -198,6 +225,7 @@ class Agent:
         worker = self._workers.get(objects.uid(new))
         if worker is None:
             worker = self._workers[objects.uid(new)] = PodWorker(self._node, new, self._forget)
+            self.evicting.refuse(worker.subject)
             self._group.create_task(worker.run(), name=f"pod {key}")
         else:
             worker.changed(new)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lightship.node.runtimes import enforcement
 
+from .pressure import Signal
 from .sampling import NodeUsage
 from .statistics import Filesystem
 
@@ -31,16 +32,37 @@ def memory() -> tuple[int, int]:
 
 
 def filesystem(path: Path) -> Filesystem:
-    """The one that a directory, or the nearest above it that is there, lies on."""
-    while not path.exists():
-        path = path.parent
-    found = os.statvfs(path)
+    """The one that a directory lies on."""
+    found = os.statvfs(_existing(path))
     return Filesystem(
         capacity=found.f_blocks * found.f_frsize,
         available=found.f_bavail * found.f_frsize,
         inodes=found.f_files,
         inodes_free=found.f_favail,
     )
+
+
+def signals(data: Path, images: Path) -> dict[str, Signal]:
+    """What is left for pods, by the kubelet's names. Disk that is kept for others than us does not count as there at all."""
+    total, available = memory()
+    found = {"memory.available": Signal(available, total)}
+    for name, path in (("nodefs", data), ("imagefs", images)):
+        disk = os.statvfs(_existing(path))
+        used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+        found[f"{name}.available"] = Signal(disk.f_bavail * disk.f_frsize, used + disk.f_bavail * disk.f_frsize)
+        if disk.f_files:
+            found[f"{name}.inodesFree"] = Signal(disk.f_favail, disk.f_files)
+    with contextlib.suppress(OSError, ValueError):
+        most = int(Path("/proc/sys/kernel/pid_max").read_text())
+        found["pid.available"] = Signal(most - int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2]), most)
+    return found
+
+
+def _existing(path: Path) -> Path:
+    """A directory, or the nearest above it that is there."""
+    while not path.exists():
+        path = path.parent
+    return path
 
 
 def _cpu() -> int:

@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -33,9 +34,21 @@ GPU = "nvidia.com/gpu"
 
 _ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _PRESSURES = {
-    "MemoryPressure": ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-    "DiskPressure": ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-    "PIDPressure": ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    "MemoryPressure": (
+        ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    ),
+    "DiskPressure": (("KubeletHasNoDiskPressure", "kubelet has no disk pressure"), ("KubeletHasDiskPressure", "kubelet has disk pressure")),
+    "PIDPressure": (
+        ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+    ),
+}
+"""Reason and message of each condition when it is well, and when it is not."""
+_PRESSURE_EVENTS = {
+    "MemoryPressure": ("NodeHasSufficientMemory", "NodeHasInsufficientMemory"),
+    "DiskPressure": ("NodeHasNoDiskPressure", "NodeHasDiskPressure"),
+    "PIDPressure": ("NodeHasSufficientPID", "NodeHasInsufficientPID"),
 }
 
 
@@ -122,11 +135,12 @@ def metadata(identity: Identity, machine: Machine) -> Obj:
     return {"name": identity.name, "labels": labels, "annotations": annotations}
 
 
-def status(identity: Identity, machine: Machine, old: Obj, now: float) -> Obj:
-    """The node's status; what others wrote into `old` is kept."""
+def status(identity: Identity, machine: Machine, old: Obj, now: float, pressures: Collection[str] = ()) -> Obj:
+    """The node's status; what others wrote into `old` is kept. `pressures` are the conditions of that kind that hold."""
     listed: list[Obj] = list(old.get("conditions") or ())
-    for type, (reason, message) in _PRESSURES.items():
-        listed = _beat(conditions.set_condition(listed, type, "False", reason, message, now), type, now)
+    for type, words in _PRESSURES.items():
+        reason, message = words[type in pressures]
+        listed = _beat(conditions.set_condition(listed, type, type in pressures, reason, message, now), type, now)
     listed = conditions.set_condition(listed, "Ready", "True", "KubeletReady", "kubelet is posting ready status", now)
     return {
         **old,
@@ -137,6 +151,11 @@ def status(identity: Identity, machine: Machine, old: Obj, now: float) -> Obj:
         "daemonEndpoints": old.get("daemonEndpoints") or {"kubeletEndpoint": {"Port": 0}},
         "nodeInfo": _node_info(machine),
     }
+
+
+def transitions(old: Collection[str], new: Collection[str]) -> list[str]:
+    """Reasons of the events that tell which pressures have begun and ended."""
+    return [_PRESSURE_EVENTS[type][type in new] for type in _PRESSURES if (type in new) != (type in old)]
 
 
 def _beat(listed: list[Obj], type: str, now: float) -> list[Obj]:
@@ -176,13 +195,20 @@ class Heartbeat:
         self._identity = identity
         self._machine = machine
         self._clock = clock
+        self._pressures: frozenset[str] = frozenset()
+
+    async def tell(self, pressures: frozenset[str]) -> None:
+        """The conditions of lack (`MemoryPressure`, ...) that hold now."""
+        if pressures != self._pressures:
+            self._pressures = pressures
+            await self.register()
 
     async def register(self) -> Obj:
         """Create the Node, or bring it up to date, and make it Ready."""
         wanted = {"apiVersion": "v1", "kind": "Node", "metadata": metadata(self._identity, self._machine)}
         while True:
             node = await self._client.apply(kinds.NODES, wanted)
-            ready = status(self._identity, self._machine, objects.status(node), self._clock.now())
+            ready = status(self._identity, self._machine, objects.status(node), self._clock.now(), self._pressures)
             try:
                 return await self._client.patch_status(kinds.NODES, node, ready)
             except errors.StatusError as error:

@@ -132,6 +132,8 @@ class PodState:
     """Seconds that its containers get then, when it is not what the pod says."""
     restarting_since: float | None = None
     """A container's rule wants all of them to run anew."""
+    disruption: str = ""
+    """Why the node ends it for the node's sake."""
     removed: bool = False
     """The API object is gone: everything must stop."""
     rejected: bool = False

@@ -211,6 +211,8 @@ def _conditions(pod: Obj, state: PodState, phase: str, inits: list[Obj], mains: 
         ("ContainersReady", ready),
         ("PodScheduled", (True, "", "")),
     ]
+    if state.disruption:
+        wanted.append(("DisruptionTarget", (True, "TerminationByKubelet", state.disruption)))
     for type, (is_true, reason, message) in wanted:
         if type == "PodScheduled" and conditions.get(pod, type) is not None:
             continue
