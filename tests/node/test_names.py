@@ -1,101 +1,120 @@
-"""Cluster DNS names and service addresses, from pods and services."""
+"""Cluster DNS names, from services and their EndpointSlices."""
 
 from typing import Any
 
 import pytest
 
+from lightship.client.informer import IndexFunction
 from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
 from lightship.node.network import names
-from lightship.node.network.names import Backend, Names
+from lightship.node.network.dns import Found, Service
+from lightship.node.network.names import Names
 
 
 class Shelf:
     """A stand-in for an informer."""
 
-    def __init__(self, *listed: Obj) -> None:
+    def __init__(self, indexes: dict[str, IndexFunction], *listed: Obj) -> None:
+        self._indexes = indexes
         self._listed = list(listed)
 
     def get(self, key: Key) -> Obj | None:
         return next((obj for obj in self._listed if objects.key(obj) == key), None)
 
-    def list(self, namespace: str = "") -> list[Obj]:
-        return [obj for obj in self._listed if not namespace or objects.namespace(obj) == namespace]
-
-
-def pod(name: str, ip: str, *, ready: bool = True, labels: Obj | None = None, phase: str = "Running", **spec: Any) -> Obj:
-    ready_condition = {"type": "Ready", "status": "True" if ready else "False"}
-    return {
-        "metadata": {"name": name, "namespace": "ns", "labels": labels or {"job": "j"}},
-        "spec": {"containers": [{"name": "c", "ports": [{"name": "http", "containerPort": 8080}]}], **spec},
-        "status": {"phase": phase, "podIP": ip, "conditions": [ready_condition]},
-    }
+    def by_index(self, name: str, value: str) -> list[Obj]:
+        return [obj for obj in self._listed if value in self._indexes[name](obj)]
 
 
 def service(name: str, cluster_ip: str, **spec: Any) -> Obj:
-    return {"metadata": {"name": name, "namespace": "ns"}, "spec": {"clusterIP": cluster_ip, "selector": {"job": "j"}, **spec}}
+    ports = [{"name": "http", "port": 80, "targetPort": "http"}, {"port": 81}]
+    return {"metadata": {"name": name, "namespace": "ns"}, "spec": {"clusterIP": cluster_ip, "ports": ports, **spec}}
 
 
-PODS = Shelf(
-    pod("a", "10.244.0.2", hostname="a", subdomain="j"),
-    pod("b", "10.244.0.3", ready=False, hostname="b", subdomain="j"),
-    pod("other", "10.244.0.4", labels={"job": "k"}),
-    pod("done", "10.244.0.5", phase="Succeeded"),
-)
-PORTS = [{"port": 80, "targetPort": "http"}, {"port": 81, "targetPort": 9000}, {"port": 82, "targetPort": "nothing"}]
+def piece(name: str, *endpoints: Obj) -> Obj:
+    labels = {"kubernetes.io/service-name": name}
+    ports = [{"name": "http", "port": 8080, "protocol": "TCP"}, {"name": "", "port": 81}]
+    metadata = {"name": f"{name}-1", "namespace": "ns", "labels": labels}
+    return {"metadata": metadata, "addressType": "IPv4", "ports": ports, "endpoints": list(endpoints)}
+
+
+def endpoint(address: str, hostname: str = "", *, ready: bool | None = None) -> Obj:
+    return {"addresses": [address], "conditions": {"ready": ready}, **({"hostname": hostname} if hostname else {})}
+
+
 SERVICES = Shelf(
-    service("j", "None", publishNotReadyAddresses=True),
-    service("ready", "None"),
-    service("empty", "None", selector={"job": "nobody"}),
-    service("web", "10.96.0.20", ports=PORTS),
-    service("bare", "10.96.0.21", selector=None, ports=[{"port": 1}]),
+    names.SERVICE_INDEXES,
+    service("j", "None"),
+    service("empty", "None"),
+    service("web", "10.96.0.20"),
+    service("outside", "", type="ExternalName", externalName="example.org."),
 )
-NAMES = Names(PODS, SERVICES)
+SLICES = Shelf(
+    names.SLICE_INDEXES,
+    piece("j", endpoint("10.244.0.10", "a"), endpoint("10.244.0.9"), endpoint("10.244.0.4", "late", ready=False)),
+    piece("web", endpoint("10.244.0.9", "a")),
+)
+NAMES = Names(SERVICES, SLICES)
+OF_WEB = Found(["10.96.0.20"], services=[Service("web.ns.svc.cluster.local", 80, ["10.96.0.20"])])
 
 
 @pytest.mark.parametrize(
     ("name", "want"),
     [
-        ("a.j.ns.svc.cluster.local", ["10.244.0.2"]),
-        ("A.J.NS.svc.cluster.local.", ["10.244.0.2"]),
-        ("b.j.ns.svc.cluster.local", ["10.244.0.3"]),
-        ("c.j.ns.svc.cluster.local", None),
-        ("j.ns.svc.cluster.local", ["10.244.0.2", "10.244.0.3"]),
-        ("ready.ns.svc.cluster.local", ["10.244.0.2"]),
-        ("a.ready.ns.svc.cluster.local", None),
-        ("web.ns.svc.cluster.local", ["10.244.0.2"]),
-        ("bare.ns.svc.cluster.local", ["10.96.0.21"]),
-        ("a.web.ns.svc.cluster.local", None),
-        ("web.other.svc.cluster.local", None),
-        ("kubernetes.default.svc.cluster.local", ["10.96.0.1"]),
-        ("10-244-0-7.ns.pod.cluster.local", ["10.244.0.7"]),
-        ("nonsense.ns.pod.cluster.local", None),
+        ("j.ns.svc.cluster.local", ["10.244.0.9", "10.244.0.10"]),
+        ("J.NS.svc.cluster.local.", ["10.244.0.9", "10.244.0.10"]),
+        ("a.j.ns.svc.cluster.local", ["10.244.0.10"]),
+        ("10-244-0-9.j.ns.svc.cluster.local", ["10.244.0.9"]),
+        ("late.j.ns.svc.cluster.local", None),
+        ("web.ns.svc.cluster.local", ["10.96.0.20"]),
         ("empty.ns.svc.cluster.local", []),
-        ("cluster.local", None),
-        ("example.com", None),
+        ("_tcp.j.ns.svc.cluster.local", []),
+        ("a.b.c.j.ns.svc.cluster.local", None),
+        ("nobody.ns.svc.cluster.local", None),
+        ("j.other.svc.cluster.local", None),
+        ("ns.svc.cluster.local", []),
+        ("other.svc.cluster.local", None),
+        ("svc.cluster.local", []),
+        ("cluster.local", []),
+        ("j.ns.svc", None),
+        ("example.org", None),
+        ("10-244-0-7.ns.pod.cluster.local", ["10.244.0.7"]),
+        ("10-244-0-777.ns.pod.cluster.local", None),
+        ("pod.cluster.local", []),
     ],
 )
 def test_addresses(name: str, want: list[str] | None) -> None:
-    assert NAMES.addresses(name) == want
+    found = NAMES.find(name)
+    assert (None if found is None else list(found.addresses)) == want
+
+
+def test_ports_of_services() -> None:
+    one = Service("web.ns.svc.cluster.local", 80, ["10.96.0.20"])
+    assert NAMES.find("_http._tcp.web.ns.svc.cluster.local") == Found(services=[one])
+    assert NAMES.find("_http._udp.web.ns.svc.cluster.local") is None
+    assert NAMES.find("_._tcp.web.ns.svc.cluster.local") is None
+    found = NAMES.find("_http._tcp.j.ns.svc.cluster.local")
+    assert found is not None
+    assert list(found.services) == [
+        Service("10-244-0-9.j.ns.svc.cluster.local", 8080, ["10.244.0.9"]),
+        Service("a.j.ns.svc.cluster.local", 8080, ["10.244.0.10"]),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("address", "port", "want"),
+    ("address", "want"),
     [
-        ("10.96.0.20", 80, [Backend("10.244.0.2", 8080)]),
-        ("10.96.0.20", 81, [Backend("10.244.0.2", 9000)]),
-        ("10.96.0.20", 82, []),
-        ("10.96.0.20", 1, []),
-        ("10.96.0.21", 1, []),
-        ("10.96.0.99", 80, None),
+        ("10.96.0.20", ["web.ns.svc.cluster.local"]),
+        ("10.244.0.10", ["a.j.ns.svc.cluster.local"]),
+        ("10.244.0.4", None),
+        ("10.244.7.7", None),
     ],
 )
-def test_backends(address: str, port: int, want: list[Backend] | None) -> None:
-    assert NAMES.backends(address, port) == want
+def test_names_of_addresses(address: str, want: list[str] | None) -> None:
+    found = NAMES.find(".".join(reversed(address.split("."))) + ".in-addr.arpa")
+    assert (None if found is None else list(found.names)) == want
 
 
-def test_a_pod_that_is_being_deleted_gets_no_new_connections() -> None:
-    leaving = pod("a", "10.244.0.2")
-    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert names.endpoints(service("x", "None"), [leaving]) == []
-    assert names.endpoints(service("x", "None", publishNotReadyAddresses=True), [leaving]) == [leaving]
+def test_mere_names() -> None:
+    assert NAMES.find("outside.ns.svc.cluster.local") == Found(alias="example.org")
+    assert NAMES.find("dns-version.cluster.local") == Found(text="1.1.0")

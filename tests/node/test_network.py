@@ -28,13 +28,12 @@ def test_pods_never_get_the_addresses_of_the_network_itself() -> None:
 
 
 def test_hosts_file_holds_the_pod_and_what_its_spec_adds() -> None:
-    text = network.hosts_file("10.244.0.9", "web-0", "1.2.3.4\tfoo bar\n")
-    assert text.splitlines() == [
-        "127.0.0.1\tlocalhost",
-        "::1\tlocalhost ip6-localhost ip6-loopback",
-        "10.244.0.9\tweb-0",
-        "1.2.3.4\tfoo bar",
-    ]
+    first, *_, own, empty, comment, added = network.hosts_file("10.244.0.9", "web-0", "1.2.3.4\tfoo\tbar\n").splitlines()
+    assert (first, own) == ("# Kubernetes-managed hosts file.", "10.244.0.9\tweb-0")
+    assert (empty, comment, added) == ("", "# Entries added by HostAliases.", "1.2.3.4\tfoo\tbar")
+    named = network.hosts_file("10.244.0.9", "web-0.web.ns.svc.x", domain="web.ns.svc.x", host_network=True).splitlines()
+    assert named[0] == "# Kubernetes-managed hosts file (host network)."
+    assert named[-1] == "10.244.0.9\tweb-0.web.ns.svc.x\tweb-0"
 
 
 def test_short_service_names_are_searched_in_the_pods_namespace() -> None:

@@ -281,7 +281,7 @@ class TestSandboxRuntime(RuntimeContract):
         async def forward(packet: bytes) -> bytes:
             return dns.answer(packet, dns.parse(packet), 0, ["9.9.9.9"])
 
-        names = {"db.default.svc.cluster.local": ["10.244.7.7"]}
+        names = {"db.default.svc.cluster.local": dns.Found(["10.244.7.7"])}
 
         async def story(w: World) -> None:
             await w.pod()

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from lightship import kinds
 from lightship.client.cache import Cache
 from lightship.node.network import facts as network
+from lightship.node.network import names as cluster_names
 from lightship.node.network import nameserver, plane, relay
 from lightship.node.network.names import Names
 from lightship.node.network.netfilter import Netfilter
@@ -35,6 +36,10 @@ class PodNetwork:
             namespaces=cache.informer(kinds.NAMESPACES),
             policies=cache.informer(kinds.NETWORK_POLICIES),
         )
+        for name, function in cluster_names.SERVICE_INDEXES.items():
+            self._sources.services.add_index(name, function)
+        for name, function in cluster_names.SLICE_INDEXES.items():
+            self._sources.slices.add_index(name, function)
 
     async def open(self) -> str:
         """Find out what the kernel can do: why policies are not enforced, empty when they are."""
@@ -42,16 +47,17 @@ class PodNetwork:
             self._kernel = await plane.open_kernel(self._open_rules)
         return self._kernel.reason
 
-    async def run(self, names: Names) -> None:
+    async def run(self) -> None:
         """Answer DNS, carry connections to services and to the world, until cancelled."""
         if self._runtime.kind != "sandbox":
             return
+        names = Names(self._sources.services, self._sources.slices)
         async with asyncio.TaskGroup() as group:
             questions = await self._runtime.listen(network.DNS_ADDRESS, network.DNS_PORT, datagram=True)
             conversations = await self._runtime.listen(network.DNS_ADDRESS, network.DNS_PORT)
             upstream = nameserver.Upstream()
-            group.create_task(nameserver.serve(questions, names.addresses, upstream.datagram), name="dns")
-            group.create_task(nameserver.serve_stream(conversations, names.addresses, upstream.stream), name="dns over TCP")
+            group.create_task(nameserver.serve(questions, names.find, upstream.datagram), name="dns")
+            group.create_task(nameserver.serve_stream(conversations, names.find, upstream.stream), name="dns over TCP")
             group.create_task(relay.serve(await self._ways_out(), relay.Rules()), name="relay")
             if self._kernel.rules is not None:
                 rules = Plane(self._sources, self._kernel.rules, self._open_rules, relayed=self._kernel.relayed)

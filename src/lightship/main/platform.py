@@ -290,7 +290,7 @@ class Platform:
             )
             acting = self.manager.acting_as(Client(server.local(identities.node(name))))
             self._agents[name] = Agent(acting, runtime, catalogue, settings)
-        await self._run(pods.run(next(iter(self._agents.values())).names))
+        await self._run(pods.run())
         await self._run(_until_lost(runtime))
         server.add_resources(metrics.RESOURCES)
         await self.client.apply(kinds.CLUSTER_ROLES, metrics.READER)

@@ -33,7 +33,6 @@ from .machine.nodestatus import Heartbeat, Identity
 from .machine.pressure import Watch
 from .network import hostmode
 from .network.hostmode import HostPorts
-from .network.names import Names, Reachable
 from .pods import spec
 from .pods.evicting import Evicting
 from .pods.measuring import Measuring
@@ -83,8 +82,6 @@ class Agent:
         self._services = manager.cache.informer(kinds.SERVICES)
         self._config_maps = manager.cache.informer(kinds.CONFIG_MAPS)
         self._secrets = manager.cache.informer(kinds.SECRETS)
-        self.names = Names(Reachable(self._all_pods), self._services)
-        """Answers to DNS and the service relay."""
         self._files = FileWatch()
         self._logs = Logs(self._source, manager.clock, self._files)
         self._pressures: frozenset[str] = frozenset()

@@ -80,7 +80,22 @@ def resolv_conf(namespace: str, *, server: str = DNS_ADDRESS, domain: str = CLUS
     return f"nameserver {server}\nsearch {namespace}.svc.{domain} svc.{domain} {domain}\noptions ndots:5\n"
 
 
-def hosts_file(address: str, hostname: str, extra: str = "") -> str:
-    """/etc/hosts of a pod: itself, the loopback, and the lines its spec adds."""
-    lines = ("127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", f"{address}\t{hostname}")
-    return "\n".join(lines) + "\n" + (extra.rstrip("\n") + "\n" if extra else "")
+_HOSTS = """127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+fe00::0\tip6-mcastprefix
+fe00::1\tip6-allnodes
+fe00::2\tip6-allrouters
+"""
+
+
+def hosts_file(address: str, hostname: str, extra: str = "", *, domain: str = "", host_network: bool = False) -> str:
+    """/etc/hosts of a pod: the loopback, itself (below its `domain`, if it has one), and the lines its spec adds.
+
+    Contract: kubelet pkg/kubelet/kubelet_pods.go, managedHostsFileContent.
+    """
+    what = " (host network)" if host_network else ""
+    short = hostname.removesuffix(f".{domain}") if domain else hostname
+    names = f"{short}.{domain}\t{short}" if domain else short
+    added = f"\n# Entries added by HostAliases.\n{extra.rstrip()}\n" if extra else ""
+    return f"# Kubernetes-managed hosts file{what}.\n{_HOSTS}{address}\t{names}\n{added}"

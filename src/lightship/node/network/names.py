@@ -1,22 +1,25 @@
-"""Cluster names and service addresses: what DNS answers, and where connections to a Service go.
+"""Cluster names: what DNS knows of Services, their endpoints and pods.
 
-Pure questions over the objects that the agent's informers hold; the DNS server and the relay of the low half ask through `Names`.
-Contract: Kubernetes DNS-Based Service Discovery 1.1.0 (A records): services, headless services, `hostname.subdomain` of pods.
+Pure questions over what informers hold; the name server asks through `Names`. Contract: Kubernetes DNS-Based Service Discovery 1.1.0;
+names of endpoints without a hostname, and of pods, as CoreDNS has them: the address with dashes.
 """
 
 import ipaddress
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from lightship.client.informer import Informer
-from lightship.kinds import pods as pod_facts
+from lightship.client.informer import IndexFunction
 from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
 
+from . import backends, services
 from . import facts as network
+from .dns import Found, Service
 
 DOMAIN = network.CLUSTER_DOMAIN
-_REACHABLE = "node/reachable"
+_VERSION = "1.1.0"
+_SLICES, _ADDRESSES, _VIRTUAL, _NAMESPACES = "names/slices", "names/addresses", "names/virtual", "names/namespaces"
+_REVERSE = ".in-addr.arpa"
 
 
 class Objects(Protocol):
@@ -24,134 +27,132 @@ class Objects(Protocol):
 
     def get(self, key: Key) -> Obj | None: ...
 
-    def list(self, namespace: str = "") -> Sequence[Obj]: ...
-
-
-class Reachable:
-    """Of all pods those that have an address and have not ended: `Objects` that are few, however many pods there are."""
-
-    def __init__(self, pods: Informer) -> None:
-        self._pods = pods
-        pods.add_index(_REACHABLE, _reachable)
-
-    def get(self, key: Key) -> Obj | None:
-        return self._pods.get(key)
-
-    def list(self, namespace: str = "") -> Sequence[Obj]:
-        """Those of one namespace."""
-        return self._pods.by_index(_REACHABLE, namespace)
-
-
-class Backend(NamedTuple):
-    """One place a service's port leads to."""
-
-    address: str
-    port: int
+    def by_index(self, name: str, value: str) -> list[Obj]: ...
 
 
 class Names:
-    """Answers for one cluster, from informers of all pods and services."""
+    """Answers for one cluster."""
 
-    def __init__(self, pods: Objects, services: Objects, *, domain: str = DOMAIN) -> None:
-        self._pods = pods
+    def __init__(self, services: Objects, slices: Objects, *, domain: str = DOMAIN) -> None:
+        """The informers have the indexes of `SERVICE_INDEXES` and `SLICE_INDEXES`."""
         self._services = services
-        self._suffix = "." + domain
+        self._slices = slices
+        self._domain = domain
 
-    def addresses(self, name: str) -> list[str] | None:
-        """IPv4 addresses of a full name (with or without the last dot): empty when it has none now, None when there is no such name."""
+    def find(self, name: str) -> Found | None:
+        """What a full name (with or without the last dot) means; None when there is no such name."""
         wanted = name.rstrip(".").lower()
-        if not wanted.endswith(self._suffix):
+        if wanted.endswith(_REVERSE):
+            return self._reverse(wanted.removesuffix(_REVERSE).split("."))
+        if wanted == self._domain:
+            return Found()
+        if not wanted.endswith("." + self._domain):
             return None
-        labels = wanted.removesuffix(self._suffix).split(".")
-        if labels[-1] == "svc" and 3 <= len(labels) <= 4:
-            return self._service(labels[-3], labels[-2], labels[0] if len(labels) == 4 else "")
-        if labels[-1] == "pod" and len(labels) == 3:
-            return _dashed(labels[0])
-        return None
+        *labels, kind = wanted.removesuffix("." + self._domain).split(".")
+        if kind == "svc":
+            return self._below_services(labels)
+        if kind == "pod":
+            return _pod(labels)
+        return Found(text=_VERSION) if kind == "dns-version" and not labels else None
 
-    def _service(self, name: str, namespace: str, hostname: str) -> list[str] | None:
-        if (namespace, name, hostname) == ("default", "kubernetes", ""):
-            return [network.API_ADDRESS]
+    def _below_services(self, labels: Sequence[str]) -> Found | None:
+        if len(labels) < 2:
+            return Found() if not labels or self._services.by_index(_NAMESPACES, labels[0]) else None
+        *rest, name, namespace = labels
         service = self._services.get(Key(namespace, name))
         if service is None:
             return None
-        address = objects.spec(service).get("clusterIP") or ""
-        if address not in ("", "None"):
-            # Nobody forwards virtual addresses here: where pods are behind one, the name leads to them.
-            return None if hostname else self._behind(service, namespace) or [address]
-        found = sorted(
-            pod_ip(pod)
-            for pod in endpoints(service, self._pods.list(namespace))
-            if not hostname or (hostname, name) == (pod_hostname(pod), objects.spec(pod).get("subdomain"))
-        )
-        return found or (None if hostname else [])
+        if not rest:
+            return self._service(service)
+        if len(rest) == 1:
+            return Found() if rest[0] in ("_tcp", "_udp", "_sctp") else self._endpoint(service, rest[0])
+        return self._port(service, *rest) if len(rest) == 2 else None
 
-    def _behind(self, service: Obj, namespace: str) -> list[str]:
-        return sorted(pod_ip(pod) for pod in endpoints(service, self._pods.list(namespace)))
+    def _service(self, service: Obj) -> Found:
+        spec = objects.spec(service)
+        if spec.get("type") == "ExternalName":
+            return Found(alias=(spec.get("externalName") or "").rstrip("."))
+        ports = [f for entry in spec.get("ports") or () for f in self._services_of(service, entry)]
+        if services.is_virtual(spec.get("clusterIP")):
+            return Found([spec["clusterIP"]], services=ports)
+        return Found(sorted({address for address, _ in self._behind(service)}, key=ipaddress.ip_address), services=ports)
 
-    def backends(self, address: str, port: int, protocol: str = "TCP") -> list[Backend] | None:
-        """Where a connection to a service address may go; None when no service has it, empty when nothing is ready behind it."""
-        for service in self._services.list():
-            spec = objects.spec(service)
-            if spec.get("clusterIP") != address:
-                continue
-            for entry in spec.get("ports") or ():
-                if entry["port"] == port and (entry.get("protocol") or "TCP") == protocol:
-                    ready = endpoints(service, self._pods.list(objects.namespace(service)))
-                    return [Backend(pod_ip(pod), target) for pod in ready if (target := target_port(entry, pod))]
-            return []
+    def _endpoint(self, service: Obj, hostname: str) -> Found | None:
+        found = sorted({address for address, endpoint in self._behind(service) if hostname == _hostname(endpoint, address)})
+        return Found(found) if found else None
+
+    def _port(self, service: Obj, port: str, protocol: str) -> Found | None:
+        for entry in objects.spec(service).get("ports") or ():
+            same = port == f"_{entry.get('name')}" and protocol == f"_{(entry.get('protocol') or 'TCP').lower()}"
+            if same and entry.get("name"):
+                return Found(services=self._services_of(service, entry))
         return None
 
+    def _services_of(self, service: Obj, entry: Obj) -> list[Service]:
+        """Where one port of a service is: at the service itself, or at every endpoint of a headless one."""
+        spec, own = objects.spec(service), self._full(service)
+        if services.is_virtual(spec.get("clusterIP")):
+            return [Service(own, entry["port"], [spec["clusterIP"]])]
+        found = []
+        for piece in self._pieces(service):
+            numbers = [p.get("port") for p in piece.get("ports") or () if (p.get("name") or "") == (entry.get("name") or "")]
+            for address, endpoint in _ready(piece):
+                target = f"{_hostname(endpoint, address)}.{own}"
+                found += [Service(target, int(number), [address]) for number in numbers if number]
+        return sorted(found)
 
-def endpoints(service: Obj, pods: Iterable[Obj]) -> list[Obj]:
-    """The pods a service leads to: selected, with an address, ready (or published before they are)."""
-    selector = objects.spec(service).get("selector")
-    if not selector:
-        return []
-    everyone = bool(objects.spec(service).get("publishNotReadyAddresses"))
-    return [
-        pod
-        for pod in pods
-        if _selected(selector, pod)
-        and pod_ip(pod)
-        and not pod_facts.is_terminal(pod)
-        and (everyone or (pod_facts.is_ready(pod) and not objects.is_deleting(pod)))
-    ]
+    def _reverse(self, labels: Sequence[str]) -> Found | None:
+        address = ".".join(reversed(labels))
+        own = [self._full(service) for service in self._services.by_index(_VIRTUAL, address)]
+        for piece in self._slices.by_index(_ADDRESSES, address):
+            name = objects.labels(piece).get(backends.SERVICE_NAME) or ""
+            service = self._services.get(Key(objects.namespace(piece), name))
+            if service is not None and not own:
+                own = [f"{_hostname(e, a)}.{self._full(service)}" for a, e in _ready(piece) if a == address]
+        return Found(names=own) if own else None
 
+    def _behind(self, service: Obj) -> list[tuple[str, Obj]]:
+        return [place for piece in self._pieces(service) for place in _ready(piece)]
 
-def _selected(selector: Obj, pod: Obj) -> bool:
-    labels = objects.labels(pod)
-    return all(labels.get(key) == value for key, value in selector.items())
+    def _pieces(self, service: Obj) -> list[Obj]:
+        return self._slices.by_index(_SLICES, backends.index_of(objects.key(service)))
 
-
-def pod_ip(pod: Obj) -> str:
-    return objects.status(pod).get("podIP") or ""
-
-
-def _reachable(pod: Obj) -> Iterable[str]:
-    return (objects.namespace(pod),) if pod_ip(pod) and not pod_facts.is_terminal(pod) else ()
-
-
-def pod_hostname(pod: Obj) -> str:
-    """The hostname a pod asks for; only those have a name of their own below their subdomain."""
-    return objects.spec(pod).get("hostname") or ""
+    def _full(self, service: Obj) -> str:
+        return f"{objects.name(service)}.{objects.namespace(service)}.svc.{self._domain}"
 
 
-def target_port(entry: Obj, pod: Obj) -> int:
-    """The port of the pod that a service port means; 0 when it names one that the pod does not declare."""
-    target = entry.get("targetPort") or entry["port"]
-    if isinstance(target, int):
-        return target
-    for container in objects.spec(pod).get("containers") or ():
-        for port in container.get("ports") or ():
-            if port.get("name") == target:
-                return int(port["containerPort"])
-    return 0
+def _addresses(piece: Obj) -> Iterable[str]:
+    return {address for endpoint in piece.get("endpoints") or () for address in endpoint.get("addresses") or ()}
 
 
-def _dashed(label: str) -> list[str] | None:
-    """`10-244-0-7` → its address."""
+def _virtual(service: Obj) -> Iterable[str]:
+    address = objects.spec(service).get("clusterIP") or ""
+    return [address] if services.is_virtual(address) else []
+
+
+def _namespace(service: Obj) -> Iterable[str]:
+    return (objects.namespace(service),)
+
+
+SERVICE_INDEXES: dict[str, IndexFunction] = {_VIRTUAL: _virtual, _NAMESPACES: _namespace}
+SLICE_INDEXES: dict[str, IndexFunction] = {_SLICES: backends.service_of, _ADDRESSES: _addresses}
+
+
+def _ready(piece: Obj) -> list[tuple[str, Obj]]:
+    """Addresses that are ready (or published before they are), and what is said of each."""
+    endpoints = (e for e in piece.get("endpoints") or () if (e.get("conditions") or {}).get("ready") is not False)
+    return [(endpoint["addresses"][0], endpoint) for endpoint in endpoints if endpoint.get("addresses")]
+
+
+def _hostname(endpoint: Obj, address: str) -> str:
+    return (endpoint.get("hostname") or "").lower() or address.replace(".", "-")
+
+
+def _pod(labels: Sequence[str]) -> Found | None:
+    """`10-244-0-7.NAMESPACE` → its address."""
+    if len(labels) != 2:
+        return None if labels else Found()
     try:
-        return [str(ipaddress.IPv4Address(label.replace("-", ".")))]
+        return Found([str(ipaddress.IPv4Address(labels[0].replace("-", ".")))])
     except ValueError:
         return None

@@ -89,16 +89,16 @@ async def serve(sock: socket.socket, resolve: dns.Resolve, forward: Forward) -> 
             while True:
                 packet, asker = await _receive(sock)
                 reply = _own_reply(packet, resolve, dns.DATAGRAM)
-                if reply is not None:
+                if isinstance(reply, bytes):
                     _send(sock, reply, asker)
                     continue
                 await places.acquire()
-                group.create_task(_pass_on(sock, packet, asker, forward, places))
+                group.create_task(_pass_on(sock, _foreign_reply(packet, reply, resolve, forward, dns.DATAGRAM), asker, places))
 
 
-async def _pass_on(sock: socket.socket, packet: bytes, asker: tuple[str, int], forward: Forward, places: asyncio.Semaphore) -> None:
+async def _pass_on(sock: socket.socket, reply: Awaitable[bytes], asker: tuple[str, int], places: asyncio.Semaphore) -> None:
     try:
-        _send(sock, await _foreign_reply(packet, forward), asker)
+        _send(sock, await reply, asker)
     finally:
         places.release()
 
@@ -112,7 +112,9 @@ async def serve_stream(listener: socket.socket, resolve: dns.Resolve, forward: F
                 async with asyncio.timeout(_IDLE_SECONDS):
                     packet = await _read(reader)
                 reply = _own_reply(packet, resolve, dns.STREAM)
-                _write(writer, await _foreign_reply(packet, forward) if reply is None else reply)
+                if not isinstance(reply, bytes):
+                    reply = await _foreign_reply(packet, reply, resolve, forward, dns.STREAM)
+                _write(writer, reply)
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass  # the client has left, or has nothing more to ask
@@ -124,18 +126,24 @@ async def serve_stream(listener: socket.socket, resolve: dns.Resolve, forward: F
         await server.serve_forever()
 
 
-def _own_reply(packet: bytes, resolve: dns.Resolve, longest: int) -> bytes | None:
+def _own_reply(packet: bytes, resolve: dns.Resolve, longest: int) -> bytes | dns.Elsewhere | None:
     try:
         return dns.respond(packet, resolve, longest=longest)
     except ValueError:
         return dns.malformed(packet)
 
 
-async def _foreign_reply(packet: bytes, forward: Forward) -> bytes:
+async def _foreign_reply(packet: bytes, elsewhere: dns.Elsewhere | None, resolve: dns.Resolve, forward: Forward, longest: int) -> bytes:
+    """What the world says to a question, or to the part of it that leads there."""
+    question = dns.parse(packet)
     try:
-        return await forward(packet)
+        if elsewhere is None:
+            return await forward(packet)
+        found = dns.addresses(await forward(dns.query(elsewhere.name, dns.A, question.id)))
     except OSError:
-        return dns.answer(packet, dns.parse(packet), dns.SERVER_FAILURE)
+        return dns.answer(packet, question, dns.SERVER_FAILURE)
+    reply = dns.respond(packet, resolve, longest=longest, followed=found)
+    return reply if isinstance(reply, bytes) else dns.answer(packet, question, dns.SERVER_FAILURE)
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:

@@ -58,15 +58,23 @@ def home(pods: Path, pod: Obj) -> Home:
 def hostname(pod: Obj) -> str:
     """What the pod calls itself; a subdomain makes it fully qualified only when asked to."""
     spec = objects.spec(pod)
+    if spec.get("hostNetwork") and spec.get("nodeName"):
+        return str(spec["nodeName"])
     short = spec.get("hostname") or objects.name(pod)
     if spec.get("setHostnameAsFQDN") and spec.get("subdomain"):
-        return f"{short}.{spec['subdomain']}.{objects.namespace(pod)}.svc.{network.CLUSTER_DOMAIN}"
+        return f"{short}.{_domain(pod)}"
     return str(short)[:63].rstrip("-.")
+
+
+def _domain(pod: Obj) -> str:
+    """Below which name the pod has one of its own."""
+    subdomain = objects.spec(pod).get("subdomain")
+    return f"{subdomain}.{objects.namespace(pod)}.svc.{network.CLUSTER_DOMAIN}" if subdomain else ""
 
 
 def sandbox_spec(pod: Obj, where: Home, memory: Sequence[Tmpfs] = ()) -> SandboxSpec:
     spec = objects.spec(pod)
-    aliases = [f"{alias['ip']}\t{' '.join(alias.get('hostnames') or ())}" for alias in spec.get("hostAliases") or ()]
+    aliases = ["\t".join((alias["ip"], *(alias.get("hostnames") or ()))) for alias in spec.get("hostAliases") or ()]
     return SandboxSpec(
         id=objects.uid(pod),
         name=objects.name(pod),
@@ -75,6 +83,7 @@ def sandbox_spec(pod: Obj, where: Home, memory: Sequence[Tmpfs] = ()) -> Sandbox
         hostname=hostname(pod),
         node=spec.get("nodeName") or "",
         host_network=bool(spec.get("hostNetwork")),
+        domain=_domain(pod),
         hosts="\n".join(aliases),
         resolv_conf=_resolv_conf(pod),
         memory=list(memory),
@@ -88,17 +97,20 @@ def sandbox_spec(pod: Obj, where: Home, memory: Sequence[Tmpfs] = ()) -> Sandbox
 
 
 def _resolv_conf(pod: Obj) -> str:
-    """Empty for the cluster's; dnsConfig replaces it (policy None) or is added to it."""
+    """Empty for the cluster's. By policy Default (and on a node's network, where ClusterFirst means it) names of the cluster must be
+    written out in full; the answers are the host's. dnsConfig replaces all that (policy None) or is added to it."""
     spec = objects.spec(pod)
-    config = spec.get("dnsConfig") or {}
-    if not config and spec.get("dnsPolicy") != "None":
+    config, policy = spec.get("dnsConfig") or {}, spec.get("dnsPolicy") or "ClusterFirst"
+    plain = policy == "Default" or (policy == "ClusterFirst" and bool(spec.get("hostNetwork")))
+    if not config and policy != "None" and not plain:
         return ""
     lines = [f"nameserver {address}" for address in config.get("nameservers") or ()]
     searches = list(config.get("searches") or ())
     options = [o["name"] + (f":{o['value']}" if o.get("value") else "") for o in config.get("options") or ()]
-    if spec.get("dnsPolicy") != "None":
+    if policy != "None":
         ours = network.resolv_conf(objects.namespace(pod)).splitlines()
         lines = [line for line in ours if line.startswith("nameserver")] + lines
+    if policy != "None" and not plain:
         searches = next(line for line in ours if line.startswith("search")).split()[1:] + searches
         options = ["ndots:5", *options]
     lines += [f"search {' '.join(searches)}"] if searches else []

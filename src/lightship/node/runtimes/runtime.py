@@ -103,6 +103,8 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The pod's private directory on the host; the runtime writes nowhere else. Created when missing."""
     hostname: str = ""
     """Empty: the pod's name."""
+    domain: str = ""
+    """Where the pod has a name of its own in DNS; empty when it has none."""
     hosts: str = ""
     """Lines for /etc/hosts besides those for localhost and the pod itself."""
     node: str = ""

@@ -452,7 +452,7 @@ def _furnish(spec: SandboxSpec, address: str) -> None:
         path.mkdir(parents=True, exist_ok=True)
     where.base.chmod(0o700)  # a pod of root's may leave set-uid programs there: nobody else shall reach them
     name = layout.hostname(spec)
-    (where.etc / "hosts").write_text(network.hosts_file(address, name, spec.hosts))
+    (where.etc / "hosts").write_text(network.hosts_file(address, name, spec.hosts, domain=spec.domain, host_network=spec.host_network))
     (where.etc / "hostname").write_text(name + "\n")
     (where.etc / "resolv.conf").write_text(spec.resolv_conf or network.resolv_conf(spec.namespace))
     (where.etc / "nsswitch.conf").write_text(layout.NSSWITCH)
