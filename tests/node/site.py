@@ -24,7 +24,9 @@ from lightship.meta.objects import Key, Obj
 from lightship.meta.rest import LogOptions, NodeConnection, User
 from lightship.node.agent import Agent, Settings
 from lightship.node.images.catalogue import Catalogue
-from lightship.node.images.environments import Environment, Progress
+from lightship.node.images.environments import Environment
+from lightship.node.images.installer import Progress
+from lightship.node.images.store import Store
 from lightship.node.runtimes.runtime import (
     Attached,
     ContainerError,
@@ -178,11 +180,12 @@ class Builder:
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.tools = Path("/nonexistent")
+        self.store: Store | None = None
 
-    async def ensure(self, requirements: Sequence[str], progress: Progress) -> Environment:
+    async def ensure(self, requirements: Sequence[str], progress: Progress, extra: Sequence[str] = ()) -> Environment:
         if self.error is not None:
             raise self.error
-        return Environment(name="env", path=["/env/bin"], read_only_paths=["/env"], packages=list(requirements))
+        return Environment(name="env", path=["/env/bin"], read_only_paths=["/env"], packages=[*requirements, *extra])
 
 
 class Site:

@@ -11,7 +11,7 @@ from lightship.meta import conditions, objects
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions
-from lightship.node.images.environments import BuildError
+from lightship.node.images.installer import BuildError
 from lightship.node.runtimes.runtime import ContainerError
 
 from . import site
@@ -211,6 +211,15 @@ def test_an_environment_that_cannot_be_built() -> None:
         await s.run_pod(pod())
         found = await s.until_waiting("ErrImagePull")
         assert waiting(found)["message"].endswith("could not be made: uv ended with 1: no such package")
+
+    site.run(scenario)
+
+
+def test_requirements_that_cannot_be_followed() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod(meta={"annotations": {"lightship.dev/requirements": "rich, --index-url=http://elsewhere"}}))
+        found = await s.until_waiting("ErrImagePull")
+        assert '"--index-url=http://elsewhere" is no requirement' in waiting(found)["message"]
 
     site.run(scenario)
 

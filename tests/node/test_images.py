@@ -13,11 +13,13 @@ import pytest
 
 from lightship.aio.clock import SystemClock
 from lightship.cli.errors import CliError
-from lightship.node import cli
+from lightship.node import cli, cli_env
 from lightship.node.images import builtin, environments, interpreter, passthrough, programs
 from lightship.node.images import table as images
 from lightship.node.images.catalogue import Catalogue, ImageError
-from lightship.node.images.environments import BuildError, Environment, Environments, Progress
+from lightship.node.images.environments import Environment, Environments
+from lightship.node.images.installer import BuildError, Progress
+from lightship.node.images.store import Store
 from lightship.node.images.table import Entry
 
 
@@ -65,9 +67,10 @@ class Builder:
         self.wanted: list[Sequence[str]] = []
         self._error = error
         self.tools = Path("/nonexistent")
+        self.store: Store | None = None
 
-    async def ensure(self, requirements: Sequence[str], progress: Progress) -> Environment:
-        self.wanted.append(list(requirements))
+    async def ensure(self, requirements: Sequence[str], progress: Progress, extra: Sequence[str] = ()) -> Environment:
+        self.wanted.append([*requirements, *extra])
         if self._error:
             raise BuildError(self._error)
         return Environment(name="made", path=["/made/bin"], packages=list(requirements))
@@ -215,8 +218,11 @@ def test_host_settings_pass_into_pods(tmp_path: Path) -> None:
 
 
 def ensure(directory: Path, *requirements: str, told: list[str] | None = None) -> Environment:
-    told = told if told is not None else []
-    return asyncio.run(Environments(directory, SystemClock()).ensure(requirements, told.append))
+    environments = Environments(directory, SystemClock())
+    try:
+        return asyncio.run(environments.ensure(requirements, (told if told is not None else []).append))
+    finally:
+        environments.store.close()
 
 
 def python(environment: Environment, code: str, **env: str) -> str:
@@ -246,7 +252,7 @@ def test_what_a_dead_builder_left_is_replaced(tmp_path: Path) -> None:
     path = Path(made.path[0]).parent
     path.rename(path.with_name(path.name + ".building"))
     assert ensure(tmp_path) == made
-    assert sorted(p.name for p in path.parent.iterdir()) == [path.name, f"{path.name}.lock"]
+    assert sorted(p.name for p in path.parent.iterdir()) == [path.name, f"{path.name}.json", f"{path.name}.lock"]
 
 
 @pytest.mark.slow
@@ -355,3 +361,105 @@ def test_mappings_that_mean_nothing_are_refused(tmp_path: Path, argv: list[str])
 def test_a_name_that_would_leave_the_home_is_refused() -> None:
     with pytest.raises(CliError, match="no name for a platform"):
         cli.table_file("../elsewhere", None)
+
+
+# `lightship env` ----------------------------------------------------------------------------------------------------------------------
+
+
+def env(*argv: str) -> int:
+    parser = argparse.ArgumentParser()
+    cli_env.arguments(parser)
+    return cli_env.run(parser.parse_args(argv))
+
+
+@pytest.mark.slow
+def test_environments_are_built_listed_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIGHTSHIP_CACHE", str(tmp_path))
+    assert env() == 0
+    assert "No environments in" in capsys.readouterr().out
+    assert env("build", "python:3.12", "--data-dir", str(tmp_path / "data")) == 0
+    name = capsys.readouterr().out.split()[-1]
+    assert env("list", "-o", "json") == 0
+    (listed,) = msgspec.json.decode(capsys.readouterr().out)
+    assert (listed["name"], listed["images"], listed["usedBy"]) == (name, ["python:3.12"], [])
+    assert listed["sizeBytes"] > 0
+    user = Environments(tmp_path, SystemClock(), "somebody")
+    asyncio.run(user.ensure([], lambda line: None))
+    assert env() == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("somebody")
+    with pytest.raises(CliError, match=f"{name} is used by somebody"):
+        env("remove", name)
+    assert env("prune") == 0
+    assert "0 removed, 0 B freed; 1 is left" in capsys.readouterr().out
+    user.store.close()
+    assert env("prune", "--unused-for", "1h") == 0
+    assert env("prune", "--to-size", "1Gi") == 0
+    assert env("remove", name) == 0
+    with pytest.raises(CliError, match="there is no environment"):
+        env("remove", name)
+
+
+@pytest.mark.parametrize("argv", [["--unused-for", "long"], ["--to-size", "much"]])
+def test_ages_and_sizes_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str]) -> None:
+    monkeypatch.setenv("LIGHTSHIP_CACHE", str(tmp_path))
+    with pytest.raises(CliError, match="is no"):
+        env("prune", *argv)
+
+
+# what a pod brings ------------------------------------------------------------------------------------------------------------------------
+
+
+def brought(image: str, text: str, file: Path = Path("/nonexistent/images.json"), builder: Builder | None = None) -> Environment:
+    return asyncio.run(Catalogue(file, builder or Builder()).resolve(image, lambda line: None, text))
+
+
+def test_a_pod_brings_requirements(tmp_path: Path) -> None:
+    builder = Builder()
+    brought("pytorch/pytorch:2.13.0", "rich>=1,<99", builder=builder)
+    assert builder.wanted == [["torch==2.13.0", "numpy", "scikit-learn", "rich>=1,<99"]]
+    with pytest.raises(ImageError, match=r'lightship\.dev/requirements: "-r x" is no requirement'):
+        brought("python", "-r x")
+    file = tmp_path / "images.json"
+    images.write_mapping(file, Entry("mine", python=sys.executable))
+    with pytest.raises(ImageError, match="nothing is installed into"):
+        brought("mine", "rich", file)
+
+
+def test_versions_that_a_pod_asks_for_are_taken_to_the_letter() -> None:
+    here, version = interpreter.running(), msgspec.__version__
+    major_minor = ".".join(version.split(".")[:2])
+    assert here.satisfies([f"msgspec=={major_minor}.999"])
+    assert not here.satisfies([f"msgspec=={major_minor}.999"], exactly=True)
+    assert here.satisfies([f"msgspec=={version}", "msgspec>=0.1", "msgspec"], exactly=True)
+
+
+@pytest.mark.slow
+def test_what_a_pod_brings_is_installed_over_what_is_there(tmp_path: Path) -> None:
+    wheel, told = _tiny_wheel(tmp_path), list[str]()
+
+    async def make() -> Environment:
+        environments = Environments(tmp_path, SystemClock())
+        try:
+            return await environments.ensure(["msgspec"], told.append, [str(wheel)])
+        finally:
+            environments.store.close()
+
+    made = asyncio.run(make())
+    assert python(made, "import tiny, msgspec; print(tiny.ANSWER)") == "42"
+    assert made.python == f"{made.path[0]}/python"
+
+
+@pytest.mark.slow
+def test_without_a_network_the_error_is_one_line_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_INDEX_URL", "http://127.0.0.1:1/simple")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/simple")
+    monkeypatch.setenv("UV_EXTRA_INDEX_URL", "")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with pytest.raises(
+        BuildError, match=r"^no-such-thing: not on this machine, and no package index could be reached .*go online once"
+    ) as caught:
+        ensure(tmp_path, "no-such-thing")
+    assert "\n" not in str(caught.value)

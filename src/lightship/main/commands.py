@@ -30,6 +30,7 @@ GROUPS: Sequence[tuple[str, Sequence[Command]]] = (
         (
             Command("train", "training jobs: list, logs, suspend, resume, delete, runtimes", "lightship.train.cli"),
             Command("images", "which environment an image name means", "lightship.node.cli"),
+            Command("env", "the environments that images were turned into", "lightship.node.cli_env"),
         ),
     ),
 )

@@ -273,9 +273,11 @@ class Platform:
                 clock=self._clock,
             )
             self._stack.push_async_callback(door.close)
-        catalogue = Catalogue(data / "images.json", Environments(cache_directory(), self._clock))
         pods = network.PodNetwork(runtime, self.manager.cache)
         unguarded = await pods.open()
+        environments = Environments(cache_directory(), self._clock, f"{self._config.instance.name} ({os.getpid()})")
+        self._stack.callback(environments.store.close)
+        catalogue = Catalogue(data / "images.json", environments)
         for number, name in enumerate(node_names(self._config.agents)):
             settings = Settings(
                 name=name,

@@ -25,6 +25,7 @@ from lightship.meta.rest import CommandIO, CommandOptions, LogOptions, Measureme
 
 from .images.catalogue import Catalogue
 from .images.environments import cache_directory
+from .images.keeper import Keeper
 from .inputs.sources import Ref
 from .inputs.volumes import EVERYBODY, Policy
 from .machine import hostusage, nodestatus, pressure
@@ -110,6 +111,7 @@ class Agent:
             self._announce,
             Watch(pressure.thresholds()),
         )
+        self._keeper = Keeper(manager.client, self._recorder, manager.clock, catalogue, settings.name, self._environments)
 
     def _shared(self, catalogue: Catalogue) -> Node:
         settings, manager = self._settings, self._manager
@@ -150,6 +152,7 @@ class Agent:
                     await informer.wait_synced()
                 self._remove_orphans()
                 self._listen()
+                group.create_task(self._keeper.run(), name="environments")
                 self._ready.set()
                 group.create_task(self.evicting.run(), name="eviction")
                 await self._heartbeat.run()
@@ -202,6 +205,10 @@ class Agent:
 
     def _subjects(self) -> list[Subject]:
         return [worker.subject for worker in self._workers.values()]
+
+    def _environments(self) -> set[str]:
+        """What pods of this node run in."""
+        return {found.name for worker in self._workers.values() for found in worker.subject.environments.values()}
 
     # changes --------------------------------------------------------------------------------------------------------------------------
 

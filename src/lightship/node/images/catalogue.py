@@ -6,15 +6,18 @@ and is read again at every resolution. An image that matches nothing is refused 
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from . import passthrough, programs, table
+from . import passthrough, programs, requirements, table
 from .builtin import BUILTIN
-from .environments import BuildError, Environment, Progress
+from .environments import Environment
+from .installer import BuildError, Progress
+from .requirements import RequirementsError
+from .store import Store, Stored
 from .table import Entry, MappingsError
 
 
@@ -26,7 +29,12 @@ class Builder(Protocol):
         """Where links to tools of this machine are kept."""
         ...
 
-    async def ensure(self, requirements: Sequence[str], progress: Progress) -> Environment: ...
+    @property
+    def store(self) -> Store | None:
+        """Where environments are kept; None for those that are kept nowhere."""
+        ...
+
+    async def ensure(self, requirements: Sequence[str], progress: Progress, extra: Sequence[str] = ()) -> Environment: ...
 
 
 class ImageError(Exception):
@@ -39,9 +47,12 @@ class Catalogue:
     def __init__(self, file: Path, builder: Builder) -> None:
         self._file = file
         self._builder = builder
+        self._listeners: list[asyncio.Event] = []
+        self.users: list[Callable[[], set[str]]] = []
+        """Each tells the names of environments that it uses now; what none of them names may be removed."""
 
-    async def resolve(self, image: str, progress: Progress) -> Environment:
-        """The environment of an image, ready to use. Raises `ImageError`."""
+    async def resolve(self, image: str, progress: Progress, brought: str = "") -> Environment:
+        """The environment of an image, ready to use; `brought` is what the pod asks for besides (`requirements`). Raises `ImageError`."""
         entry = self.find(image)
         if entry is None:
             raise ImageError(f'no environment is mapped to image "{image}"; map it: lightship images map "{image}" --packages ...')
@@ -49,11 +60,13 @@ class Catalogue:
         if absent:
             raise ImageError(f'the environment for image "{image}" could not be made: {absent}')
         files = _files(entry)
+        extra = _extra(entry, brought)
         try:
-            found = _existing(entry) if entry.python else await self._builder.ensure(table.packages_for(entry, image), progress)
+            found = _existing(entry) if entry.python else await self._builder.ensure(table.packages_for(entry, image), progress, extra)
             tools = await asyncio.to_thread(self._tools, entry.tools) if entry.tools else None
         except (BuildError, OSError) as error:
             raise ImageError(f'the environment for image "{image}" could not be made: {error}') from error
+        self._remember(found.name, image)
         return _shaped(found, entry, files, tools)
 
     def find(self, image: str) -> Entry | None:
@@ -63,6 +76,29 @@ class Catalogue:
         except MappingsError as error:
             raise ImageError(str(error)) from error
         return next((entry for entry in (*own, *BUILTIN) if table.matches(entry.pattern, image)), None)
+
+    async def stored(self) -> list[Stored]:
+        """What is kept on this machine."""
+        store = self._builder.store
+        return await asyncio.to_thread(store.listed) if store else []
+
+    def listen(self) -> asyncio.Event:
+        """Set whenever an image name leads to an environment for the first time; who waits for it clears it."""
+        self._listeners.append(asyncio.Event())
+        return self._listeners[-1]
+
+    def tidy(self, older_than: float) -> Store | None:
+        """Give back what no user names any more and nobody asked for since `older_than` seconds; the store, for who removes more."""
+        store = self._builder.store
+        if store is not None:
+            store.release(set().union(*(names() for names in self.users)), older_than)
+        return store
+
+    def _remember(self, name: str, image: str) -> None:
+        store = self._builder.store
+        if store is not None and store.path(name).is_dir() and store.remember(name, image):
+            for event in self._listeners:
+                event.set()
 
     def _tools(self, name: str) -> Environment | None:
         program = programs.find(name)
@@ -86,6 +122,20 @@ def _shaped(found: Environment, entry: Entry, files: dict[str, str], tools: Envi
         user=entry.user,
         files=files,
     )
+
+
+def _extra(entry: Entry, brought: str) -> list[str]:
+    """The packages that a pod brings."""
+    try:
+        extra = requirements.parse(brought)
+    except RequirementsError as error:
+        raise ImageError(str(error)) from error
+    if extra and entry.python:
+        raise ImageError(
+            f"annotation {requirements.ANNOTATION}: nothing is installed into {entry.python}, which is yours; "
+            f'map "{entry.pattern}" to --packages instead'
+        )
+    return extra
 
 
 def _files(entry: Entry) -> dict[str, str]:

@@ -51,17 +51,21 @@ class Interpreter(msgspec.Struct, frozen=True):
                     return match[2]
         return None
 
-    def satisfies(self, requirements: Iterable[str]) -> bool:
-        """Are all requirements installed, at least in the asked-for major and minor version?"""
-        return all(self._has(requirement) for requirement in requirements)
+    def satisfies(self, requirements: Iterable[str], *, exactly: bool = False) -> bool:
+        """Are all requirements installed, at least in the asked-for major and minor version, or `exactly` in the asked-for one?"""
+        return all(self._has(requirement, exactly) for requirement in requirements)
 
-    def _has(self, requirement: str) -> bool:
+    def _has(self, requirement: str, exactly: bool) -> bool:
         match = _REQUIREMENT.match(requirement)
         if match is None:
             return False
         name, operator, version = match.groups()
         installed = self.version(name)
-        return installed is not None and (operator is None or _fits(installed, operator, version))
+        if installed is None or operator is None:
+            return installed is not None
+        if exactly and operator != ">=":
+            return installed.partition("+")[0] == version
+        return _fits(installed, operator, version)
 
 
 def running() -> Interpreter:

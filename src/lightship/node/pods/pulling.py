@@ -5,6 +5,8 @@ Called by `worker` for `sync.PullImage`. What an image means is the catalogue's 
 
 import logging
 
+from lightship.meta import objects
+from lightship.node.images import requirements
 from lightship.node.images.catalogue import ImageError
 
 from . import status
@@ -42,7 +44,8 @@ class Pulling:
                 self._subject.wake()
 
         try:
-            self._subject.environments[image] = await self._subject.node.catalogue.resolve(image, progress)
+            brought = objects.annotations(self._subject.pod).get(requirements.ANNOTATION, "")
+            self._subject.environments[image] = await self._subject.node.catalogue.resolve(image, progress, brought)
         except (ImageError, OSError) as error:
             self._subject.state.image_failed(image, "ErrImagePull", str(error), clock.now())
             self._subject.event("Warning", "Failed", f'Failed to pull image "{image}": {error}', name)
