@@ -5,18 +5,23 @@ Works on files only, with or without a running platform; a running one reads the
 """
 
 import argparse
+import asyncio
 import os
 import re
 import shlex
 from pathlib import Path
 
+from lightship.aio.clock import SystemClock
 from lightship.cli.command import add_format_option, add_instance_options
 from lightship.cli.errors import CliError
 from lightship.cli.output import render, say, table
 from lightship.cli.places import data_directory
 
+from .images import oci, unpacked
 from .images import table as images
 from .images.builtin import BUILTIN
+from .images.environments import Environments, cache_directory
+from .images.oci import ImageFileError
 from .images.table import Entry, MappingsError
 
 FILE = "images.json"
@@ -35,6 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--python", help="an interpreter on this machine, used as it is")
     what.add_argument("--host", action="store_true", help="the tools of this machine and the interpreter that runs lightship")
     what.add_argument("--program", help="a program on this machine that is shown inside the container, beside the tools of this machine")
+    what.add_argument("--oci", metavar="PATH[:TAG]", help="an image on this machine: the directory of an OCI layout, or an archive")
     mapped.add_argument("--at", help="where --program is shown (default: /NAME)")
     mapped.add_argument("--entrypoint", default="", help="what the container's args are given to, as one line (default: --program)")
     mapped.add_argument("--command", default="", help="what runs when a container gives no command, as one line")
@@ -42,6 +48,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     mapped.add_argument("--user", default="", help="who it runs as: UID or UID:GID (default: root)")
     mapped.set_defaults(verb="map")
     add_instance_options(mapped)
+    loaded = verbs.add_parser("load", help="unpack an image from an archive (`docker save`, OCI), under the names that it has there")
+    loaded.add_argument("file", help="the archive, or the directory of an OCI layout")
+    loaded.add_argument("--as", dest="called", metavar="IMAGE", help="the name that pods use, where the archive has none")
+    loaded.set_defaults(verb="load")
+    add_instance_options(loaded)
     forgotten = verbs.add_parser("unmap", help="forget an own entry")
     forgotten.add_argument("pattern")
     forgotten.set_defaults(verb="unmap")
@@ -55,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.verb == "map":
             return _map(file, args)
+        if args.verb == "load":
+            return _load(file, args)
         if args.verb == "unmap":
             return _unmap(file, args.pattern)
         return _list(file, args.output)
@@ -85,6 +98,7 @@ def _map(file: Path, args: argparse.Namespace) -> int:
         files=files,
         working_dir=args.workdir,
         user=args.user,
+        oci=_image(args.oci) if args.oci else "",
     )
     images.write_mapping(file, entry)
     say(f"{args.pattern} means {meaning(entry)}")
@@ -103,6 +117,39 @@ def _program(args: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
     if not at.startswith("/") or os.path.normpath(at) != at or at == "/":
         raise CliError(f"--at {at} is no absolute path", hint="--at /server", code=2)
     return {at: program}, entrypoint or [at]
+
+
+def _image(source: str) -> str:
+    """The source with an absolute path, once it is known to be an image."""
+    path, tag = unpacked.split_source(source)
+    place = path.expanduser().absolute()
+    try:
+        unpacked.look(place, tag)
+    except ImageFileError as error:
+        raise CliError(f"{source}: {error}", hint="--oci ./layout:latest, or --oci ./image.tar", code=2) from error
+    return f"{place}:{tag}" if tag else str(place)
+
+
+def _load(file: Path, args: argparse.Namespace) -> int:
+    path = Path(args.file).expanduser().absolute()
+    environments = Environments(cache_directory(), SystemClock())
+    try:
+        with oci.opened(path) as blobs:
+            found = {name: oci.find(blobs, name) for name in oci.names(blobs)} or {"": oci.find(blobs)}
+        called = {args.called or name: image for name, image in found.items()}
+        if len(called) < len(found):
+            raise CliError(f"{path} has several images: {', '.join(found)}", hint="without --as they keep their names", code=2)
+        if not all(":" in name or "/" in name for name in called):
+            raise CliError(f"{path} does not say what its image is called", hint="--as team/app:v1", code=2)
+        for name, image in called.items():
+            made = asyncio.run(unpacked.unpack(environments.store, path, image._replace(names=[name]), say, kept=True))
+            images.write_mapping(file, Entry(name, oci=image.id))
+            say(f"{name} means {made}")
+    except ImageFileError as error:
+        raise CliError(f"{path}: {error}") from error
+    finally:
+        environments.store.close()
+    return 0
 
 
 def _executable(path: str, hint: str) -> str:
@@ -134,6 +181,8 @@ def meaning(entry: Entry) -> str:
     """One entry in words."""
     if entry.python:
         return entry.python
+    if entry.oci:
+        return entry.oci if not entry.oci.startswith("sha256:") else f"{unpacked.name_of(entry.oci)}, loaded"
     if entry.packages:
         return ", ".join(entry.packages)
     brought = [Path(path).name for path in entry.files.values()] if entry.entrypoint else []

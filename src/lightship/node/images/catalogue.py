@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from . import passthrough, programs, requirements, table
+from . import passthrough, programs, requirements, table, unpacked
 from .builtin import BUILTIN
 from .environments import Environment
 from .installer import BuildError, Progress
@@ -61,6 +61,8 @@ class Catalogue:
             raise ImageError(f'the environment for image "{image}" could not be made: {absent}')
         files = _files(entry)
         extra = _extra(entry, brought)
+        if entry.oci:
+            return await self._unpacked(entry, image, progress)
         try:
             found = _existing(entry) if entry.python else await self._builder.ensure(table.packages_for(entry, image), progress, extra)
             tools = await asyncio.to_thread(self._tools, entry.tools) if entry.tools else None
@@ -68,6 +70,16 @@ class Catalogue:
             raise ImageError(f'the environment for image "{image}" could not be made: {error}') from error
         self._remember(found.name, image)
         return _shaped(found, entry, files, tools)
+
+    async def _unpacked(self, entry: Entry, image: str, progress: Progress) -> Environment:
+        if self._builder.store is None:
+            raise ImageError(f'image "{image}" has files of its own, which are kept nowhere here')
+        try:
+            found = await unpacked.ensure(self._builder.store, entry.oci, progress)
+        except BuildError as error:
+            raise ImageError(f'the environment for image "{image}" could not be made: {error}') from error
+        self._remember(found.name, image)
+        return found
 
     def find(self, image: str) -> Entry | None:
         """The first entry that matches. Raises `ImageError` when the user's table is broken."""
@@ -130,9 +142,9 @@ def _extra(entry: Entry, brought: str) -> list[str]:
         extra = requirements.parse(brought)
     except RequirementsError as error:
         raise ImageError(str(error)) from error
-    if extra and entry.python:
+    if extra and (entry.python or entry.oci):
         raise ImageError(
-            f"annotation {requirements.ANNOTATION}: nothing is installed into {entry.python}, which is yours; "
+            f"annotation {requirements.ANNOTATION}: nothing is installed into {entry.python or entry.oci}, which is yours; "
             f'map "{entry.pattern}" to --packages instead'
         )
     return extra

@@ -34,6 +34,11 @@ def settings(environ: Mapping[str, str], home: Path) -> Settings:
     return Settings(variables, sorted(set(_paths(variables))))
 
 
+def proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """The proxies alone: what an image with files of its own can make use of."""
+    return {name: value for name, value in environ.items() if name.lower() in _PROXIES}
+
+
 def _passes(name: str) -> bool:
     return name not in _NOT and (name.startswith(_PREFIXES) or name in _NAMES or name.lower() in _PROXIES)
 

@@ -32,6 +32,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """`uid` or `uid:gid`; empty: root."""
     requires: dict[str, str] = {}
     """Program that this machine must have → the Debian package that brings it."""
+    oci: str = ""
+    """An image with files of its own: `PATH[:TAG]` of an OCI layout or archive on this machine, or the id of one that was loaded."""
     tools: str = ""
     """A program that is many (busybox): its names come first on PATH where this machine has it, and the machine's own tools where not."""
 
