@@ -338,7 +338,7 @@ grep NoNewPrivs /proc/self/status | cut -f 2
 mount -t tmpfs none /mnt 2>/dev/null && echo yes || echo no
 hostname other 2>/dev/null && echo yes || echo no
 ip link add x type dummy 2>/dev/null && echo yes || echo no
-cat /proc/1/environ >/dev/null 2>&1 && echo yes || echo no
+cat /proc/sys/kernel/ns_last_pid >/dev/null 2>&1; (echo 1 > /proc/sys/vm/drop_caches) 2>/dev/null && echo yes || echo no
 (echo x > /proc/sys/kernel/core_pattern) 2>/dev/null && echo yes || echo no
 (echo x > /proc/sysrq-trigger) 2>/dev/null && echo yes || echo no
 test "$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start)" = 0 && echo free-ports

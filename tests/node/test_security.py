@@ -15,6 +15,8 @@ from .tiers import PYTHON, Tier
 
 STATUS = "grep -E '^(Cap(Prm|Eff|Bnd|Amb)|NoNewPrivs|Seccomp):' /proc/self/status | cut -f 2 | tr '\\n' ' '"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=["root", "rootless"])
 def tier(request: pytest.FixtureRequest) -> Iterator[Tier]:

@@ -11,8 +11,9 @@ import signal
 import socket
 from typing import Any, NamedTuple, NoReturn
 
-from . import container, entering, linux, podnet, rootfs, wire
+from . import container, entering, linux, podnet, rootfs, spaces, wire
 from .netlink import Netlink
+from .spaces import Spaces
 
 
 def run(spec: dict[str, Any], control: socket.socket) -> NoReturn:
@@ -20,7 +21,7 @@ def run(spec: dict[str, Any], control: socket.socket) -> NoReturn:
     try:
         _set_up(spec)
         wire.send(control, {"event": "ready"})
-        Init(control).loop()
+        Init(control, spec).loop()
     except OSError as error:
         wire.send(control, {"event": "failed", "message": linux.explain(error)})
     finally:
@@ -30,8 +31,10 @@ def run(spec: dict[str, Any], control: socket.socket) -> NoReturn:
 def _set_up(spec: dict[str, Any]) -> None:
     network = spec["network"]
     with Netlink() as cluster:  # opened before leaving the cluster's network, it still reaches it afterwards
-        linux.unshare(linux.NEW_NS | linux.NEW_UTS | linux.NEW_IPC)
+        linux.unshare(linux.NEW_NS | linux.NEW_UTS | (0 if spec["host_ipc"] else linux.NEW_IPC))
         linux.make_private("/")
+        if spec["all_processes"]:
+            linux.bind("/proc", spec["all_processes"])  # the cluster's
         linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
         linux.set_hostname(spec["hostname"])
         podnet.join(cluster, network)
@@ -46,17 +49,23 @@ def _set_up(spec: dict[str, Any]) -> None:
 class _Container(NamedTuple):
     id: str
     view: int
-    """Descriptor of its mount namespace, by which its descendants are known after it has ended. Open, so that the kernel gives the
-    namespace's number to no other. -1 for a program that runs in another one's."""
+    """Descriptor of its mount namespace, by which its descendants are known after it has ended when they share a process namespace.
+    Open, so that the kernel gives the namespace's number to no other. -1 for a program that runs in another one's."""
+    shared: bool = False
+    """It is one of many in its process namespace, not the first and last of one."""
 
 
 class Init:
     """The loop of process 1: one socket, and the ends of children."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, spec: dict[str, Any]) -> None:
         self._control = control
+        self._shares, self._all_processes = spec["share_processes"], spec["all_processes"]
         self._containers: dict[int, _Container] = {}  # by process id in this namespace
         self._own_view = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+        self._spaces = Spaces()
+        self._ended_by: dict[int, int] = {}
+        """Signals that were made deadly, by process id."""
 
     def loop(self) -> None:
         wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -97,8 +106,9 @@ class Init:
         *files, status = fds
         with socket.socket(fileno=status) as report:
             try:
+                spec["root"]["all_processes"] = self._all_processes
                 pid, view = self._fork(spec, files, report)
-                self._containers[pid] = _Container(spec["id"], view)
+                self._containers[pid] = _Container(spec["id"], view, self._shares)
             except OSError as error:
                 wire.send(report, {"reason": "CreateContainerError", "message": f"fork: {error.strerror}", "code": 128})
         for fd in files:
@@ -122,7 +132,7 @@ class Init:
     def _fork_inside(self, target: int, spec: dict[str, Any], files: list[int], report: socket.socket) -> int:
         user = os.open(f"/proc/{target}/ns/user", os.O_RDONLY)
         try:
-            pid = os.fork()
+            pid = self._spaces.fork_beside(target)
             if pid == 0:
                 signal.set_wakeup_fd(-1)
                 container.run_beside(spec, files, report, self._containers[target].view, user)
@@ -133,14 +143,14 @@ class Init:
     def _fork(self, spec: dict[str, Any], files: list[int], report: socket.socket) -> tuple[int, int]:
         """The child's process id and a descriptor of its mount namespace, which we enter ourselves for a moment to get hold of it."""
         linux.unshare(linux.NEW_NS)
-        view = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+        view, pid = os.open("/proc/self/ns/mnt", os.O_RDONLY), -1
         try:
-            pid = os.fork()
+            pid = self._spaces.fork(spec["root"], shared=self._shares)
         except OSError:
             os.close(view)
             raise
         finally:
-            if os.getpid() == 1:  # the child stays where it is
+            if pid != 0:  # the child stays where it is
                 linux.setns(self._own_view, linux.NEW_NS)
         if pid == 0:
             signal.set_wakeup_fd(-1)
@@ -150,10 +160,15 @@ class Init:
     def _signal(self, container_id: str, signum: int) -> None:
         for pid, found in self._containers.items():
             if found.id == container_id:
+                first = found.view >= 0 and not found.shared and spaces.spared(pid, signum)
                 os.kill(pid, signum)  # not reaped yet, so the number is still its own
-                if signum == signal.SIGKILL and found.view >= 0:
+                if first and spaces.spared(pid, signum):
+                    # As under an init: what would end the program elsewhere ends it here, not only after the grace period.
+                    self._ended_by[pid] = signum
+                    os.kill(pid, signal.SIGKILL)
+                if signum == signal.SIGKILL and found.shared:
                     _kill_view(found.view)
-                elif signum == signal.SIGKILL:
+                elif signum == signal.SIGKILL and found.view < 0:
                     _kill_group(pid)
 
     def _reap(self) -> None:
@@ -164,11 +179,14 @@ class Init:
                 return
             if pid == 0:
                 return
-            ended = self._containers.pop(pid, None)
+            ended, signum = self._containers.pop(pid, None), self._ended_by.pop(pid, 0)
             if ended is not None:
-                if ended.view >= 0:
+                if ended.shared:
                     _kill_view(ended.view)
+                if ended.view >= 0:
                     os.close(ended.view)
+                if signum and os.WIFSIGNALED(status):
+                    status = signum  # as waitpid tells it
                 wire.send(self._control, {"event": "exit", "id": ended.id, "status": status})
 
 

@@ -37,7 +37,7 @@ def enter(plan: dict[str, Any]) -> None:
         os.symlink(text, stage + path)
     for path in plan["system"]:
         _bind_read_only(path, stage + path)
-    _kernel_files(stage, privileged=plan["privileged"], unmasked=plan["unmasked"])
+    _kernel_files(stage, plan["all_processes"], privileged=plan["privileged"], unmasked=plan["unmasked"])
     _devices(stage, plan["shm"])
     _stage(stage, plan["mounts"])
     linux.pivot(stage)
@@ -69,10 +69,13 @@ def _bind_read_only(source: str, target: str) -> None:
     linux.make_read_only(target)
 
 
-def _kernel_files(stage: str, *, privileged: bool, unmasked: bool) -> None:
+def _kernel_files(stage: str, all_processes: str, *, privileged: bool, unmasked: bool) -> None:
     proc = stage + "/proc"
     os.mkdir(proc)
-    linux.mount("proc", proc, "proc", _SAFE)
+    if all_processes:
+        linux.bind(all_processes, proc)
+    else:
+        linux.mount("proc", proc, "proc", _SAFE)
     for name in _FROZEN:
         path = f"{proc}/{name}"
         if os.path.exists(path):

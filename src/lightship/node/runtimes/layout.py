@@ -74,6 +74,11 @@ class Places(NamedTuple):
         return self.base / "shm"
 
     @property
+    def processes(self) -> Path:
+        """Where a pod that sees all of the cluster's processes finds them."""
+        return self.base / "processes"
+
+    @property
     def etc(self) -> Path:
         return self.base / "etc"
 

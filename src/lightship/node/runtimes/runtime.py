@@ -112,9 +112,11 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     host_network: bool = False
     """No network of its own: that of its node."""
     host_processes: bool = False
+    """Its containers see, but cannot signal, all processes of the cluster on this machine."""
     host_ipc: bool = False
+    """Message queues and semaphores are those of the cluster on this machine."""
     share_processes: bool = False
-    """Its containers see and may signal each other's processes."""
+    """Its containers see and may signal each other's processes; otherwise each has its own, its program being number 1."""
     sysctls: dict[str, str] = {}
     limits: Limits = Limits()
     """For all its containers together."""

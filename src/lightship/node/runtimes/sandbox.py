@@ -210,6 +210,9 @@ class SandboxRuntime:
             "shm": str(layout.places(spec).shm),
             "memory": [{"path": volume.path, "size": volume.size, "gid": volume.gid} for volume in spec.memory],
             "sysctls": layout.settings(spec),
+            "host_ipc": spec.host_ipc,
+            "all_processes": str(layout.places(spec).processes) if spec.host_processes else "",
+            "share_processes": spec.share_processes,
         }
         near, far = wire.pair()
         near.setblocking(False)
@@ -448,7 +451,7 @@ def _signal(sandbox: _Sandbox, id: str, signum: int) -> None:
 def _furnish(spec: SandboxSpec, address: str) -> None:
     """The host side of a sandbox: mount points and the files that go over those in /etc."""
     where = layout.places(spec)
-    for path in (where.root, where.shm, where.etc):
+    for path in (where.root, where.shm, where.etc, where.processes):
         path.mkdir(parents=True, exist_ok=True)
     where.base.chmod(0o700)  # a pod of root's may leave set-uid programs there: nobody else shall reach them
     name = layout.hostname(spec)
