@@ -3,7 +3,7 @@
 from asyncio import StreamReader, StreamWriter
 
 from lightship.meta import errors
-from lightship.meta.rest import CommandIO, CommandOptions
+from lightship.meta.rest import CommandIO, CommandOptions, NodeAnswer
 
 
 class Talkless:
@@ -14,3 +14,6 @@ class Talkless:
 
     async def connect(self, namespace: str, pod: str, uid: str, port: int) -> tuple[StreamReader, StreamWriter]:
         raise errors.unavailable("this node runs nothing")
+
+    async def answer(self, method: str, path: str, query: str) -> NodeAnswer:
+        raise errors.unavailable("this node has no server")

@@ -5,11 +5,12 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 
 from lightship.meta.rest import CommandIO, CommandOptions, LogOptions
+from tests.talkless import Talkless
 
 MUCH = b"y" * 32_768 + b"\n"
 
 
-class Flood:
+class Flood(Talkless):
     """Its command `cat` reads what it is sent and says nothing; all others talk for ever."""
 
     def __init__(self) -> None:

@@ -33,7 +33,9 @@ from .media.rendering import View, answer_reply, error_reply, page_reply, watch_
 from .media.tables import include_object
 from .registry import Registry
 from .requests import HEAVY, LogStream, Request
+from .streams import logs as log_streams
 from .streams import watches
+from .streams.handshake import is_websocket
 from .subresources.whereabouts import Homeless
 from .transport.exchange import HttpRequest, Refused, Reply, Stream, Switch
 from .turns import Turns
@@ -85,7 +87,8 @@ class Operations:
 
     async def _run(self, verb: str, asked: Request, request: HttpRequest, query: Query) -> Reply | Stream | Switch:
         if asked.subresource == "log":
-            return self._log(asked, query, request.header(b"accept"))
+            found = self._log(asked, query, request.header(b"accept"))
+            return await log_streams.switch(request, found) if isinstance(found, Stream) and is_websocket(request) else found
         if verb == "patch":
             return await self._patched(asked, request, query, _patch_type(request, custom=asked.resource.custom))
         view = view_of(request, query, endpoint(asked, verb))

@@ -120,9 +120,9 @@ class Server:
         return await connect(self._core, request, http, query)
 
     async def proxy(self, request: Request, http: HttpRequest, rest: str) -> Reply | Stream | Switch:
-        """The answer of a pod or service behind `/proxy`. Raises `StatusError`."""
+        """The answer of a node, pod or service behind `/proxy`. Raises `StatusError`."""
         if request.resource.plural == "nodes":
-            raise node_servers.refusal(self._core, request.name)
+            return await node_servers.proxy(self._core, request, http, rest)
         return await proxy(self._core, request, http, rest)
 
     def add_admission(self, admission: Admission) -> None:

@@ -201,6 +201,15 @@ class Measurement(NamedTuple):
     """Running containers by name, by the pod's uid; one that has just started may be missing."""
 
 
+class NodeAnswer(NamedTuple):
+    """What a node's web server answers: a body, or a stream of one without an end in sight."""
+
+    code: int
+    content_type: str
+    body: bytes = b""
+    stream: AsyncIterator[bytes] | None = None
+
+
 class NodeConnection(Protocol):
     """What an API server asks of the node that runs a pod; `node` implements it, `main` wires it, the server calls it."""
 
@@ -213,6 +222,10 @@ class NodeConnection(Protocol):
 
         Raises `StatusError` when it cannot be started (400 for a container that does not run).
         """
+        ...
+
+    async def answer(self, method: str, path: str, query: str) -> NodeAnswer:
+        """What the kubelet's own web server would answer to a request for a path, which begins with a slash. Refusals are answers."""
         ...
 
     async def connect(self, namespace: str, pod: str, uid: str, port: int) -> tuple[StreamReader, StreamWriter]:

@@ -21,7 +21,7 @@ from lightship.control import Manager
 from lightship.control.events import Recorder
 from lightship.meta import errors, objects
 from lightship.meta.objects import Key, Obj
-from lightship.meta.rest import CommandIO, CommandOptions, LogOptions, Measurement
+from lightship.meta.rest import CommandIO, CommandOptions, LogOptions, Measurement, NodeAnswer
 
 from .images.catalogue import Catalogue
 from .images.environments import cache_directory
@@ -35,6 +35,7 @@ from .machine.pressure import Watch
 from .network import hostmode
 from .network.hostmode import HostPorts
 from .pods import spec
+from .pods.endpoints import Endpoints
 from .pods.evicting import Evicting
 from .pods.measuring import Measuring
 from .pods.subject import Node, Subject
@@ -102,6 +103,8 @@ class Agent:
         self._node = self._shared(catalogue)
         self.measuring = Measuring(settings.name, runtime, manager.clock, self._subjects, settings.data, cache_directory())
         """Statistics of the node and its pods."""
+        most = int(self._node.allocatable["pods"])
+        self._endpoints = Endpoints(settings.name, self._subjects, self._logs, self.measuring, self._node.pods, most)
         self.evicting = Evicting(
             manager.clock,
             runtime,
@@ -179,6 +182,10 @@ class Agent:
             return await worker.asking.run_in(options, io)
         await worker.asking.attach_to(options, io)
         return 0
+
+    async def answer(self, method: str, path: str, query: str) -> NodeAnswer:
+        """See `meta.rest.NodeConnection`."""
+        return await self._endpoints.answer(method, path, query)
 
     async def connect(self, namespace: str, pod: str, uid: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """See `meta.rest.NodeConnection`."""

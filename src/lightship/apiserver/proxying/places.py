@@ -33,7 +33,7 @@ async def proxy(core: Core, request: Request, http: HttpRequest, rest: str) -> R
     assert served is not None
     if "dryRun" in queries.parse(http.query):
         raise errors.bad_request("dryRun is not supported")
-    await admitting.ask(core, served, request, _options(request, http, rest), operation="CONNECT")
+    await admitting.ask(core, served, request, options_of(request, http, rest), operation="CONNECT")
     scheme, name, port = split(request.name, request.resource.kind)
     slash = "/" if rest and http.path.endswith("/") else ""
     path = f"/{quote(rest, safe='/~')}{slash}{'?' + http.query if http.query else ''}"
@@ -48,7 +48,7 @@ async def proxy(core: Core, request: Request, http: HttpRequest, rest: str) -> R
         raise errors.unavailable(f"error trying to reach service: {error}") from error
 
 
-def _options(request: Request, http: HttpRequest, rest: str) -> Obj:
+def options_of(request: Request, http: HttpRequest, rest: str) -> Obj:
     """What the URL asks for, as the object that admission sees."""
     path = f"/{rest}" if rest else ""
     if http.path.endswith("/") and not path.endswith("/"):

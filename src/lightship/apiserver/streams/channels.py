@@ -22,12 +22,21 @@ SUBPROTOCOLS = (
     "v3.channel.k8s.io",
     "v2.channel.k8s.io",
     "channel.k8s.io",
+    "v4.base64.channel.k8s.io",
     "base64.channel.k8s.io",
 )
-SPDY_PROTOCOLS = ("v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io")
+SPDY_PROTOCOLS = ("v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io")
+"""The last one is that of clients who name none."""
+RESIZING = SPDY_PROTOCOLS[:2]
+"""Those with a stream for the sizes of windows."""
 _SPDY_NAMES = {"stdin": STDIN, "stdout": STDOUT, "stderr": STDERR, "error": ERROR, "resize": RESIZE}
 OPEN_SECONDS = 30.0
 """How long a SPDY client may take to open its streams."""
+
+
+def tells_status(protocol: str) -> bool:
+    """Does the error channel carry a Status at the end, and not just the text of a failure?"""
+    return protocol.startswith(("v4.", "v5."))
 
 
 class Channels(Protocol):
@@ -51,7 +60,7 @@ class WebSocketChannels:
         self._wire = wire
         self._parser = websocket.Parser()
         self._waiting: list[websocket.Message] = []
-        self._base64 = subprotocol.startswith("base64.")
+        self._base64 = "base64." in subprotocol
 
     async def receive(self) -> tuple[int, bytes | None] | None:
         while True:
@@ -106,6 +115,13 @@ async def messages(wire: Wire) -> AsyncIterator[websocket.Message]:
     parser, waiting = websocket.Parser(), list[websocket.Message]()
     while (message := await _message(wire, parser, waiting)) is not None:
         yield message
+
+
+async def until_it_goes(wire: Wire) -> None:
+    """Raises `ConnectionResetError` when the client has gone, or has said that it will."""
+    async for _ in messages(wire):
+        pass
+    raise ConnectionResetError("the client has gone")
 
 
 class Tunnel:

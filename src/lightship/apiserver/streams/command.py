@@ -59,8 +59,8 @@ class Console:
         self.gone.set()
 
 
-async def converse(channels: Channels, node: NodeConnection, pod: Obj, options: CommandOptions) -> None:
-    """Run the command to its end, or until the client has gone."""
+async def converse(channels: Channels, node: NodeConnection, pod: Obj, options: CommandOptions, *, plain: bool = False) -> None:
+    """Run the command to its end, or until the client has gone. `plain`: the client is told of failures only, in words."""
     meta = pod["metadata"]
     console = Console(channels)
     pump = asyncio.create_task(console.pump())
@@ -73,7 +73,11 @@ async def converse(channels: Channels, node: NodeConnection, pod: Obj, options: 
             # The command has its end of input, and may still have something to say.
             await asyncio.wait({running}, timeout=1.0)
         if running.done():
-            await channels.send(ERROR, codec.encode(_outcome(running)))
+            outcome = _outcome(running)
+            if not plain:
+                await channels.send(ERROR, codec.encode(outcome))
+            elif outcome["status"] != "Success":
+                await channels.send(ERROR, outcome["message"].encode())
             await channels.close()
     except ConnectionError:
         pass

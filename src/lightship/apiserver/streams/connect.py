@@ -19,10 +19,11 @@ from lightship.meta import errors, gojson
 from lightship.meta.objects import Obj
 from lightship.meta.rest import CommandOptions, NodeConnection
 
-from . import channels, forward, websocket
+from . import channels, forward
 from .channels import ERROR, RESIZE, STDERR, STDIN, STDOUT, SpdyChannels, Tunnel, WebSocketChannels
 from .command import converse
 from .forward import SpdyForward, forward_channels
+from .handshake import is_websocket, subprotocol, switch
 
 SUBRESOURCES = ("attach", "exec", "portforward")
 _OPTIONS = {"attach": "PodAttachOptions", "exec": "PodExecOptions", "portforward": "PodPortForwardOptions"}
@@ -93,31 +94,35 @@ def _ports(query: Query) -> list[int]:
 def _command(http: HttpRequest, node: NodeConnection, pod: Obj, options: CommandOptions) -> Switch:
     expected = {ERROR}
     expected |= {channel for channel, wanted in ((STDIN, options.stdin), (STDOUT, options.stdout), (STDERR, options.stderr)) if wanted}
-    if _is_websocket(http):
-        protocol = _subprotocol(http, channels.SUBPROTOCOLS)
+    if is_websocket(http):
+        protocol = subprotocol(http, channels.SUBPROTOCOLS)
 
         async def over_websocket(wire: Wire) -> None:
-            await converse(WebSocketChannels(wire, protocol), node, pod, options)
+            talk = WebSocketChannels(wire, protocol)
+            if not protocol.startswith("v5."):
+                # Something to say that the conversation has begun; since v5 clients do without.
+                await talk.send(STDOUT if options.stdout else STDERR if options.stderr else ERROR, b"")
+            await converse(talk, node, pod, options, plain=not channels.tells_status(protocol))
 
-        return _websocket(http, protocol, over_websocket)
+        return switch(http, protocol, over_websocket)
     version = _spdy_version(http, channels.SPDY_PROTOCOLS)
 
     async def over_spdy(wire: Wire) -> None:
         talk = SpdyChannels(wire)
-        if await talk.open({*expected, RESIZE} if options.tty and version != "v2.channel.k8s.io" else expected):
-            await converse(talk, node, pod, options)
+        if await talk.open({*expected, RESIZE} if options.tty and version in channels.RESIZING else expected):
+            await converse(talk, node, pod, options, plain=not channels.tells_status(version))
 
     return _spdy(version, over_spdy)
 
 
 def _forward(http: HttpRequest, node: NodeConnection, pod: Obj, ports: Sequence[int]) -> Switch:
-    if not _is_websocket(http):
+    if not is_websocket(http):
 
         async def over_spdy(wire: Wire) -> None:
             await SpdyForward(wire, node, pod).run()
 
         return _spdy(_spdy_version(http, (forward.PROTOCOL,)), over_spdy)
-    protocol = _subprotocol(http, (forward.TUNNEL, "v4.channel.k8s.io", "v4.base64.channel.k8s.io"))
+    protocol = subprotocol(http, (forward.TUNNEL, "v4.channel.k8s.io", "v4.base64.channel.k8s.io"))
     if protocol != forward.TUNNEL and not ports:
         raise errors.bad_request("you must specify at least 1 port")
 
@@ -127,30 +132,7 @@ def _forward(http: HttpRequest, node: NodeConnection, pod: Obj, ports: Sequence[
         else:
             await forward_channels(WebSocketChannels(wire, protocol), node, pod, ports)
 
-    return _websocket(http, protocol, over_websocket)
-
-
-def _is_websocket(http: HttpRequest) -> bool:
-    return http.header(b"upgrade").lower() == "websocket"
-
-
-def _subprotocol(http: HttpRequest, ours: Sequence[str]) -> str:
-    """The first of the client's that we speak; empty when it names none. Raises 400 when it names only others."""
-    offered = [name.strip() for name in http.header(b"sec-websocket-protocol").split(",") if name.strip()]
-    for name in offered:
-        if name in ours:
-            return name
-    if offered:
-        raise errors.bad_request(f"unable to upgrade: none of the WebSocket subprotocols {', '.join(offered)} is spoken here")
-    return ""
-
-
-def _websocket(http: HttpRequest, protocol: str, talk: Callable[[Wire], Awaitable[None]]) -> Switch:
-    key = http.header(b"sec-websocket-key")
-    if not key or http.header(b"sec-websocket-version") != "13":
-        raise errors.bad_request("unable to upgrade: a WebSocket needs a Sec-WebSocket-Key and version 13")
-    chosen = (("Sec-WebSocket-Protocol", protocol),) if protocol else ()
-    return Switch((("Upgrade", "websocket"), ("Sec-WebSocket-Accept", websocket.accept_key(key)), *chosen), talk)
+    return switch(http, protocol, over_websocket)
 
 
 def _spdy_version(http: HttpRequest, ours: Sequence[str]) -> str:

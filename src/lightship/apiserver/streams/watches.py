@@ -16,7 +16,7 @@ from lightship.apiserver.transport.exchange import HttpRequest, Refused, Reply, 
 from lightship.apiserver.transport.wire import Wire
 
 from . import websocket
-from .channels import messages
+from .channels import until_it_goes
 
 _PREFIX = 4
 """Bytes before each event in protobuf that tell its length."""
@@ -69,7 +69,7 @@ async def _tell(wire: Wire, items: AsyncIterator[bytes], first: "asyncio.Future[
     async with closing(items):
         try:
             with suppress(ConnectionResetError, Refused):
-                async with background(_until_it_goes(wire)):
+                async with background(until_it_goes(wire)):
                     piece = await first
                     while piece is not None:
                         for event in _framed(piece) if binary else piece.splitlines(keepends=True):
@@ -89,10 +89,3 @@ def _framed(piece: bytes) -> Iterator[bytes]:
         end = at + _PREFIX + int.from_bytes(piece[at : at + _PREFIX], "big")
         yield piece[at + _PREFIX : end]
         at = end
-
-
-async def _until_it_goes(wire: Wire) -> None:
-    """Raises `ConnectionResetError` when the client has gone, or has said that it will."""
-    async for _ in messages(wire):
-        pass
-    raise ConnectionResetError("the client has gone")
