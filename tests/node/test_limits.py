@@ -137,6 +137,25 @@ class TestWatchedSandboxes(LimitsContract):
     def make(self) -> SandboxRuntime:
         return SandboxRuntime(clock=SystemClock(), enforcing="watchdog")
 
+    @pytest.mark.slow
+    def test_a_fork_bomb_runs_out_of_process_numbers(self, tmp_path: Path) -> None:
+        if tuple(map(int, os.uname().release.split("-")[0].split(".")[:2])) < (6, 14):
+            pytest.skip("process numbers are counted by namespace since Linux 6.14")
+        before = Path("/proc/sys/kernel/pid_max").read_text()
+
+        async def story(w: World) -> None:
+            await w.pod("a", limits=Limits(pids=310))
+            await w.pod("b")
+            bomb = await w.python(BOMB)
+            await w.line(bomb, "stopped 11 ")
+            assert int(w.log(bomb).split()[2]) <= 310
+            end, text = await w.sh("/bin/echo lives", pod="b")
+            assert (end.code, text) == (0, "lives\n")
+            await w.runtime.remove_sandbox("uid-a")
+
+        self.drive(tmp_path, story)
+        assert Path("/proc/sys/kernel/pid_max").read_text() == before
+
 
 class TestWatchedProcesses(LimitsContract):
     enforcer = "watchdog"

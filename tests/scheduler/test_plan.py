@@ -70,6 +70,17 @@ def test_a_node_that_is_not_ready_is_tainted_unless_it_says_nothing() -> None:
     assert decision.cause == "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }."
 
 
+def test_a_node_under_pressure_is_tainted() -> None:
+    pressed = make.node()
+    pressed["status"]["conditions"] = [{"type": "Ready", "status": "True"}, {"type": "MemoryPressure", "status": "True"}]
+    (decision,) = plan([make.info()], [node_state(pressed)])
+    assert isinstance(decision, Unschedulable)
+    assert decision.cause == "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/memory-pressure: }."
+    tolerant = make.info(tolerations=[{"key": "node.kubernetes.io/memory-pressure", "operator": "Exists"}])
+    (decision,) = plan([tolerant], [node_state(pressed)])
+    assert isinstance(decision, Bind)
+
+
 MESSAGES = [
     (
         "too much of one",

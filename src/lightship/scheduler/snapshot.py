@@ -16,6 +16,12 @@ from lightship.meta.objects import Key, Obj
 
 DEFAULT_SCHEDULER = "default-scheduler"
 NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+PRESSURES = {
+    "MemoryPressure": {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"},
+    "DiskPressure": {"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"},
+    "PIDPressure": {"key": "node.kubernetes.io/pid-pressure", "effect": "NoSchedule"},
+}
+"""Taints by the condition that they stand for, counted whether or not somebody has written them into the spec by now."""
 BLOCKING_EFFECTS = ("NoSchedule", "NoExecute")
 ASSUMED_CPU, ASSUMED_MEMORY = 100, 200 * 1024 * 1024
 """What a pod that asks for nothing is reckoned at when nodes are compared, in milli-cores and bytes; it keeps such pods spread."""
@@ -123,6 +129,8 @@ def node_state(node: Obj) -> NodeState:
     taints = list(spec.get("taints") or [])
     if _not_ready(status) and not any(taint.get("key") == NOT_READY["key"] for taint in taints):
         taints.append(NOT_READY)
+    held = [c["type"] for c in status.get("conditions") or () if c.get("status") == "True" and c["type"] in PRESSURES]
+    taints += [PRESSURES[type] for type in held if not any(taint.get("key") == PRESSURES[type]["key"] for taint in taints)]
     return NodeState(
         name=objects.name(node),
         labels=objects.labels(node),

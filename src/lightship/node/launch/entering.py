@@ -7,6 +7,12 @@ the right to enter a control group is that of who opened its file. Standard libr
 import os
 from typing import Any
 
+from . import linux
+
+_NUMBERS_BY_NAMESPACE = (6, 14)
+"""The release before which the setting is that of the whole machine, and ours to leave alone."""
+_LEAST_NUMBERS = 301  # the kernel keeps 300 for itself
+
 GROUPS = "groups"
 """In a request: how many of its last descriptors are for `enter`; in what the child gets: the descriptors."""
 
@@ -26,6 +32,16 @@ def enter(spec: dict[str, Any]) -> None:
         os.write(fd, b"0")
         os.close(fd)
     _expect_to_be_killed(spec.get("oom_score_adj", 500))
+
+
+def limit_processes(most: int) -> None:
+    """Let process numbers of this namespace run out early; 0: at no number. Only new kernels count them by namespace."""
+    if most and _release() >= _NUMBERS_BY_NAMESPACE:
+        linux.setting("kernel/pid_max", str(max(most, _LEAST_NUMBERS)))
+
+
+def _release() -> tuple[int, ...]:
+    return tuple(int(word) for word in os.uname().release.split("-")[0].split(".")[:2] if word.isdigit())
 
 
 def _expect_to_be_killed(score: int) -> None:

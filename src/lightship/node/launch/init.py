@@ -38,6 +38,7 @@ def _set_up(spec: dict[str, Any]) -> None:
         linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
         linux.set_hostname(spec["hostname"])
         podnet.join(cluster, network)
+    entering.limit_processes(spec["pids"])
     for name, value in spec["sysctls"].items():
         with open(f"/proc/sys/{name}", "w") as file:
             file.write(value)

@@ -37,6 +37,10 @@ class Enforcer(Protocol):
         """A pod is about to be made. Raises `OSError`. One that is there already is only brought up to date."""
         ...
 
+    def own_pids(self, spec: SandboxSpec) -> int:
+        """How many processes the sandbox itself should allow, if it can; 0 when it need not care."""
+        ...
+
     def add_container(self, spec: ContainerSpec) -> list[int]:
         """A container is about to start: descriptors through which its process enters (`launch.entering`); the caller closes them.
 

@@ -9,7 +9,7 @@ import logging
 import os
 from typing import NamedTuple
 
-from . import cgroup, cgroup_places
+from . import cgroup, cgroup_places, processes
 from .cgroup import Version1, Version2
 from .cgroup_places import Place
 from .runtime import ContainerSpec, Limits, SandboxSpec, Usage
@@ -19,12 +19,6 @@ log = logging.getLogger(__name__)
 _CLASSES = {"Guaranteed": "guaranteed", "Burstable": "burstable", "BestEffort": "besteffort"}
 _LOOKS = (0.005, 0.05, 0.5, 5.0)
 """Seconds after an alarm."""
-_LEAST_PIDS, _MOST_PIDS, _PIDS_PER_CPU = 2_048, 32_768, 256
-
-
-def pids_of_a_pod(cpus: int) -> int:
-    """Processes and threads that one pod may have: plenty for honest work, and an end to a fork bomb."""
-    return min(_MOST_PIDS, max(_LEAST_PIDS, _PIDS_PER_CPU * cpus))
 
 
 class _Pod(NamedTuple):
@@ -44,7 +38,7 @@ class Groups:
         self._pods: dict[str, _Pod] = {}
         self._owners: dict[str, _Pod] = {}  # by container
         self._alarms: dict[str, int] = {}  # descriptors by container
-        self._pids = pids_of_a_pod(os.cpu_count() or 1)
+        self._pids = processes.for_a_pod(os.cpu_count() or 1)
         self._tree.make("")
         self._tree.configure("", all_pods)
         for name in _CLASSES.values():
@@ -76,6 +70,9 @@ class Groups:
         total = 0.0 if qos == "besteffort" else sum(pod.cpu_request for pod in self._pods.values() if pod.qos == qos)
         with contextlib.suppress(OSError):
             self._tree.configure(qos, Limits(cpu_request=total))
+
+    def own_pids(self, spec: SandboxSpec) -> int:
+        return 0
 
     def add_container(self, spec: ContainerSpec) -> list[int]:
         pod = self._pods[spec.sandbox_id]

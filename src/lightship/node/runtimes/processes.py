@@ -14,6 +14,14 @@ _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
+_LEAST, _MOST, _PER_CPU = 2_048, 32_768, 256
+
+
+def for_a_pod(cpus: int) -> int:
+    """Processes and threads that one pod may have: plenty for honest work, and an end to a fork bomb."""
+    return min(_MOST, max(_LEAST, _PER_CPU * cpus))
+
+
 class Process(NamedTuple):
     parent: int
     session: int

@@ -213,6 +213,7 @@ class SandboxRuntime:
             "host_ipc": spec.host_ipc,
             "all_processes": str(layout.places(spec).processes) if spec.host_processes else "",
             "share_processes": spec.share_processes,
+            "pids": self._limits.own_pids(spec),
         }
         near, far = wire.pair()
         near.setblocking(False)

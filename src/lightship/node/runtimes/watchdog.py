@@ -50,6 +50,9 @@ class Watchdog:
     def add_sandbox(self, spec: SandboxSpec) -> None:
         self._pods[spec.id] = spec.limits
 
+    def own_pids(self, spec: SandboxSpec) -> int:
+        return spec.limits.pids or processes.for_a_pod(os.cpu_count() or 1)
+
     def add_container(self, spec: ContainerSpec) -> list[int]:
         self._expected[spec.id] = spec
         return []
