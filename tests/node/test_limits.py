@@ -18,6 +18,7 @@ from lightship.node.runtimes.sandbox import SandboxRuntime
 from .contract import World
 from .limits_contract import MEBIBYTE, SLEEP, LimitsContract, groups_of_lightship
 from .test_sandbox import abilities
+from .tiers import Story, tier
 
 BOMB = """
 import os, signal
@@ -157,6 +158,17 @@ class TestWatchedSandboxes(LimitsContract):
         assert Path("/proc/sys/kernel/pid_max").read_text() == before
 
 
+class TestRootlessSandboxes(LimitsContract):
+    """Without root, whoever runs the tests: by the watchdog, unless the user has been given control groups."""
+
+    def make(self) -> SandboxRuntime:
+        return SandboxRuntime(clock=SystemClock())
+
+    def drive(self, tmp_path: Path, story: Story) -> None:
+        with tier("rootless") as found:
+            found.drive(story)
+
+
 class TestWatchedProcesses(LimitsContract):
     enforcer = "watchdog"
 
@@ -200,6 +212,27 @@ sys.stdin.read()
     needs_groups()
     assert not groups_of_lightship(platform.pid)
     assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
+
+
+@pytest.mark.slow
+def test_a_platform_in_a_group_with_a_limit_has_no_more_to_give() -> None:
+    needs_groups()
+    code = """
+import os
+from lightship.node.machine import hostusage
+from lightship.node.runtimes import cgroup, cgroup_places, enforcement
+from lightship.node.runtimes.runtime import Limits
+place = cgroup_places.open_place(cgroup_places.instance_name() + "-1")
+place.tree.make("pod")
+place.tree.configure("pod", Limits(memory=512 * 2**20))
+for fd in cgroup.join(place.tree, "pod"):
+    os.write(fd, b"0")
+total, available = hostusage.memory()
+print(enforcement.machine_memory(), total, 0 < available <= total)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(512 * MEBIBYTE)] * 2 + ["True"]
+    needs_groups()
 
 
 class TestFormulas:

@@ -5,6 +5,7 @@ child's runtime is started with the system's interpreter, since the one of the t
 """
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 - the child of another user may not be able to read it any more
 import functools
 import os
 import sys

@@ -5,9 +5,10 @@
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 
-from lightship.node.runtimes import enforcement
+from lightship.node.runtimes import cgroup_places, enforcement
 
 from .pressure import Signal
 from .sampling import NodeUsage
@@ -23,12 +24,13 @@ def node_usage() -> NodeUsage:
 
 def memory() -> tuple[int, int]:
     """Bytes that there are, and that can still be had."""
-    total = enforcement.physical_memory()
+    total = available = enforcement.machine_memory()
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
-                return total, int(line.split()[1]) * 1024
-    return total, total
+                available = min(total, int(line.split()[1]) * 1024)
+    own = cgroup_places.own_memory() if sys.platform == "linux" else None
+    return total, available if own is None else max(0, min(available, own.limit - own.working_set))
 
 
 def filesystem(path: Path) -> Filesystem:

@@ -82,7 +82,7 @@ def look(data: Path, *, devices: bool = True) -> Machine:
     """Measure this machine; `data` is where pods write. Without `devices`, its GPUs are somebody else's."""
     return Machine(
         cpus=_cpus(),
-        memory=enforcement.physical_memory(),
+        memory=enforcement.machine_memory(),
         storage=shutil.disk_usage(data).total,
         gpus=gpu_count() if devices else 0,
         os=sys.platform,

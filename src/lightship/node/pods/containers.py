@@ -147,7 +147,7 @@ def container_spec(pod: Obj, container: Obj, where: Home, start: Start) -> Conta
         read_only_paths=start.environment.read_only_paths,
         termination_message_path=message_path,
         root=start.environment.root,
-        limits=resources.of_container(pod, container, enforcement.physical_memory()),
+        limits=resources.of_container(pod, container, enforcement.machine_memory()),
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),

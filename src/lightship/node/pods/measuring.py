@@ -51,7 +51,7 @@ class Measuring:
     async def cadvisor_metrics(self) -> str:
         """What /metrics/cadvisor answers."""
         rates = await self.sampler.rates()
-        return statistics.cadvisor_metrics(rates, self._pods(), os.cpu_count() or 1, enforcement.physical_memory())
+        return statistics.cadvisor_metrics(rates, self._pods(), os.cpu_count() or 1, enforcement.machine_memory())
 
     def _pods(self) -> list[Pod]:
         return [Pod(subject.pod, _running(subject), subject.disk) for subject in self._subjects()]

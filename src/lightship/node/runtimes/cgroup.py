@@ -9,7 +9,7 @@ import errno
 import math
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +21,8 @@ PERIOD = 100_000
 """Microseconds in which a quota of processor time is counted."""
 _SHARES = (2, 262_144)
 _SMALLEST_QUOTA = 1_000
+_STAT_1 = ("total_inactive_file", "total_rss", "total_pgfault", "total_pgmajfault")
+_STAT_2 = ("inactive_file", "anon", "pgfault", "pgmajfault")
 _PAUSE = 0.002
 _TRIES = 1_000
 
@@ -55,7 +57,9 @@ class Tree(Protocol):
         """A group below one that exists."""
         ...
 
-    def configure(self, path: str, limits: Limits) -> None: ...
+    def configure(self, path: str, limits: Limits, *, fresh: bool = False) -> None:
+        """`fresh`: the group has just been made, and what it has by birth need not be written."""
+        ...
 
     def memory_kills(self, path: str) -> int:
         """How many of its processes were killed since they wanted too much memory."""
@@ -136,6 +140,16 @@ def _table(path: Path) -> dict[str, int]:
     return {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdigit()}
 
 
+def _picked(path: Path, names: Sequence[str]) -> dict[str, int]:
+    """Some numbers of a long table; those that are not there are 0."""
+    text = "\n" + path.read_text()
+    found = {}
+    for name in names:
+        _, there, rest = text.partition(f"\n{name} ")
+        found[name] = int(rest[: rest.index("\n")]) if there else 0
+    return found
+
+
 class Version1:
     """`bases`: our directory in the tree of each controller that we may use; `memory` is among them."""
 
@@ -152,14 +166,16 @@ class Version1:
         for directory in self.directories(path):
             directory.mkdir(exist_ok=True)
 
-    def configure(self, path: str, limits: Limits) -> None:
+    def configure(self, path: str, limits: Limits, *, fresh: bool = False) -> None:
         if "cpu" in self._bases:
             directory = self._bases["cpu"] / path
             (directory / "cpu.shares").write_text(str(shares(limits.cpu_request)))
-            (directory / "cpu.cfs_quota_us").write_text(str(quota(limits.cpu)))
-        if "pids" in self._bases:
+            if limits.cpu or not fresh:
+                (directory / "cpu.cfs_quota_us").write_text(str(quota(limits.cpu)))
+        if "pids" in self._bases and (limits.pids is not None or not fresh):
             (self._bases["pids"] / path / "pids.max").write_text("max" if limits.pids is None else str(limits.pids))
-        self._configure_memory(self._bases["memory"] / path, -1 if limits.memory is None else limits.memory)
+        if limits.memory is not None or not fresh:
+            self._configure_memory(self._bases["memory"] / path, -1 if limits.memory is None else limits.memory)
 
     def _configure_memory(self, directory: Path, wanted: int) -> None:
         files = [directory / "memory.limit_in_bytes"]
@@ -170,20 +186,27 @@ class Version1:
         for file in files:
             file.write_text(str(wanted))
 
+    def own_memory(self) -> tuple[int, int]:
+        """The limit that holds for this group, its own or one above, and the memory that cannot be taken from it."""
+        memory = self._bases["memory"]
+        details = _picked(memory / "memory.stat", ("hierarchical_memory_limit", "total_inactive_file"))
+        used = _number(memory / "memory.usage_in_bytes")
+        return details["hierarchical_memory_limit"], max(0, used - details["total_inactive_file"])
+
     def memory_kills(self, path: str) -> int:
         return _table(self._bases["memory"] / path / "memory.oom_control").get("oom_kill", 0)
 
     def usage(self, path: str) -> Usage:
         memory = self._bases["memory"] / path
-        used, details = _number(memory / "memory.usage_in_bytes"), _table(memory / "memory.stat")
+        used, details = _number(memory / "memory.usage_in_bytes"), _picked(memory / "memory.stat", _STAT_1)
         return Usage(
             cpu=_number(self._bases["cpuacct"] / path / "cpuacct.usage") if "cpuacct" in self._bases else -1,
             memory=used,
-            working_set=max(0, used - details.get("total_inactive_file", 0)),
-            rss=details.get("total_rss", 0),
+            working_set=max(0, used - details["total_inactive_file"]),
+            rss=details["total_rss"],
             processes=_number(self._bases["pids"] / path / "pids.current") if "pids" in self._bases else -1,
-            page_faults=details.get("total_pgfault", 0),
-            major_page_faults=details.get("total_pgmajfault", 0),
+            page_faults=details["total_pgfault"],
+            major_page_faults=details["total_pgmajfault"],
         )
 
     def on_memory_kill(self, path: str) -> int:
@@ -216,18 +239,20 @@ class Version2:
         enable(directory.parent, self._controllers)
         directory.mkdir(exist_ok=True)
 
-    def configure(self, path: str, limits: Limits) -> None:
+    def configure(self, path: str, limits: Limits, *, fresh: bool = False) -> None:
         directory = self._base / path
         if "cpu" in self._controllers:
             (directory / "cpu.weight").write_text(str(weight(limits.cpu_request)))
-            most = quota(limits.cpu)
-            (directory / "cpu.max").write_text(f"{'max' if most < 0 else most} {PERIOD}")
-        if "pids" in self._controllers:
+            if limits.cpu or not fresh:
+                most = quota(limits.cpu)
+                (directory / "cpu.max").write_text(f"{'max' if most < 0 else most} {PERIOD}")
+        if "pids" in self._controllers and (limits.pids is not None or not fresh):
             (directory / "pids.max").write_text("max" if limits.pids is None else str(limits.pids))
-        (directory / "memory.max").write_text("max" if limits.memory is None else str(limits.memory))
-        swap = directory / "memory.swap.max"
-        if swap.exists():
-            swap.write_text("max" if limits.memory is None else "0")
+        if limits.memory is not None or not fresh:
+            (directory / "memory.max").write_text("max" if limits.memory is None else str(limits.memory))
+            swap = directory / "memory.swap.max"
+            if swap.exists():
+                swap.write_text("max" if limits.memory is None else "0")
 
     def together(self, path: str) -> None:
         """Have the kernel kill all of the group when it kills one for its memory."""
@@ -238,15 +263,15 @@ class Version2:
 
     def usage(self, path: str) -> Usage:
         directory = self._base / path
-        used, details = _number(directory / "memory.current"), _table(directory / "memory.stat")
+        used, details = _number(directory / "memory.current"), _picked(directory / "memory.stat", _STAT_2)
         return Usage(
             cpu=_table(directory / "cpu.stat").get("usage_usec", 0) * 1_000,  # counted whether or not the controller is ours
             memory=used,
-            working_set=max(0, used - details.get("inactive_file", 0)),
-            rss=details.get("anon", 0),
+            working_set=max(0, used - details["inactive_file"]),
+            rss=details["anon"],
             processes=_number(directory / "pids.current") if "pids" in self._controllers else -1,
-            page_faults=details.get("pgfault", 0),
-            major_page_faults=details.get("pgmajfault", 0),
+            page_faults=details["pgfault"],
+            major_page_faults=details["pgmajfault"],
         )
 
 

@@ -65,6 +65,43 @@ def own_directory(mount: Mounted, path: str) -> Path:
     return mount.point if relative == "." or relative.startswith("..") else mount.point / relative
 
 
+class OwnMemory(NamedTuple):
+    """Of the group that we are in, with all below it: bytes that it may have, and that cannot be taken from it."""
+
+    limit: int
+    working_set: int
+
+
+def own_memory() -> OwnMemory | None:
+    """None where nobody limits us. Reads a few files."""
+    try:
+        mounts = mounted(Path("/proc/self/mountinfo").read_text())
+        paths = memberships(Path("/proc/self/cgroup").read_text())
+        for mount in mounts:
+            if "memory" in mount.controllers:
+                return _limited(Version1({"memory": own_directory(mount, paths["memory"])}).own_memory())
+        for mount in mounts:
+            if not mount.controllers:
+                return _limited(_own_memory_2(own_directory(mount, paths[""]), mount.point))
+    except (OSError, ValueError, KeyError):
+        pass
+    return None
+
+
+def _limited(found: tuple[int, int]) -> OwnMemory | None:
+    return OwnMemory(*found) if found[0] < 2**62 else None
+
+
+def _own_memory_2(directory: Path, top: Path) -> tuple[int, int]:
+    """The closest of all limits above us, with what is used there."""
+    found = (2**63, 0)
+    for group in _candidates(directory, top):
+        limit = group / "memory.max"
+        if limit.exists() and (text := limit.read_text().strip()) != "max" and int(text) < found[0]:
+            found = (int(text), Version2(group, frozenset()).usage("").working_set)
+    return found
+
+
 def open_place(name: str) -> Place | None:
     """Make directories for the instance `name`; None when this machine lets us have none that limit memory."""
     try:

@@ -5,6 +5,7 @@ chooses, once, by what this machine lets us do. Knows pids and limits; what a po
 """
 
 import asyncio
+import functools
 import itertools
 import os
 import sys
@@ -85,12 +86,16 @@ async def open_enforcer(clock: Clock, kill: Kill, wanted: str = "auto") -> Enfor
         name = f"{cgroup_places.instance_name()}-{next(_numbers)}"
         place = await asyncio.to_thread(cgroup_places.open_place, name)
         if place is not None:
-            return Groups(place, Limits(cpu_request=float(os.cpu_count() or 1), memory=memory_for_pods(physical_memory())))
+            return Groups(place, Limits(cpu_request=float(os.cpu_count() or 1), memory=memory_for_pods(machine_memory())))
     return Watchdog(clock, kill)
 
 
-def physical_memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+@functools.cache
+def machine_memory() -> int:
+    """Bytes that we and our pods can have: those of the machine, or of the container or unit that the platform runs in."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    own = cgroup_places.own_memory() if sys.platform == "linux" else None
+    return total if own is None else min(total, own.limit)
 
 
 def memory_for_pods(total: int) -> int:

@@ -57,7 +57,7 @@ class Groups:
         qos = _CLASSES.get(spec.qos, "burstable")
         path = f"{qos}/{spec.id.replace('/', '_')}"
         self._tree.make(path)
-        self._tree.configure(path, self._bounded(spec.limits))
+        self._tree.configure(path, self._bounded(spec.limits), fresh=True)
         self._pods[spec.id] = _Pod(path, qos, spec.limits.cpu_request, {})
         self._weigh(qos)
 
@@ -69,7 +69,7 @@ class Groups:
         """A class weighs as much as its pods together. Contract: kubelet qosContainerManager; best effort weighs next to nothing."""
         total = 0.0 if qos == "besteffort" else sum(pod.cpu_request for pod in self._pods.values() if pod.qos == qos)
         with contextlib.suppress(OSError):
-            self._tree.configure(qos, Limits(cpu_request=total))
+            self._tree.configure(qos, Limits(cpu_request=total), fresh=True)
 
     def own_pids(self, spec: SandboxSpec) -> int:
         return 0
@@ -79,7 +79,7 @@ class Groups:
         path = f"{pod.path}/{spec.id.replace('/', '_')}"
         self._tree.make(path)
         try:
-            self._tree.configure(path, spec.limits)
+            self._tree.configure(path, spec.limits, fresh=True)
             self._kill_together(spec.id, path)
             joining = cgroup.join(self._tree, path)
         except OSError:
@@ -126,6 +126,8 @@ class Groups:
         if pod is None:
             return False
         path = pod.containers.pop(container_id)
+        for directory in self._tree.directories(path)[:1]:
+            cgroup.kill(directory)  # what has left its process group in host mode
         killed = False
         with contextlib.suppress(OSError):
             killed = self._tree.memory_kills(path) > 0
