@@ -43,6 +43,17 @@ def test_a_pod_cannot_lead_to_this_machine() -> None:
     run(test)
 
 
+def test_a_page_without_a_final_slash_is_sent_to_the_one_with_it() -> None:
+    async def test(site: HttpSite) -> None:
+        await ran(site, "p", "10.244.0.9")
+        for method in ("GET", "HEAD"):
+            answer = await site.ask(method, f"{PODS}/p/proxy?a=b")
+            assert (answer.code, answer.headers["location"]) == (301, f"{PODS}/p/proxy/?a=b")
+        assert (await site.ask("GET", f"{PODS}/nobody/proxy")).code == 404
+
+    run(test)
+
+
 def test_a_service_leads_to_pods_only() -> None:
     async def test(site: HttpSite) -> None:
         port = site.listener.port

@@ -90,7 +90,7 @@ class Server:
         self.resources.admit(self._definitions.admission(), complete=True)
         self.resources.admit(escalation.admission(roles, self.authorizer, self.resources), complete=True)
         self.resources.admit(admission)
-        self.aggregation = Aggregation(self._core, resolve or from_store(store), *(proxy_certificate or ()))
+        self.aggregation = Aggregation(self._core, resolve or from_store(store), dial, certificate=proxy_certificate or (None, None))
         """API groups of other servers; whoever runs this server runs `aggregation.run` beside it."""
         self._starting = asyncio.Lock()
         self._started = False

@@ -9,9 +9,11 @@ import ipaddress
 import os
 import socket
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from lightship import kinds
+from lightship.apiserver.transport.outbound import Address
 from lightship.client.cache import Cache
 from lightship.node.network import facts as network
 from lightship.node.network import names as cluster_names
@@ -20,6 +22,8 @@ from lightship.node.network.names import Names
 from lightship.node.network.netfilter import Netfilter
 from lightship.node.network.plane import Plane, Sources
 from lightship.node.runtimes.runtime import Runtime
+
+_INSIDE = tuple(ipaddress.ip_network(cidr) for cidr in (network.POD_CIDR, network.SERVICE_CIDR, network.NODE_CIDR))
 
 
 class PodNetwork:
@@ -71,6 +75,37 @@ class PodNetwork:
 
     async def _open_rules(self, node: str) -> Netfilter:
         return Netfilter(await self._runtime.netfilter(node))
+
+
+class Dialling:
+    """How the API server reaches the addresses of services: those of the pod network by way of its runtime, others simply by TCP."""
+
+    def __init__(self) -> None:
+        self.runtime: Runtime | None = None
+        """Known once the node is there."""
+
+    async def __call__(self, address: Address) -> socket.socket:
+        """A connected, non-blocking socket. Raises `OSError`."""
+        loop = asyncio.get_running_loop()
+        if self.runtime is not None and self.runtime.kind == "sandbox" and _is_inside(address.host):
+            sock, place = await self.runtime.open_socket(), tuple[Any, ...](address)
+        else:
+            family, kind, protocol, _, place = (await loop.getaddrinfo(*address, type=socket.SOCK_STREAM))[0]
+            sock = socket.socket(family, kind, protocol)
+            sock.setblocking(False)
+        try:
+            await loop.sock_connect(sock, place)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+def _is_inside(host: str) -> bool:
+    try:
+        return any(ipaddress.ip_address(host) in cidr for cidr in _INSIDE)
+    except ValueError:
+        return False  # a name, of an ExternalName service
 
 
 def advertised(bind_address: str) -> str:

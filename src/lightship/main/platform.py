@@ -101,6 +101,7 @@ class Platform:
         self._random = random.Random()
         self._stack = AsyncExitStack()
         self._agents: dict[str, Agent] = {}
+        self._dialling = network.Dialling()
         self._door = ("127.0.0.1", 0)
         self.running: Running
         """How to reach it."""
@@ -137,6 +138,7 @@ class Platform:
             clock=self._clock,
             random=self._random,
             nodes=self._node_connection,
+            dial=self._dialling,
             tokens=security.tokens,
             proxy_certificate=(security.directory / tls.PROXY_CERTIFICATE, security.directory / tls.PROXY_KEY),
         )
@@ -258,6 +260,7 @@ class Platform:
     async def _add_nodes(self, chosen: choice.Chosen, server: Server, security: Security, port: int) -> None:
         """The nodes, and the API server's second door, inside the pod network."""
         runtime, data = chosen.runtime, self._config.instance.data_dir
+        self._dialling.runtime = runtime
         host = "127.0.0.1"
         if runtime.kind == "sandbox":
             host, port = self._door = pod_network.API_ADDRESS, pod_network.API_PORT

@@ -17,7 +17,7 @@ from typing import Any
 from lightship.apiserver.core import Core
 from lightship.apiserver.reviews.answering import RESOURCES as REVIEWS
 from lightship.apiserver.transport.exchange import HttpRequest, Reply, Stream, Switch
-from lightship.apiserver.transport.outbound import Resolve
+from lightship.apiserver.transport.outbound import Dial, Resolve, connect
 from lightship.apiserver.verbs.writing import encoder
 from lightship.meta import codec, conditions, errors, times
 from lightship.meta.objects import Obj
@@ -43,10 +43,13 @@ _ASK_SECONDS = 5.0
 class Aggregation:
     """`certificate` and `key` are files with which this server proves who it is to the others."""
 
-    def __init__(self, core: Core, resolve: Resolve, certificate: Path | None = None, key: Path | None = None) -> None:
+    def __init__(
+        self, core: Core, resolve: Resolve, dial: Dial | None = None, *, certificate: tuple[Path | None, Path | None] = (None, None)
+    ) -> None:
         self._core = core
-        self._certificate = (certificate, key)
+        self._certificate = certificate
         self._resolve = resolve
+        self._dial = dial
         self._seen = -1
         self._remote: dict[tuple[str, str], Obj] = {}
         self._served: dict[tuple[str, str], list[Resource]] = {}
@@ -94,7 +97,7 @@ class Aggregation:
         reference = service["spec"]["service"]
         address = self._resolve(reference["namespace"], reference["name"], int(reference.get("port") or 443))
         async with asyncio.timeout(_ASK_SECONDS):
-            return await asyncio.open_connection(*address, ssl=self._context(service["spec"]), server_hostname=_host(service))
+            return await connect(address, self._dial, self._context(service["spec"]), _host(service))
 
     def _context(self, spec: Obj) -> ssl.SSLContext:
         bundle = spec.get("caBundle")

@@ -38,8 +38,13 @@ async def proxy(core: Core, request: Request, http: HttpRequest, rest: str) -> R
     slash = "/" if rest and http.path.endswith("/") else ""
     path = f"/{quote(rest, safe='/~')}{slash}{'?' + http.query if http.query else ''}"
 
+    pod, number = _found(core, request, name, port)
+    if not rest and not slash and http.method in ("GET", "HEAD") and not http.header(b"upgrade") and not http.path.endswith("/"):
+        # Relative links of a page would lead beside it.
+        return Reply(301, b"", headers=(("Location", f"{http.path}/{'?' + http.query if http.query else ''}"),))
+
     async def open() -> Connection:
-        connected = await _connect(core, request, name, port)
+        connected = await _to_pod(core, pod, number)
         return await _secured(connected) if scheme == "https" else connected
 
     try:
@@ -68,12 +73,13 @@ def split(text: str, kind: str = "Pod") -> tuple[str, str, str]:
     raise errors.bad_request(f'invalid {kind.lower()} request "{text}"')
 
 
-async def _connect(core: Core, request: Request, name: str, port: str) -> Connection:
+def _found(core: Core, request: Request, name: str, port: str) -> tuple[Obj, int]:
+    """The pod that is meant, and its port. Raises `StatusError`."""
     if request.resource.plural == "pods":
         record = core.store.get(f"core/pods/{request.namespace}/{name}")
         if record is None:
             raise errors.not_found("pods", name)
-        return await _to_pod(core, record.obj, _pod_port(record.obj, port))
+        return record.obj, _pod_port(record.obj, port)
     record = core.store.get(f"core/services/{request.namespace}/{name}")
     if record is None:
         raise errors.not_found("services", name)
@@ -82,7 +88,7 @@ async def _connect(core: Core, request: Request, name: str, port: str) -> Connec
     for address in ready(core.store, request.namespace, name, _service_port(record.obj, port)):
         pod = _pod_at(core, request.namespace, address.host)
         if pod is not None:
-            return await _to_pod(core, pod, address.port)
+            return pod, address.port
     raise errors.unavailable(f'no endpoints available for service "{request.name}"')
 
 

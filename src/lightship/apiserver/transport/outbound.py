@@ -175,13 +175,9 @@ class Outbound:
             raise Broken(str(error), answered=False) from error
 
     async def _connect(self, address: Address, target: Target) -> Exchange:
-        context = self._context(target.ca)
-        if self._dial is not None and target.service:
-            connected = await self._dial(address)
-            reader, writer = await asyncio.open_connection(sock=connected, ssl=context, server_hostname=target.server_name)
-            return Exchange(reader, writer)
+        context, dial = self._context(target.ca), self._dial if target.service else None
         try:
-            reader, writer = await asyncio.open_connection(*address, ssl=context, server_hostname=target.server_name)
+            reader, writer = await connect(address, dial, context, target.server_name)
         except ConnectionRefusedError as error:
             raise Broken(f"dial tcp {address.host}:{address.port}: connect: connection refused", answered=False) from error
         except socket.gaierror as error:
@@ -210,6 +206,15 @@ class Outbound:
             for exchange in kept:
                 exchange.close()
         self._idle.clear()
+
+
+async def connect(
+    address: Address, dial: Dial | None, context: ssl.SSLContext, server_name: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A TLS connection, by way of `dial` or simply by TCP. Raises `OSError`."""
+    if dial is None:
+        return await asyncio.open_connection(*address, ssl=context, server_hostname=server_name)
+    return await asyncio.open_connection(sock=await dial(address), ssl=context, server_hostname=server_name)
 
 
 def _tidy(url: str) -> str:
