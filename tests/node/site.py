@@ -250,6 +250,7 @@ async def site(server: Server | None = None, data: Path | None = None) -> AsyncI
     runtime, builder = Pretend(clock), Builder()
     with tempfile.TemporaryDirectory() as directory:
         data = data or Path(directory)
+        builder.tools = data / "tools"
         manager = Manager(Client(server.local(ADMIN)), clock=clock, random=random).acting_as(Client(server.local(identities.node("n1"))))
         settings = Settings(name="n1", data=data, api_host="10.96.0.1", api_port=443, address="192.0.2.1")
         agent = agents["n1"] = Agent(manager, runtime, Catalogue(data / "images.json", builder), settings)

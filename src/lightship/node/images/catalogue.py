@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from . import passthrough, programs, requirements, table, unpacked
+from . import passthrough, programs, requirements, table, trees, unpacked
 from .builtin import BUILTIN
 from .environments import Environment
 from .installer import BuildError, Progress
@@ -81,6 +81,10 @@ class Catalogue:
         self._remember(found.name, image)
         return found
 
+    def files(self, environment: Environment) -> Path:
+        """A directory of this machine with the image's own files, for volumes. Blocks for a moment the first time; raises `OSError`."""
+        return trees.of(environment, self._builder.tools)
+
     def find(self, image: str) -> Entry | None:
         """The first entry that matches. Raises `ImageError` when the user's table is broken."""
         try:
@@ -117,7 +121,8 @@ class Catalogue:
         if program is None:
             return None
         place = str(programs.applets(program, self._builder.tools))
-        return Environment(name=name, path=[place], read_only_paths=[place, program])
+        # Scripts name their shell by its path.
+        return Environment(name=name, path=[place], read_only_paths=[place, program], files={"/bin/sh": program})
 
 
 def _shaped(found: Environment, entry: Entry, files: dict[str, str], tools: Environment | None) -> Environment:
@@ -132,7 +137,7 @@ def _shaped(found: Environment, entry: Entry, files: dict[str, str], tools: Envi
         read_only_paths=[*found.read_only_paths, *(tools.read_only_paths if tools else ()), *host.paths],
         working_dir=entry.working_dir,
         user=entry.user,
-        files=files,
+        files={**(tools.files if tools else {}), **files},
     )
 
 

@@ -15,11 +15,16 @@ from lightship.node.runtimes.runtime import Mount
 
 from . import content, env
 from .claims import CLAIM, Claims, claim_of
-from .volumes import VolumeError, kind_of
+from .volumes import IMAGE, VolumeError, kind_of
 
 
-def of(pod: Obj, container: Obj, directory: Path, variables: Mapping[str, str], claims: Claims) -> list[Mount]:
-    """The mounts of a container, its pod's volumes being below `directory`. Raises `VolumeError` for one that is not to be had."""
+def of(
+    pod: Obj, container: Obj, directory: Path, variables: Mapping[str, str], claims: Claims, images: Mapping[str, Path] | None = None
+) -> list[Mount]:
+    """The mounts of a container, its pod's volumes being below `directory`, or for image volumes where `images` says by volume name.
+
+    Raises `VolumeError` for one that is not to be had.
+    """
     volumes = {v["name"]: v for v in objects.spec(pod).get("volumes") or ()}
     for device in container.get("volumeDevices") or ():
         raise VolumeError(f'cannot find volume "{device["name"]}" to pass into container "{container["name"]}": no block devices here')
@@ -28,11 +33,13 @@ def of(pod: Obj, container: Obj, directory: Path, variables: Mapping[str, str], 
         volume = volumes.get(mount["name"])
         if volume is None:
             raise VolumeError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')
-        shown.append(_mount(volume, mount, _place(pod, volume, directory, claims), variables))
+        shown.append(_mount(volume, mount, _place(pod, volume, directory, claims, images or {}), variables))
     return shown
 
 
-def _place(pod: Obj, volume: Obj, directory: Path, claims: Claims) -> Path:
+def _place(pod: Obj, volume: Obj, directory: Path, claims: Claims, images: Mapping[str, Path]) -> Path:
+    if volume["name"] in images:
+        return images[volume["name"]]
     if volume.get("hostPath") is not None:
         return Path(volume["hostPath"]["path"])
     claimed = claims.paths.get(claim_of(pod, volume))
@@ -46,7 +53,7 @@ def _mount(volume: Obj, mount: Obj, path: Path, variables: Mapping[str, str]) ->
         target=posixpath.join("/", mount["mountPath"]),
         source=str(path),
         sub_path=_sub_path(mount, variables),
-        read_only=bool(mount.get("readOnly")) or kind in content.API_BACKED or bool((volume.get(CLAIM) or {}).get("readOnly")),
+        read_only=bool(mount.get("readOnly")) or kind in (*content.API_BACKED, IMAGE) or bool((volume.get(CLAIM) or {}).get("readOnly")),
     )
 
 

@@ -20,6 +20,7 @@ from .ownership import Owner
 from .sources import MissingError
 
 EVERYBODY = 2**32 - 1
+IMAGE = "image"
 
 
 class VolumeError(Exception):
@@ -76,6 +77,8 @@ def _prepare_one(path: Path, volume: Obj, inputs: Inputs, policy: Policy, claims
     if kind == "hostPath":
         hostpaths.check(volume["hostPath"], allowed=policy.allow_host_path)
         return False
+    if kind == IMAGE:
+        return False  # pulled like the images of containers
     name = claim_of(inputs.pod, volume)
     if name in claims.paths:
         return False

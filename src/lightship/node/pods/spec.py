@@ -76,3 +76,16 @@ def hook(container: Obj, kind: str) -> Obj:
     """The `postStart` or `preStop` handler of a container; empty when there is none."""
     found: Obj = (container.get("lifecycle") or {}).get(kind) or {}
     return found
+
+
+def image_volumes(pod: Obj) -> dict[str, str]:
+    """Volumes that show the files of an image: name → image."""
+    volumes = objects.spec(pod).get("volumes") or ()
+    return {volume["name"]: volume["image"].get("reference") or "" for volume in volumes if volume.get("image")}
+
+
+def images(pod: Obj, container: Obj) -> list[str]:
+    """What must be there before a container starts: its image, then those of the image volumes that it mounts."""
+    volumes = image_volumes(pod)
+    mounted = [volumes[mount["name"]] for mount in container.get("volumeMounts") or () if mount["name"] in volumes] if volumes else []
+    return list(dict.fromkeys([container.get("image") or "", *mounted]))

@@ -3,6 +3,8 @@
 Called by `worker` for `sync.StartContainer`. What the runtime is asked for is built in `containers`, purely.
 """
 
+from pathlib import Path
+
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 from lightship.node.inputs import env, envfiles, fetch, mounts, sources
@@ -75,7 +77,9 @@ class Starting:
     async def _resolve(self, container: Obj, state: ContainerState, container_id: str) -> containers.Start:
         node = self._subject.node
         command = env.resolve(container, await self._surroundings(container))
-        shown = mounts.of(self._subject.pod, container, self._subject.home.volumes, command.env, self._subject.claims)
+        shown = mounts.of(
+            self._subject.pod, container, self._subject.home.volumes, command.env, self._subject.claims, self._image_volumes()
+        )
         return containers.Start(
             id=container_id,
             run=state.starts,
@@ -85,6 +89,12 @@ class Starting:
             gpus=node.devices.assign(self._subject.state.uid, container["name"], containers.gpus_wanted(container)),
             runtime=node.runtime.kind,
         )
+
+    def _image_volumes(self) -> dict[str, Path]:
+        """Where the image volumes are whose images were pulled."""
+        pulled, catalogue = self._subject.environments, self._subject.node.catalogue
+        volumes = spec.image_volumes(self._subject.pod)
+        return {name: catalogue.files(pulled[image]) for name, image in volumes.items() if image in pulled}
 
     async def _surroundings(self, container: Obj) -> Surroundings:
         node, namespace = self._subject.node, objects.namespace(self._subject.pod)

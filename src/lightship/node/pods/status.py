@@ -11,7 +11,7 @@ from lightship.meta import conditions, objects, times
 from lightship.meta.objects import Obj
 
 from . import spec, sync
-from .state import LOST_CODE, ContainerState, Finished, PodState, Problem
+from .state import LOST_CODE, ContainerState, Finished, ImageState, PodState, Problem
 
 ID_PREFIX = "lightship://"
 WAITING_CREATING = "ContainerCreating"
@@ -144,28 +144,33 @@ def _waiting_again(pod: Obj, container: Obj, found: ContainerState, state: PodSt
     if until is not None:
         where = f"container={found.name} pod={objects.name(pod)}_{objects.namespace(pod)}({state.uid})"
         return {"reason": "CrashLoopBackOff", "message": f"back-off {_duration(found.backoff)} restarting failed {where}"}
-    return _blocked(container, found, state, now)
+    return _blocked(pod, container, found, state, now)
 
 
 def _waiting_first(pod: Obj, container: Obj, found: ContainerState, state: PodState, now: float) -> Obj:
-    blocked = _blocked(container, found, state, now)
+    blocked = _blocked(pod, container, found, state, now)
     if blocked is not None:
         return blocked
     waiting = {"reason": WAITING_INITIALIZING if spec.init_containers(pod) else WAITING_CREATING}
-    image = state.images.get(container.get("image") or "")
-    if image is not None and image.pulling and image.progress:
-        waiting["message"] = image.progress
+    for image in _images(pod, container, state):
+        if image.pulling and image.progress:
+            waiting["message"] = image.progress
     return waiting
 
 
-def _blocked(container: Obj, found: ContainerState, state: PodState, now: float) -> Obj | None:
+def _images(pod: Obj, container: Obj, state: PodState) -> list[ImageState]:
+    return [state.images[image] for image in spec.images(pod, container) if image in state.images]
+
+
+def _blocked(pod: Obj, container: Obj, found: ContainerState, state: PodState, now: float) -> Obj | None:
     """The image or configuration problem of a container, if that is what it waits for."""
     if found.problem is not None:
         return {"reason": found.problem.reason, "message": found.problem.message}
-    image = state.images.get(container.get("image") or "")
-    if image is None or image.problem is None:
-        return None
-    return _pull_problem(container["image"], image.problem, now)
+    for image in spec.images(pod, container):
+        pulled = state.images.get(image)
+        if pulled is not None and pulled.problem is not None:
+            return _pull_problem(image, pulled.problem, now)
+    return None
 
 
 def _pull_problem(image: str, problem: Problem, now: float) -> Obj:

@@ -8,7 +8,7 @@ Contract: kubelet pod lifecycle (syncPod, computePodActions), KEP-753 sidecar or
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 
-from . import ending
+from . import ending, spec
 from .instructions import (
     BackOff,
     BackOffPull,
@@ -186,7 +186,9 @@ def _start(pod: Obj, container: Obj, state: PodState, now: float, planner: Plann
         if found.finished is not None and found.backoff_reported != found.finished.id:
             planner.instructions.append(BackOff(name, found.backoff))
         return
-    if not _image_ready(name, container.get("image") or "", state, now, planner):
+    image, *of_volumes = spec.images(pod, container)
+    ready = [_image_ready(name, image, state, now, planner), *(_image_ready("", i, state, now, planner) for i in of_volumes)]
+    if not all(ready):
         return
     _unless_waiting(found.problem, now, planner, StartContainer(name))
 
