@@ -149,7 +149,7 @@ def test_an_environment_that_is_deleted_by_hand_is_made_again(tmp_path: Path) ->
     async def run() -> None:
         store = Store(tmp_path, SystemClock())
         path = await store.lease("x", make)
-        for left in [*path.iterdir(), tmp_path / "x.lock"]:
+        for left in [*path.iterdir(), tmp_path / "x.lock", tmp_path / "x.json"]:
             left.unlink()
         path.rmdir()
         assert (await store.lease("x", make) / "file").exists()
@@ -186,6 +186,13 @@ def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_an_environment_without_a_record_is_measured(tmp_path: Path) -> None:
+    fill(tmp_path / "old")
+    (found,) = Store(tmp_path, SystemClock()).listed()
+    assert (found.record.size >= 10_000, found.record.packages) == (True, [])
+    assert Store(tmp_path, SystemClock()).record("old") == found.record
+
+
 def test_image_names_are_remembered_the_newest_first(tmp_path: Path) -> None:
     async def run() -> None:
         store = Store(tmp_path, SystemClock())
@@ -216,7 +223,7 @@ def test_the_least_recently_used_goes_first_and_what_is_needed_never() -> None:
 
 
 def test_the_node_lists_the_largest_images_first() -> None:
-    found = [kept("a", used=1), kept("b", used=1, size=20), Stored("c", Record(size=5), 0.0, [])]
+    found = [kept("a", used=2), kept("b", used=1, size=20), Stored("c", Record(size=5, images=["a:1"]), 1.0, [])]
     assert keeper.node_images(found) == [{"names": ["b:1"], "sizeBytes": 20}, {"names": ["a:1"], "sizeBytes": 10}]
 
 

@@ -83,9 +83,9 @@ def removable(listed: Iterable[Stored], now: float, least_age: float) -> list[St
 
 
 def node_images(listed: Iterable[Stored]) -> list[Obj]:
-    """`status.images`, the largest first."""
-    named = [(name, s.record.size) for s in listed for name in s.record.images]
-    return [{"names": [name], "sizeBytes": size} for name, size in sorted(named, key=lambda n: (-n[1], n[0]))[:MOST_IMAGES]]
+    """`status.images`, the largest first; a name that once meant another environment counts for the one used last."""
+    named = {name: s.record.size for s in sorted(listed, key=lambda s: s.last_used) for name in s.record.images}
+    return [{"names": [name], "sizeBytes": size} for name, size in sorted(named.items(), key=lambda n: (-n[1], n[0]))[:MOST_IMAGES]]
 
 
 class Keeper:

@@ -110,7 +110,15 @@ class Store:
             names = sorted(entry.name for entry in os.scandir(self.directory) if entry.is_dir() and not _unfinished(entry.name))
         except FileNotFoundError:
             return []
-        return [Stored(name, self.record(name), self._last_used(name), self._users(name)) for name in names]
+        return [Stored(name, self._measured(name), self._last_used(name), self._users(name)) for name in names]
+
+    def _measured(self, name: str) -> Record:
+        """The record; its size is found out here for an environment that an older version of this program has made."""
+        record = self.record(name)
+        if not record.size:
+            record = msgspec.structs.replace(record, size=tree_size(self.path(name)))
+            self._write(name, record)
+        return record
 
     def record(self, name: str) -> Record:
         """An environment made by an older version of this program has an empty one."""
