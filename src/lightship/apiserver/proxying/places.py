@@ -21,6 +21,7 @@ from lightship.meta import errors
 from lightship.meta.objects import Obj
 
 from .forwarding import Connection, Unreachable, forward
+from .links import Place, mended
 
 SUBRESOURCE = "proxy"
 _BROADCAST = ipaddress.IPv4Address("255.255.255.255")
@@ -47,8 +48,12 @@ async def proxy(core: Core, request: Request, http: HttpRequest, rest: str) -> R
         connected = await _to_pod(core, pod, number)
         return await _secured(connected) if scheme == "https" else connected
 
+    prefix = http.path.rstrip("/").removesuffix(f"/{rest}")
+    asked = http.header(b"host")
+    forwarded = ("X-Forwarded-Uri", quote(f"{prefix}/{rest}{slash}", safe="/~"))
     try:
-        return await forward(http, open, path, f"{name}:{port or 80}", hidden=_CREDENTIALS)
+        answer = await forward(http, open, path, asked or f"{name}:{port or 80}", (forwarded,), hidden=_CREDENTIALS)
+        return await mended(answer, Place(prefix, asked, f"{_address(pod)}:{number}"))
     except Unreachable as error:
         raise errors.unavailable(f"error trying to reach service: {error}") from error
 
@@ -97,7 +102,7 @@ async def _to_pod(core: Core, pod: Obj, port: int) -> Connection:
     connection = core.nodes(node) if node else None
     if connection is not None:
         return await connection.connect(meta["namespace"], meta["name"], meta["uid"], port)
-    ip = (pod.get("status") or {}).get("podIP") or ""
+    ip = _address(pod)
     if not is_proxyable(ip):
         raise errors.bad_request("address not allowed")
     return await asyncio.open_connection(ip, port)
@@ -113,6 +118,10 @@ def is_proxyable(address: str) -> bool:
         found = found.ipv4_mapped
     special = found.is_unspecified or found.is_loopback or found.is_link_local or found.is_multicast
     return not special and found != _BROADCAST
+
+
+def _address(pod: Obj) -> str:
+    return (pod.get("status") or {}).get("podIP") or ""
 
 
 async def _secured(connection: Connection) -> Connection:
