@@ -49,6 +49,11 @@ class Tree(Protocol):
     @property
     def kind(self) -> str: ...
 
+    @property
+    def door(self) -> str:
+        """The file by which a process that has one thread only enters by itself."""
+        ...
+
     def directories(self, path: str) -> list[Path]:
         """Where a group lives: one directory, or one per controller."""
         ...
@@ -73,7 +78,7 @@ def join(tree: Tree, path: str) -> list[int]:
     opened: list[int] = []
     try:
         for directory in tree.directories(path):
-            fd = os.open(directory / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+            fd = os.open(directory / tree.door, os.O_WRONLY | os.O_CLOEXEC)
             opened.append(fd)
     except OSError:
         for fd in opened:
@@ -154,6 +159,8 @@ class Version1:
     """`bases`: our directory in the tree of each controller that we may use; `memory` is among them."""
 
     kind = "cgroup v1"
+    door = "tasks"
+    """A thread that moves itself need not stop all others from forking meanwhile, which would take milliseconds."""
 
     def __init__(self, bases: dict[str, Path]) -> None:
         self._bases = bases
@@ -226,6 +233,7 @@ class Version2:
     """`base` is our directory; `controllers` those that it can hand down."""
 
     kind = "cgroup v2"
+    door = "cgroup.procs"
 
     def __init__(self, base: Path, controllers: frozenset[str]) -> None:
         self._base = base

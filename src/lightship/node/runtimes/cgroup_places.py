@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .cgroup import Tree, Version1, Version2, enable, erase
+from .cgroup import Tree, Version1, Version2, enable, erase, shares, weight
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +124,7 @@ def _version_1(mounts: list[Mounted], paths: dict[str, str], name: str) -> Place
     if "memory" not in bases:
         _forget(kept)
         return None
+    _weigh(bases.get("cpu"), "cpu.shares", shares(_cpus()))
     return Place(Version1(bases), kept)
 
 
@@ -163,6 +164,7 @@ def _handed_down(parent: Path, own: Path, name: str, controllers: frozenset[str]
         (parent / TOP).mkdir(exist_ok=True)
         enable(parent / TOP, controllers)
         if _made(base):
+            _weigh(base, "cpu.weight", weight(_cpus()))
             return base
     except OSError as error:
         log.debug("no control groups directory=%s reason=%s", parent, error)
@@ -171,6 +173,17 @@ def _handed_down(parent: Path, own: Path, name: str, controllers: frozenset[str]
             (parent / "cgroup.procs").write_text("0")
             (parent / "lightship-node").rmdir()
     return None
+
+
+def _weigh(base: Path | None, file: str, amount: int) -> None:
+    """Let all pods together weigh as much as there are processors, beside what else runs here. Contract: kubelet, node allocatable."""
+    if base is not None:
+        with contextlib.suppress(OSError):
+            (base.parent / file).write_text(str(amount))
+
+
+def _cpus() -> float:
+    return float(os.cpu_count() or 1)
 
 
 def _made(base: Path) -> bool:
