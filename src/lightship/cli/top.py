@@ -20,7 +20,7 @@ _KINDS = {"node": NODE_METRICS, "nodes": NODE_METRICS, "no": NODE_METRICS, "pod"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", metavar="nodes|pods", choices=sorted(_KINDS), help="whose use: nodes or pods")
-    parser.add_argument("name", metavar="NAME", nargs="?", default="", help="only this one")
+    parser.add_argument("one", metavar="NAME", nargs="?", default="", help="only this one")
     parser.add_argument("-l", "--selector", default="", help="label selector, like app=web,tier!=test")
     parser.add_argument("--containers", action="store_true", help="each container of a pod in a line of its own")
     add_cluster_options(parser, all_namespaces=True)
@@ -49,11 +49,11 @@ async def show(cluster: Cluster, args: argparse.Namespace) -> None:
 
 async def _measured(cluster: Cluster, resource: Resource, namespace: str, args: argparse.Namespace) -> list[Obj]:
     try:
-        if args.name:
-            return [await cluster.client.get(resource, args.name, namespace)]
+        if args.one:
+            return [await cluster.client.get(resource, args.one, namespace)]
         return list((await cluster.client.list(resource, namespace, labels=args.selector)).items)
     except StatusError as error:
-        if is_not_found(error) and not args.name:
+        if is_not_found(error) and not args.one:
             raise CliError("Metrics API not available", hint="nodes of ours measure; elsewhere install metrics-server") from error
         raise
 
