@@ -20,16 +20,26 @@ _NOT_FOUND, _NOT_EXECUTABLE, _FAILED = 127, 126, 128
 def run(spec: dict[str, Any], files: list[int], status: socket.socket) -> NoReturn:
     """Become the program of `spec` (see `runtimes.layout.container`). `files`: stdin, stdout and stderr, or none for a terminal."""
     try:
-        entering.enter(spec)
-        _close_all_but({0, 1, 2, *files, status.fileno()})
-        wire.send(status, {})  # the packet's credentials tell the other side our process id
-        _prepare(spec, files, status)
-        wire.send(status, _execute(spec["argv"], spec["env"]))
+        begin(spec, files, status)
+        wire.send(status, execute(spec["argv"], spec["env"]))
     except OSError as error:
-        reason = "CreateContainerConfigError" if isinstance(error, subpath.SubPathError) else "CreateContainerError"
-        wire.send(status, {"reason": reason, "message": linux.explain(error), "code": _FAILED})
+        refuse(status, error)
     finally:
         os._exit(_FAILED)
+
+
+def begin(spec: dict[str, Any], files: list[int], status: socket.socket) -> None:
+    """All of `run` but the program: afterwards the process has the container's rights, files and limits. Raises `OSError`."""
+    entering.enter(spec)
+    _close_all_but({0, 1, 2, *files, status.fileno()})
+    wire.send(status, {})  # the packet's credentials tell the other side our process id
+    _prepare(spec, files, status)
+
+
+def refuse(status: socket.socket, error: OSError) -> None:
+    """Tell the node why `begin` has failed."""
+    reason = "CreateContainerConfigError" if isinstance(error, subpath.SubPathError) else "CreateContainerError"
+    wire.send(status, {"reason": reason, "message": linux.explain(error), "code": _FAILED})
 
 
 def run_beside(spec: dict[str, Any], files: list[int], status: socket.socket, view: int, user: int) -> NoReturn:
@@ -46,7 +56,7 @@ def run_beside(spec: dict[str, Any], files: list[int], status: socket.socket, vi
         if spec["nested"]:
             linux.setns(user, linux.NEW_USER)
         _become(spec, joined=True)
-        wire.send(status, _execute(spec["argv"], spec["env"]))
+        wire.send(status, execute(spec["argv"], spec["env"]))
     except OSError as error:
         wire.send(status, {"reason": "StartError", "message": linux.explain(error), "code": _FAILED})
     finally:
@@ -143,8 +153,8 @@ def _change_directory(path: str) -> None:
     os.chdir(path)
 
 
-def _execute(argv: list[str], env: dict[str, str]) -> dict[str, Any]:
-    """Returns only when nothing could be executed: the report to send."""
+def execute(argv: list[str], env: dict[str, str]) -> dict[str, Any]:
+    """By exec. Returns only when nothing could be executed: the report to send."""
     program = argv[0]
     found: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
     for path in _candidates(program, env["PATH"]):

@@ -11,7 +11,7 @@ import signal
 import socket
 from typing import Any, NamedTuple, NoReturn
 
-from . import container, entering, linux, podnet, rootfs, spaces, wire
+from . import container, entering, linux, nursery, podnet, rootfs, spaces, wire
 from .netlink import Netlink
 from .spaces import Spaces
 
@@ -63,6 +63,7 @@ class Init:
         self._control = control
         self._shares, self._all_processes = spec["share_processes"], spec["all_processes"]
         self._containers: dict[int, _Container] = {}  # by process id in this namespace
+        self._namespaces: list[int] = []
         self._own_view = os.open("/proc/self/ns/mnt", os.O_RDONLY)
         self._spaces = Spaces()
         self._ended_by: dict[int, int] = {}
@@ -97,22 +98,23 @@ class Init:
     def _start_or_execute(self, request: dict[str, Any], fds: list[int]) -> None:
         groups = entering.take(request, request["container"], fds)
         if request["op"] == "start":
-            self._start(request["container"], fds)
+            lent = fds.pop() if request.get("lent") else -1
+            self._start(request["container"], fds, lent)
         else:
             self._execute(request["inside"], request["container"], fds)
         for fd in groups:  # they were for the child
             os.close(fd)
 
-    def _start(self, spec: dict[str, Any], fds: list[int]) -> None:
+    def _start(self, spec: dict[str, Any], fds: list[int], lent: int) -> None:
         *files, status = fds
         with socket.socket(fileno=status) as report:
             try:
                 spec["root"]["all_processes"] = self._all_processes
-                pid, view = self._fork(spec, files, report)
+                pid, view = self._borrow(spec, fds, lent) or self._fork(spec, files, report)
                 self._containers[pid] = _Container(spec["id"], view, self._shares)
             except OSError as error:
                 wire.send(report, {"reason": "CreateContainerError", "message": f"fork: {error.strerror}", "code": 128})
-        for fd in files:
+        for fd in files if lent < 0 else (*files, lent):
             os.close(fd)
 
     def _execute(self, inside: str, spec: dict[str, Any], fds: list[int]) -> None:
@@ -157,6 +159,23 @@ class Init:
             signal.set_wakeup_fd(-1)
             container.run(spec, files, report)
         return pid, view
+
+    def _borrow(self, spec: dict[str, Any], fds: list[int], lent: int) -> tuple[int, int] | None:
+        """As `_fork`, by a child of the template behind `lent`; None when there is none, or it does not answer."""
+        if lent < 0:
+            return None
+        if not self._namespaces:
+            self._namespaces = nursery.namespaces()
+        linux.unshare(linux.NEW_NS)
+        try:
+            view = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+        finally:
+            linux.setns(self._own_view, linux.NEW_NS)
+        space = [self._spaces.shared(spec["root"])] if self._shares else []
+        pid = nursery.borrow(lent, spec, [view, *self._namespaces, *space], fds)
+        if not pid:
+            os.close(view)
+        return (pid, view) if pid else None
 
     def _signal(self, container_id: str, signum: int) -> None:
         for pid, found in self._containers.items():

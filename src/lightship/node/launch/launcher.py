@@ -11,7 +11,7 @@ import socket
 import stat
 from typing import Any, NoReturn
 
-from . import init, linux, podnet, rootfs, wire
+from . import init, linux, nursery, podnet, rootfs, wire
 
 _NAMESPACES = linux.NEW_USER | linux.NEW_NS | linux.NEW_NET | linux.NEW_PID | linux.NEW_IPC | linux.NEW_UTS
 
@@ -63,6 +63,8 @@ class Launcher:
             request = packet.message
             if request["op"] == "sandbox":
                 self._sandbox(request["sandbox"], packet.fds)
+            elif request["op"] == "template":
+                self._template(request["template"], packet.fds)
             else:
                 self._network.serve(self._control, request)
 
@@ -80,6 +82,14 @@ class Launcher:
                 wire.send(answers, {"event": "failed", "message": f"no process for the sandbox: {linux.explain(error)}"})
             finally:
                 linux.setns(self._own_processes, linux.NEW_PID)
+
+    def _template(self, spec: dict[str, Any], fds: list[int]) -> None:
+        with socket.socket(fileno=fds[0]) as answers:
+            try:
+                if os.fork() == 0:
+                    nursery.start(spec, answers)
+            except OSError as error:
+                wire.send(answers, {"event": "failed", "message": f"no process for a template: {linux.explain(error)}"})
 
 
 def mask_private(top: str) -> None:

@@ -29,9 +29,14 @@ class Spaces:
         """As `os.fork`, for a container: the child is process 1 of a namespace of its own, or one of many in the `shared` one."""
         if not shared:
             return self._fork(lambda: linux.unshare(linux.NEW_PID))
+        space = self.shared(plan)
+        return self._fork(lambda: linux.setns(space, linux.NEW_PID))
+
+    def shared(self, plan: dict[str, Any]) -> int:
+        """A descriptor of the namespace that the pod's containers share."""
         if self._shared < 0:
             self._shared = self._begin_shared(plan["stage"])
-        return self._fork(lambda: linux.setns(self._shared, linux.NEW_PID))
+        return self._shared
 
     def fork_beside(self, pid: int) -> int:
         """As `os.fork`, into the namespace that a process is in."""

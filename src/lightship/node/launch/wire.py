@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 _LONGEST = 32_768  # bytes in a packet; far below the smallest socket buffer
 _IN_FILE = b"@"
-_DESCRIPTORS = 16
+_DESCRIPTORS = 32
 _CREDENTIALS = struct.Struct("=iII")
 _SO_PASSCRED, _SCM_CREDENTIALS = 16, 2
 

@@ -21,7 +21,7 @@ from lightship.node.network import facts as network
 from lightship.node.runtimes import enforcement, layout
 from lightship.node.runtimes.runtime import ContainerSpec, Mount, SandboxSpec, Tmpfs
 
-from . import resources, security
+from . import resources, security, warming
 
 PROFILES = "seccomp"
 """Folder of a node's data directory that `localhostProfile` names files of."""
@@ -147,6 +147,7 @@ def container_spec(pod: Obj, container: Obj, where: Home, start: Start) -> Conta
         read_only_paths=start.environment.read_only_paths,
         termination_message_path=message_path,
         root=start.environment.root,
+        warm=warming.warm(start.environment),
         limits=resources.of_container(pod, container, enforcement.machine_memory()),
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),

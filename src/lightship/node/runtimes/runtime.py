@@ -128,6 +128,16 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The whole /etc/resolv.conf; empty: name servers and search domains of the cluster for the pod's namespace."""
 
 
+class Warm(msgspec.Struct, frozen=True, kw_only=True):
+    """An environment whose interpreter may be kept ready, with libraries loaded, to fork containers from."""
+
+    environment: str
+    python: str
+    """Absolute path of its interpreter, as its containers see it."""
+    libraries: list[str] = []
+    """Modules worth loading besides the standard library's."""
+
+
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One process to start inside a sandbox, with everything resolved."""
 
@@ -155,8 +165,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its standard input is kept open for those who attach; otherwise it is empty."""
     stdin_once: bool = False
     tty: bool = False
-    warm: str = ""
-    """Name of the environment whose template may be forked in place of a fresh interpreter; empty: never."""
+    warm: Warm | None = None
+    """What its program may be forked from in place of a fresh interpreter; None: nothing."""
 
 
 class Exit(NamedTuple):

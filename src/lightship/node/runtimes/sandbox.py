@@ -40,6 +40,7 @@ from .runtime import (
 )
 from .stdio import Stdio
 from .talk import expect, packet, started
+from .templates import Templates
 
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from launch import launcher; launcher.main(int(sys.argv[2]))"
 _INHERITED = ("LD_LIBRARY_PATH",)  # an interpreter may need it to find its own library
@@ -108,6 +109,8 @@ class SandboxRuntime:
         self._launcher: socket.socket | None = None
         self._launcher_pidfd = -1
         self._asking = asyncio.Lock()
+        self.templates = Templates(clock, self._ask_launcher)
+        """Of interpreters that containers are forked from."""
         self._adding = asyncio.Lock()
         self._ids = 1
 
@@ -154,6 +157,7 @@ class SandboxRuntime:
     async def close(self) -> None:
         if self._launcher is None:
             return
+        await self.templates.close()
         self._launcher.close()
         self._launcher = None
         _kill(self._launcher_pidfd)
@@ -247,7 +251,10 @@ class SandboxRuntime:
         self._owners[container_id] = sandbox
         try:
             stdio, groups = container.stdio, self._limits.add_container(container.spec)
-            pid, terminal = await started(sandbox.control, {"op": "start", "container": request}, stdio.files, groups, stdio.started)
+            lent = self.templates.lend(container.spec, request)
+            asked = {"op": "start", "container": request}
+            pid, terminal = await started(sandbox.control, asked, stdio.files, groups, stdio.started, lent)
+            self.templates.started(container.spec, request)
         except OSError as error:
             self._forget(sandbox, container_id)
             raise ContainerError("CreateContainerError", f"container {container.spec.name}: its limits: {error}") from error

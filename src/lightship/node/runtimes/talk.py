@@ -27,10 +27,11 @@ async def started(
     files: Sequence[int],
     groups: list[int],
     sent: Callable[[], None] | None = None,
+    lent: socket.socket | None = None,
 ) -> Started:
     """Ask the init for a program and wait until it runs; `sent` is called when the init has its own copies of `files`.
 
-    `groups` are what the program enters by (`launch.entering`); they are closed here.
+    `groups` are what the program enters by (`launch.entering`); they are closed here. `lent`: a template to fork it from.
     """
     near, far = wire.pair()
     near.setblocking(False)
@@ -38,7 +39,9 @@ async def started(
     with near:
         try:
             with far:
-                wire.send(control, {**request, entering.GROUPS: len(groups)}, [*files, far.fileno(), *groups])
+                template = [lent.fileno()] if lent else []
+                asked = {**request, "lent": bool(template), entering.GROUPS: len(groups)}
+                wire.send(control, asked, [*files, far.fileno(), *template, *groups])
         except OSError as error:
             raise ContainerError("SandboxGone", f"the sandbox has ended: {error.strerror}") from error
         finally:
