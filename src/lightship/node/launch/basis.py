@@ -36,6 +36,8 @@ class Basis:
     def __init__(self, before: Iterable[str], libraries: list[str]) -> None:
         own = {"launch", "sitecustomize"}
         self.libraries = libraries
+        loaded: dict[str, Any] = {**sys.modules}
+        self._threads = loaded["torch"].get_num_threads() if "torch" in libraries else len(os.sched_getaffinity(0))
         self.loaded = {name.partition(".")[0] for name in sys.modules if name not in before} - own
         """Top-level names of what was imported here and would not have been by an interpreter that just starts."""
         self.executable = sys.executable
@@ -53,6 +55,8 @@ class Basis:
         path = find(argv[0], env.get("PATH", ""))
         if isinstance(decided, warmth.Cold) or path is None or not self._same_interpreter():
             return None
+        if self.libraries and int(env.get(warmth.THREADS) or 0) > self._threads:
+            return None  # some libraries take what they are told when they are loaded for an upper bound
         found = self._command(path, decided, argv) if decided.kind == "command" else self._interpreter(path, decided, argv)
         if found is None or self._hidden(found.program, env) or _user_site():
             return None

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from . import container, door, entering, guise, linux, nursery, standard, warmth, wire
+from . import container, door, entering, guise, linux, nursery, standard, warmth, wire, workers
 from .basis import Basis
 
 _FOR_IMPORT = {"OPENBLAS_NUM_THREADS": "1"}
@@ -70,7 +70,7 @@ class Template:
     def __init__(self, control: socket.socket, basis: Basis) -> None:
         self._control = control
         self._basis = basis
-        self._status = -1
+        self._status = control
         self._own_processes = os.open("/proc/self/ns/pid", os.O_RDONLY)
 
     def serve(self) -> None:
@@ -127,10 +127,10 @@ class Template:
 
     def _run(self, packet: wire.Packet) -> None:
         count = len(packet.message[entering.GROUPS])
-        *files, self._status = packet.fds[: len(packet.fds) - count]
+        *files, descriptor = packet.fds[: len(packet.fds) - count]
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         spec = {**packet.message, entering.GROUPS: packet.fds[len(packet.fds) - count :]}
-        status = socket.socket(fileno=self._status)
+        status = self._status = socket.socket(fileno=descriptor)
         try:
             container.begin(spec, files, status)
             report = self._become(spec["argv"], spec["env"])
@@ -146,15 +146,26 @@ class Template:
         guise.variables(env)
         try:
             found = self._basis.program(argv, env)
+            if found is not None and workers.wanted(found, self._basis):
+                order = workers.begin(self._basis.libraries)
+                if order is not None:
+                    self._work(order)
+                    return None
             if found is not None:
                 decided = warmth.decide(argv, env, self._basis.libraries)
                 guise.take(found, self._basis, env, write_bytecode=isinstance(decided, warmth.Program) and decided.write_bytecode)
                 door.install(found.program)
-                _forget(self._status)
+                _forget({self._status.fileno(), *workers.kept()})
                 return None
         except OSError:
             pass
         return container.execute(argv, env)
+
+    def _work(self, order: workers.Order) -> None:
+        """Become a worker, for whose start nobody waits any more."""
+        self._status.detach()
+        if self._become(order.argv, order.env) is not None:
+            os._exit(127)
 
 
 _SHARED = 6
@@ -176,10 +187,10 @@ def _asked(descriptor: int) -> wire.Packet:
     return packet
 
 
-def _forget(status: int) -> None:
+def _forget(kept: set[int]) -> None:
     """Lose what exec would: descriptors, and what a program that imports `launch` does not mean."""
     for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) != status:
+        if int(name) > 2 and int(name) not in kept:
             try:
                 os.close(int(name))
             except OSError:
