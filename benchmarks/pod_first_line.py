@@ -17,6 +17,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -35,7 +36,7 @@ PLAIN, TORCH = f"python:{sys.version_info.major}.{sys.version_info.minor}", "pyt
 NOTHING = "import time; print(time.time(), flush=True)"
 COMMON = f"import argparse, asyncio, json, logging, pathlib, subprocess, threading, urllib.request; {NOTHING}"
 IMPORT_TORCH = f"import torch; {NOTHING}"
-TORCHRUN = ["torchrun", "--nproc-per-node", "1", "--no-python", "python", "-c", IMPORT_TORCH]
+TORCHRUN = ["torchrun", "--standalone", "--nproc-per-node", "1", "/programs/first.py"]
 COLD = {"LIGHTSHIP_WARM": "0"}
 Command = list[str]
 
@@ -46,6 +47,7 @@ class Pods:
     def __init__(self, kubeconfig: str) -> None:
         client = kubernetes.config.new_client_from_config(kubeconfig)
         self._core = kubernetes.client.CoreV1Api(client)
+        self._core.create_namespaced_config_map("default", {"metadata": {"name": "programs"}, "data": {"first.py": IMPORT_TORCH}})
         self._bound: dict[str, float] = {}
         self._ended: set[str] = set()
         self._count = 0
@@ -68,8 +70,10 @@ class Pods:
         self._count += 1
         name = f"p{self._count}-{threading.get_ident() % 100_000}"
         variables = [{"name": key, "value": value} for key, value in env.items()]
-        container = {"name": "main", "image": image, "command": command, "env": variables}
-        pod = {"metadata": {"name": name}, "spec": {"restartPolicy": "Never", "containers": [container]}}
+        mounts = [{"name": "programs", "mountPath": "/programs"}] if command == TORCHRUN else []
+        volumes = [{"name": "programs", "configMap": {"name": "programs"}}] if mounts else []
+        container = {"name": "main", "image": image, "command": command, "env": variables, "volumeMounts": mounts}
+        pod = {"metadata": {"name": name}, "spec": {"restartPolicy": "Never", "containers": [container], "volumes": volumes}}
         created = time.time()
         self._core.create_namespaced_pod("default", pod)
         wait_for(lambda: name in self._ended, 300)
@@ -81,9 +85,13 @@ class Pods:
 def bare(python: str, command: Command) -> float:
     """Seconds from fork and exec to the first line, of what a pod would run."""
     environment = {"PATH": f"{os.path.dirname(python)}:/usr/bin:/bin", "PYTHONUNBUFFERED": "1", "HOME": "/tmp"}
-    begun = time.time()
-    done = subprocess.run(command, env=environment, executable=None, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1]) - begun
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
+        script.write(IMPORT_TORCH)
+        script.flush()
+        argv = [script.name if word == TORCHRUN[-1] else word for word in command]
+        begun = time.time()
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
+        return float(done.stdout.split()[-1]) - begun
 
 
 def in_bubblewrap(command: Command) -> Command:
@@ -97,7 +105,7 @@ def one_at_a_time(pods: Pods, image: str, python: str, what: str, command: Comma
         "executed": lambda: pods.run(image, command, COLD),
         "bare exec": lambda: bare(python, own),
     }
-    if shutil.which("bwrap"):
+    if shutil.which("bwrap") and command != TORCHRUN:
         ways["bubblewrap"] = lambda: bare(python, in_bubblewrap(own))
     found = {name: Series(f"{what}: {name}, ms") for name in ways} | {"bound": Series(f"{what}: forked, from bound, ms")}
     pods.run(image, command, {})

@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from lightship.node.runtimes import templates
 from lightship.node.runtimes.runtime import Mount, Security, Warm
 from lightship.node.runtimes.sandbox import SandboxRuntime
 
-from .contract import World, gone, until
+from .contract import World, until
 from .test_sandbox import abilities
 from .test_sandbox_volumes import PUBLIC, Story, play, play_without_root
 
@@ -334,8 +335,10 @@ def test_nothing_is_left_of_templates(tell: Callable[[Story], None]) -> None:
         pid = warmed.templates.known()[0].pid
         assert os.listdir(f"/proc/{pid}/task") == [str(pid)]
         assert text_of(f"/proc/{pid}/task/{pid}/children") == ""
+        assert templates.running(sys.executable) > 1_000_000
         warmed.templates.give_back()
-        await gone("lightship: template of")
+        await until(lambda: not os.path.exists(f"/proc/{pid}"))
+        assert templates.running(sys.executable) == 0
         await w.runtime.remove_sandbox("uid-a")
         assert len(os.listdir("/proc/self/fd")) == before
 

@@ -22,6 +22,7 @@ from .images import keeper
 from .images.catalogue import Catalogue, ImageError
 from .images.environments import Environments, cache_directory
 from .images.store import InUseError, Store, Stored
+from .runtimes import templates
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -85,10 +86,11 @@ def _list(found: list[Stored], format: str | None) -> int:
                 _size(s.record.size),
                 times.age(now - s.last_used),
                 "; ".join(s.used_by),
+                _size(held) if (held := _template(s)) else "",
             )
             for s in found
         ]
-        say(table(("name", "packages", "images", "size", "last used", "used by"), rows))
+        say(table(("name", "packages", "images", "size", "last used", "used by", "template"), rows))
     return 0
 
 
@@ -106,7 +108,13 @@ def _facts(stored: Stored) -> dict[str, object]:
         "builtAt": times.rfc3339(stored.record.built) if stored.record.built else None,
         "lastUsedAt": times.rfc3339(stored.last_used),
         "usedBy": stored.used_by,
+        "templateBytes": _template(stored),
     }
+
+
+def _template(stored: Stored) -> int:
+    """Bytes of memory that its interpreter holds to be forked from."""
+    return templates.running(str(cache_directory() / "environments" / stored.name / "bin" / "python"))
 
 
 async def _build(args: argparse.Namespace, environments: Environments) -> int:

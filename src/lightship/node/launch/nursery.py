@@ -16,6 +16,8 @@ from . import entering, linux, wire
 
 SETTINGS = "LIGHTSHIP_TEMPLATE"
 """Environment variable with what a template is told: `socket` and `libraries`, as JSON."""
+TITLE = "lightship: template of {}"
+"""Command line of a template, with the path of its interpreter."""
 _PATIENCE = 5.0
 """Seconds that an init waits for a template; one that was stopped must not stop pods."""
 CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 18, 21, 31})

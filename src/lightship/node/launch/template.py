@@ -34,7 +34,7 @@ def main(started: frozenset[str]) -> None:
     control.set_inheritable(False)
     try:
         basis = _import(started, settings["libraries"])
-        guise.show([f"lightship: template of {sys.executable}"], {})
+        guise.show([nursery.TITLE.format(sys.executable)], {})
         Template(control, basis).serve()
     except Exception as error:
         wire.send(control, {"event": "failed", "message": f"{type(error).__name__}: {error}"})
