@@ -167,24 +167,6 @@ def config_map(data: dict[str, str]) -> Obj:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cm", "namespace": "default"}, "data": data}
 
 
-def test_mounted_config_maps_and_labels_are_kept_up_to_date() -> None:
-    async def scenario(s: Site) -> None:
-        labels = {"downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}}
-        await s.client.create(kinds.CONFIG_MAPS, config_map({"a": "1"}))
-        mounts = [{"name": "v", "mountPath": "/etc/v"}, {"name": "w", "mountPath": "/etc/w"}]
-        volumes = [{"name": "v", "configMap": {"name": "cm"}}, {"name": "w", **labels}]
-        await s.run_pod(pod(container(volumeMounts=mounts), volumes=volumes, meta={"labels": {"x": "1"}}))
-        await s.until_phase("Running")
-        v, w = (Path(m.source) for m in s.runtime.spec("main").mounts[:2])
-        assert ((v / "a").read_text(), (w / "labels").read_text()) == ("1", 'x="1"')
-        await s.client.patch(kinds.CONFIG_MAPS, "cm", {"data": {"a": "2", "b": "3"}}, "default")
-        await s.client.patch(kinds.PODS, "p", {"metadata": {"labels": {"x": "2"}}}, "default")
-        await s.clock.sleep(1)
-        assert ((v / "a").read_text(), (v / "b").read_text(), (w / "labels").read_text()) == ("2", "3", 'x="2"')
-
-    site.run(scenario)
-
-
 def test_an_unknown_image() -> None:
     async def scenario(s: Site) -> None:
         await s.run_pod(pod(container(image="acme/x")))

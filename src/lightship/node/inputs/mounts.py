@@ -48,6 +48,8 @@ def _place(pod: Obj, volume: Obj, directory: Path, claims: Claims, images: Mappi
 
 def _mount(volume: Obj, mount: Obj, path: Path, variables: Mapping[str, str]) -> Mount:
     kind = kind_of(volume)
+    if mount.get("mountPropagation") == "Bidirectional":
+        raise VolumeError(f'volumeMount "{mount["name"]}": mounts of containers do not propagate on this node, use None or HostToContainer')
     return Mount(
         name=mount["name"],
         target=posixpath.join("/", mount["mountPath"]),

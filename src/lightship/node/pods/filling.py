@@ -11,7 +11,7 @@ from lightship.node.inputs.content import Inputs
 from lightship.node.inputs.volumes import VolumeError
 
 from . import sync
-from .state import again
+from .state import Problem, again
 from .subject import Subject
 
 PATIENCE = 3
@@ -26,6 +26,8 @@ class Filling:
         self._tokens = fetch.Tokens(subject.node.client, subject.node.clock)
         self.stale = False
         """Something that a volume shows has changed."""
+        self._failed: Problem | None = None
+        """Why what has changed could not be written."""
 
     async def prepare(self) -> None:
         try:
@@ -70,14 +72,18 @@ class Filling:
         volumes.prepare(self._subject.home.volumes, inputs, self._subject.node.policy, self._subject.claims)
 
     async def refresh(self) -> float | None:
-        """Bring API-backed volumes up to date; returns when a token must be renewed."""
+        """Bring API-backed volumes up to date; returns when to look again: a token must be renewed, or something failed."""
         if not self._subject.state.volumes_ready or sync.must_stop(self._subject.pod, self._subject.state):
             return None
-        renew_at = self._tokens.renew_at
-        if self.stale or (renew_at is not None and renew_at <= self._subject.now()):
+        due = self._failed.retry_at if self._failed else self._tokens.renew_at
+        if self.stale or (due is not None and due <= self._subject.now()):
             try:
                 await self._write()
             except VolumeError as error:
+                # What is mounted stays as it is, for as long as need be.
+                self._failed = again(self._failed, "FailedMount", str(error), self._subject.now())
                 self._tell(error)
-                return self._subject.now() + 60.0
-        return self._tokens.renew_at
+                return self._failed.retry_at
+            self._failed = None
+            return self._tokens.renew_at
+        return due
