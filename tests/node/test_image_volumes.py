@@ -37,6 +37,7 @@ def test_a_container_waits_for_the_images_it_mounts() -> None:
 
 
 def test_mounts_are_read_only_wherever_the_image_lies(tmp_path: Path) -> None:
+    (tmp_path / "tree/etc").mkdir(parents=True)
     made = pod(shows(subPath="etc"), volumes=image_volume("a"))
     (mount,) = mounts.of(made, made["spec"]["containers"][0], tmp_path, {}, Claims(), {"data": tmp_path / "tree"})
     assert (mount.source, mount.sub_path, mount.read_only) == (str(tmp_path / "tree"), "etc", True)

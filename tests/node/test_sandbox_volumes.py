@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lightship.aio.clock import SystemClock
-from lightship.node.runtimes.runtime import Mount, Security, Tmpfs
+from lightship.node.runtimes.runtime import ContainerError, Mount, Security, Tmpfs
 from lightship.node.runtimes.sandbox import SandboxRuntime
 
 from .contract import World, world
@@ -138,6 +138,31 @@ def test_overlapping_mounts_in_any_order(tell: Callable[[Story], None]) -> None:
         _, text = await w.sh("touch /v/in/x && echo yes; touch /v/x 2>/dev/null || echo no; ls /v", mounts=mounts)
         assert text == "yes\nno\nin\n"
         assert os.listdir(inner) == ["x"]
+
+    tell(story)
+
+
+def test_a_volume_that_holds_the_files_of_pods(tell: Callable[[Story], None]) -> None:
+    async def story(w: World) -> None:
+        path = directory(w, "memory")
+        await w.pod(memory=[Tmpfs(path=path)])
+        for sub_path in ("", "."):
+            mounts = [Mount(source=str(w.directory), target="/all", sub_path=sub_path, name="v"), Mount(source=path, target="/fast")]
+            end, text = await w.sh(
+                "find /all/pod-a -name root | while read r; do ls -A $r; done; grep -c ' /all' /proc/mounts", mounts=mounts
+            )
+            assert (end.code, int(text) < 6) == (0, True), text
+
+    tell(story)
+
+
+def test_a_source_that_is_gone(tell: Callable[[Story], None]) -> None:
+    async def story(w: World) -> None:
+        await w.pod()
+        with pytest.raises(ContainerError) as raised:
+            await w.sh("true", mounts=[Mount(source="/not/there", target="/v")])
+        assert raised.value.reason == "CreateContainerError"
+        assert "/not/there" in raised.value.message
 
     tell(story)
 

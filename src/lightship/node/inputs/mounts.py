@@ -50,11 +50,14 @@ def _mount(volume: Obj, mount: Obj, path: Path, variables: Mapping[str, str]) ->
     kind = kind_of(volume)
     if mount.get("mountPropagation") == "Bidirectional":
         raise VolumeError(f'volumeMount "{mount["name"]}": mounts of containers do not propagate on this node, use None or HostToContainer')
+    inside = _sub_path(mount, variables)
+    if kind == IMAGE and inside and not (path / inside).exists():
+        raise VolumeError(f'subPath "{inside}" is not in the image of volume "{mount["name"]}"')
     return Mount(
         name=mount["name"],
         target=posixpath.join("/", mount["mountPath"]),
         source=str(path),
-        sub_path=_sub_path(mount, variables),
+        sub_path=inside,
         read_only=bool(mount.get("readOnly")) or kind in (*content.API_BACKED, IMAGE) or bool((volume.get(CLAIM) or {}).get("readOnly")),
     )
 

@@ -121,21 +121,24 @@ def _stage(stage: str, mounts: list[dict[str, Any]]) -> None:
         elif mount["sub_path"]:
             held = subpath.prepare(mount["source"], mount["sub_path"], mount["what"])
             try:
-                _show(f"/proc/self/fd/{held}", spot)
+                _show(f"/proc/self/fd/{held}", spot, stage)
             finally:
                 os.close(held)
         else:
-            _show(mount["source"], spot)
+            _show(mount["source"], spot, stage)
         if mount["read_only"]:
             linux.make_read_only(spot)
 
 
-def _show(source: str, spot: str) -> None:
+def _show(source: str, spot: str, stage: str) -> None:
     if os.path.isdir(source):
         os.mkdir(spot)
     else:
         os.close(os.open(spot, os.O_CREAT | os.O_CLOEXEC))
     linux.bind(source, spot)
+    above, below = os.path.realpath(source).rstrip("/") + "/", os.path.realpath(stage)
+    if below.startswith(above):
+        linux.unmount(f"{spot}/{below[len(above) :]}")  # the tree in the making is nobody's to see, least of all inside itself
 
 
 def _place(spot: str, mount: dict[str, Any]) -> str:
