@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -179,6 +180,11 @@ def test_busybox_means_its_applets_where_there_is_one(tmp_path: Path, monkeypatc
     assert (place / "sh").readlink() == fake
     assert resolve("busybox", builder=builder).path[0] == str(place), "made once"
     assert [p.name for p in builder.tools.iterdir()] == [place.name]
+    shell = tmp_path / "bin" / "bash"
+    fake.rename(shell)
+    shutil.copy(shell, fake)
+    other = Path(resolve("busybox", builder=builder).path[0])
+    assert ((other / "sh").readlink(), (other / "wget").readlink()) == (shell, fake), "a shell that loses no variables"
 
 
 # what is on this machine ------------------------------------------------------------------------------------------------------------

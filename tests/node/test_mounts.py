@@ -73,6 +73,21 @@ def test_volumes_that_are_not_there_and_block_devices() -> None:
         mounts.of(obj, obj["spec"]["containers"][0], AT, {}, CLAIMS)
 
 
+@pytest.mark.parametrize(
+    ("mount", "want"),
+    [
+        ({}, {}),
+        ({"readOnly": True}, {"readOnly": True, "recursiveReadOnly": "Disabled"}),
+        ({"readOnly": True, "recursiveReadOnly": "IfPossible"}, {"readOnly": True, "recursiveReadOnly": "Enabled"}),
+        ({"readOnly": True, "recursiveReadOnly": "Enabled"}, {"readOnly": True, "recursiveReadOnly": "Enabled"}),
+        ({"readOnly": True, "recursiveReadOnly": "Disabled"}, {"readOnly": True, "recursiveReadOnly": "Disabled"}),
+    ],
+)
+def test_what_the_status_says(mount: Obj, want: Obj) -> None:
+    named = {"name": "v", "mountPath": "/m"}
+    assert mounts.shown(container(volumeMounts=[{**named, **mount}])) == [{**named, **want}]
+
+
 def test_mount_points_inside_a_volume() -> None:
     paths = {"v": "/a", "one": "/a/one", "two": "/a/two/deep", "three": "/a/one/below", "four": "/ab"}
     obj = pod(container(volumeMounts=[{"name": name, "mountPath": path} for name, path in paths.items()]))

@@ -14,6 +14,9 @@ SERVED = Path(__file__).parent / "served"
 """Configuration and pages that we bring for images of servers."""
 _ALSO = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _LIST_SECONDS = 10.0
+_SHELL, _SHELLS = "bash", ("sh", "ash")
+"""BusyBox's shell, in the versions that distributions have, loses variables whose names are no words of its own (`a-b`), which pods may
+have; the one that keeps them answers in its place where there is one."""
 
 
 def find(name: str) -> str | None:
@@ -35,7 +38,8 @@ def applets(program: str, directory: Path) -> Path:
     Blocks for a few milliseconds the first time. Raises `OSError` when the program will not tell its names.
     """
     stat = os.stat(program)
-    digest = hashlib.blake2b(f"{program}\0{stat.st_mtime_ns}\0{stat.st_size}".encode(), digest_size=8).hexdigest()
+    shell = find(_SHELL)
+    digest = hashlib.blake2b(f"{program}\0{stat.st_mtime_ns}\0{stat.st_size}\0{shell}".encode(), digest_size=8).hexdigest()
     place = directory / f"applets-{digest}"
     if place.is_dir():
         return place
@@ -48,7 +52,7 @@ def applets(program: str, directory: Path) -> Path:
     draft.mkdir(parents=True)
     for name in told:
         if "/" not in name and not name.startswith("."):
-            (draft / name).symlink_to(program)
+            (draft / name).symlink_to(shell if shell and name in _SHELLS else program)
     try:
         draft.rename(place)
     except OSError:

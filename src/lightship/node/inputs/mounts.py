@@ -28,13 +28,26 @@ def of(
     volumes = {v["name"]: v for v in objects.spec(pod).get("volumes") or ()}
     for device in container.get("volumeDevices") or ():
         raise VolumeError(f'cannot find volume "{device["name"]}" to pass into container "{container["name"]}": no block devices here')
-    shown = []
+    found = []
     for mount in container.get("volumeMounts") or ():
         volume = volumes.get(mount["name"])
         if volume is None:
             raise VolumeError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')
-        shown.append(_mount(volume, mount, _place(pod, volume, directory, claims, images or {}), variables))
-    return shown
+        found.append(_mount(volume, mount, _place(pod, volume, directory, claims, images or {}), variables))
+    return found
+
+
+def shown(container: Obj) -> list[Obj]:
+    """What a container's status says of its mounts: read-only ones are so for all that is mounted below them, if that was asked for."""
+    return [_shown(mount) for mount in container.get("volumeMounts") or ()]
+
+
+def _shown(mount: Obj) -> Obj:
+    status = {"name": mount["name"], "mountPath": mount["mountPath"]}
+    if mount.get("readOnly"):
+        wanted = mount.get("recursiveReadOnly") in ("Enabled", "IfPossible")
+        status |= {"readOnly": True, "recursiveReadOnly": "Enabled" if wanted else "Disabled"}
+    return status
 
 
 def _place(pod: Obj, volume: Obj, directory: Path, claims: Claims, images: Mapping[str, Path]) -> Path:

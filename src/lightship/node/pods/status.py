@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from lightship.kinds import pods
 from lightship.meta import conditions, objects, times
 from lightship.meta.objects import Obj
+from lightship.node.inputs import mounts
 
 from . import spec, sync
 from .state import LOST_CODE, ContainerState, Finished, ImageState, PodState, Problem
@@ -116,6 +117,8 @@ def container_status(pod: Obj, container: Obj, state: PodState, now: float) -> O
         "imageID": image.id if image is not None else "",
         "started": found.has_started,
     }
+    if container.get("volumeMounts"):
+        status["volumeMounts"] = mounts.shown(container)
     if found.id:
         status["containerID"] = ID_PREFIX + found.id
     return status
