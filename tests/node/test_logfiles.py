@@ -151,6 +151,21 @@ def test_a_follower_crosses_files_and_loses_nothing(tmp_path: Path) -> None:
     asyncio.run(asyncio.wait_for(main(), 30))
 
 
+def test_what_somebody_has_yet_to_read_is_kept_for_a_while(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+    log(path, range(100), kept=3)
+    oldest = logfiles.segments(str(path))[0]
+    with logfiles.open_segment(oldest):
+        log(path, range(100, 300), kept=3)
+        assert logfiles.segments(str(path))[0] == oldest
+        log(path, range(300, 700), kept=3)
+        found = logfiles.segments(str(path))
+        assert found[0].number > oldest.number, "not for ever"
+        assert len(found) <= logfiles.MOST
+    log(path, range(700, 800), kept=3)
+    assert len(logfiles.segments(str(path))) == 3
+
+
 def test_a_disk_that_was_full_is_told_of_when_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, full = os.write, False
 

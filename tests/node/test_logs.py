@@ -16,6 +16,7 @@ from lightship.meta.errors import StatusError
 from lightship.meta.rest import LogOptions
 from lightship.node.runtimes.logwriter import records, stamp
 from lightship.node.streams import logs, tailing
+from lightship.node.streams.cutting import Cutter
 from lightship.node.streams.filewatch import FileWatch
 from lightship.node.streams.logs import Logs, Position, Run, Source
 
@@ -36,6 +37,7 @@ class Pod:
         source = Source(
             containers=containers,
             init_containers=("setup",),
+            ephemeral_containers=("debugger",),
             position=lambda _: position or Position(current=Run(path, "id1")),
             running=lambda _: self.alive,
         )
@@ -169,6 +171,7 @@ def test_a_follower_that_goes_away_leaves_nothing_behind(file: Path) -> None:
         (Position(waiting="ImagePullBackOff"), {}, 'container "main" in pod "p" is waiting to start: trying and failing to pull image'),
         (Position(waiting="x"), {"previous": True}, 'previous terminated container "main" in pod "p" not found'),
         (None, {"container": "other"}, "container other is not valid for pod p"),
+        (Position(unknown=True), {"container": "debugger"}, 'container "debugger" in pod "p" is not available'),
     ],
 )
 def test_what_is_refused(tmp_path: Path, position: Position | None, options: dict[str, Any], want: str) -> None:
@@ -198,3 +201,32 @@ def test_termination_message_from_the_log(tmp_path: Path) -> None:
     assert logs.last_lines(path, 2, 2048) == "line 198\nline 199\n"
     assert len(logs.last_lines(path, 80, 100)) == 100
     assert logs.last_lines(tmp_path / "gone", 2, 10) == ""
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.booleans(), st.booleans(), st.integers(1, 40), st.integers(0, 60)),
+        max_size=12,
+    ),
+    st.integers(1, 700),
+    st.booleans(),
+    st.integers(0, 4),
+)
+@settings(max_examples=150, deadline=None)
+def test_records_cut_together_are_those_cut_one_by_one(
+    runs: list[tuple[int, bool, bool, int, int]], block: int, timestamps: bool, since: int
+) -> None:
+    records = [
+        line("y" * size + str(n), second, part=part, stream="stderr" if error else "stdout")
+        for second, part, error, count, size in runs
+        for n in range(count)
+    ]
+    stamp = line("", since)[:30] if since else b""
+    want, continued = b"", False
+    for record in (r for r in records if r[:30] >= stamp):
+        want += record[:31] if timestamps and not continued else b""
+        continued = record[38:39] == b"P"
+        want += record[40:-1] if continued else record[40:]
+    text = b"".join(records)
+    cutter = Cutter(since=stamp, timestamps=timestamps)
+    assert b"".join(cutter.feed(text[at : at + block]) for at in range(0, len(text), block)) == want

@@ -2,12 +2,14 @@
 
 `logwriter` appends here; `streams.logs` reads with `segments` and `open_segment`. `0.log` is written to; when it is full it becomes
 `0.log.1`, then `0.log.2` and so on, counting up for good, so that a reader always knows which one comes next. All but the newest of those
-are compressed, by a thread, and the oldest go. All state is in the names: whoever opens a log later goes on where another stopped.
+are compressed, by a thread, and the oldest go, but for a while not those that somebody is reading, who locks them. All state is in the
+names: whoever opens a log later goes on where another stopped.
 Contract: kubelet containerLogMaxSize, containerLogMaxFiles.
 """
 
 import asyncio
 import contextlib
+import fcntl
 import gzip
 import os
 import tempfile
@@ -20,6 +22,8 @@ SIZE = 10 * 1024 * 1024
 """Bytes of a file before the next one is begun."""
 KEPT = 5
 """Files that are kept, the current one among them."""
+MOST = 20
+"""Files that are kept while somebody reads the oldest of them and has not come further."""
 COMPRESS_EVERY = 10.0
 """Seconds between looks for what can be compressed; a program that prints faster loses its output sooner than it is worth that work."""
 _PIECE = 1024 * 1024
@@ -61,7 +65,9 @@ def open_segment(segment: Segment) -> BinaryIO:
     """A file to read and seek in. Blocks for compressed ones; raises `OSError`, `FileNotFoundError` for what has been dropped."""
     if not segment.packed:
         try:
-            return open(segment.path, "rb", buffering=0)
+            file = open(segment.path, "rb", buffering=0)  # noqa: SIM115 - the caller's
+            fcntl.flock(file, fcntl.LOCK_SH)  # nobody holds it otherwise for longer than a look
+            return file
         except FileNotFoundError:
             if segment.path.rpartition(".")[2].isdecimal():
                 return open_segment(Segment(segment.number, segment.path + _PACKED, packed=True))
@@ -144,11 +150,18 @@ class LogFile:
             return
         os.close(self._file)
         self._file, self._size = fresh, 0
-        for segment in older[: max(0, len(older) + 2 - self._kept)]:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(segment.path)
+        self._drop(older[: max(0, len(older) + 2 - self._kept)], len(older) + 2)
         if self._packing is None:
             self._packing = asyncio.get_running_loop().call_later(COMPRESS_EVERY, self._pack)
+
+    def _drop(self, segments: list[Segment], count: int) -> None:
+        """Delete files from the oldest on, as far as nobody has yet to read them."""
+        for segment in segments:
+            if count <= MOST and _is_read(segment.path):
+                return
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(segment.path)
+            count -= 1
 
     def _pack(self) -> None:
         self._packing = None
@@ -157,12 +170,23 @@ class LogFile:
             asyncio.get_running_loop().run_in_executor(None, pack, waiting, self._closed)
 
 
+def _is_read(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
 def pack(waiting: list[Segment], stopped: threading.Event) -> None:
     """Compress files, each replaced by its compressed form once that is whole. Blocks; ends soon after `stopped` is set."""
     for segment in waiting:
         target = segment.path + _PACKED
         with contextlib.suppress(OSError):  # dropped meanwhile, or no room: it stays as it is
-            if stopped.is_set() or not _packed(segment.path, target + ".part", stopped):
+            if stopped.is_set() or _is_read(segment.path) or not _packed(segment.path, target + ".part", stopped):
                 return
             os.rename(target + ".part", target)
             os.unlink(segment.path)

@@ -9,7 +9,7 @@ Contract: PodLogOptions; kubelet validateContainerLogStatus (texts), CRI logging
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -23,12 +23,12 @@ from lightship.meta.rest import LogOptions
 from lightship.node.runtimes import logfiles
 
 from . import tailing
+from .cutting import Cutter
 from .filewatch import FileWatch
 
 T = TypeVar("T")
 BLOCK = 262_144
 """Bytes read at a time."""
-_STAMP, _TAG, _TEXT = 30, 38, 40
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -43,6 +43,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
     waiting: str = ""
     """The reason for which it has never run."""
+    unknown: bool = False
+    """The pod's status does not tell of it yet."""
     current: Run | None = None
     previous: Run | None = None
 
@@ -52,6 +54,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     containers: Sequence[str]
     init_containers: Sequence[str]
+    ephemeral_containers: Sequence[str] = ()
     position: Callable[[str], Position]
     """Where a container stands now."""
     running: Callable[[str], bool]
@@ -116,7 +119,7 @@ class Logs:
                 number += 1
 
     async def _file(
-        self, path: str, file: BinaryIO, follows: Callable[[], bool] | None, grown: asyncio.Event, lines: "Cutter"
+        self, path: str, file: BinaryIO, follows: Callable[[], bool] | None, grown: asyncio.Event, lines: Cutter
     ) -> AsyncIterator[bytes]:
         """The rest of one file of a log; of the current one to the end of the container, if it is followed."""
         while True:
@@ -160,7 +163,7 @@ def _is_current(path: str, file: BinaryIO) -> bool:
 def choose_container(source: Source, pod: str, wanted: str) -> str:
     """The container to read. Raises `StatusError` (400) when it is ambiguous or not there."""
     if wanted:
-        if wanted not in source.containers and wanted not in source.init_containers:
+        if wanted not in [*source.containers, *source.init_containers, *source.ephemeral_containers]:
             raise errors.bad_request(f"container {wanted} is not valid for pod {pod}")
         return wanted
     if len(source.containers) == 1:
@@ -179,34 +182,11 @@ def choose_run(position: Position, container: str, pod: str, *, previous: bool) 
         return position.previous
     if position.current is not None:
         return position.current
+    if position.unknown:
+        raise errors.bad_request(f'container "{container}" in pod "{pod}" is not available')
     reasons = {"ErrImagePull": "image can't be pulled", "ImagePullBackOff": "trying and failing to pull image"}
     why = reasons.get(position.waiting, position.waiting)
     raise errors.bad_request(f'container "{container}" in pod "{pod}" is waiting to start: {why}')
-
-
-class Cutter:
-    """Turns log file bytes into what the client gets; keeps half a line between blocks."""
-
-    def __init__(self, *, since: bytes, timestamps: bool) -> None:
-        self._since = since
-        self._timestamps = timestamps
-        self._rest = b""
-        self._continued = False
-
-    def feed(self, block: bytes) -> bytes:
-        *lines, self._rest = (self._rest + block).split(b"\n")
-        if self._since:
-            lines = [line for line in lines if line[:_STAMP] >= self._since]
-        if self._timestamps:
-            return b"".join(self._stamped(lines))
-        return b"".join([line[_TEXT:] + b"\n" if line[_TAG : _TAG + 1] == b"F" else line[_TEXT:] for line in lines])
-
-    def _stamped(self, lines: Iterable[bytes]) -> Iterable[bytes]:
-        for line in lines:
-            if not self._continued:
-                yield line[: _STAMP + 1]
-            self._continued = line[_TAG : _TAG + 1] != b"F"
-            yield line[_TEXT:] if self._continued else line[_TEXT:] + b"\n"
 
 
 def since_stamp(options: LogOptions, now: float) -> bytes:
