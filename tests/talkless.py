@@ -12,7 +12,7 @@ class Talkless:
     async def run_command(self, namespace: str, pod: str, uid: str, options: CommandOptions, io: CommandIO) -> int:
         raise errors.unavailable("this node runs nothing")
 
-    async def connect(self, namespace: str, pod: str, uid: str, port: int) -> tuple[StreamReader, StreamWriter]:
+    async def connect(self, namespace: str, pod: str, uid: str, port: int, *, inside: bool = False) -> tuple[StreamReader, StreamWriter]:
         raise errors.unavailable("this node runs nothing")
 
     async def answer(self, method: str, path: str, query: str) -> NodeAnswer:

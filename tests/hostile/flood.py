@@ -30,7 +30,7 @@ class Flood(Talkless):
             await io.write(MUCH)
             await asyncio.sleep(0)
 
-    async def connect(self, namespace: str, pod: str, uid: str, port: int) -> tuple[StreamReader, StreamWriter]:
+    async def connect(self, namespace: str, pod: str, uid: str, port: int, *, inside: bool = False) -> tuple[StreamReader, StreamWriter]:
         if self._server is None:
             self._server = await asyncio.start_server(_talk, "127.0.0.1", 0)
         return await asyncio.open_connection(*self._server.sockets[0].getsockname()[:2])

@@ -153,7 +153,7 @@ class Pretend:
     async def listen(self, address: str, port: int, *, datagram: bool = False, transparent: bool = False) -> socket.socket:
         raise OSError("only pretending")
 
-    async def open_socket(self, *, datagram: bool = False) -> socket.socket:
+    async def open_socket(self, *, datagram: bool = False, sandbox_id: str = "") -> socket.socket:
         raise OSError("only pretending")
 
     def end(self, name: str, code: int = 0, signal: int = 0, log: Sequence[str] = (), reason: str = "") -> None:

@@ -158,6 +158,13 @@ class StreamsContract:
 
         self.drive(tmp_path, story)
 
+    def test_short_lives_in_terminals_are_logged_whole(self, tmp_path: Path) -> None:
+        async def story(w: World) -> None:
+            ended = await asyncio.gather(*(w.sh("echo one; echo two", name=f"c{n}", tty=True) for n in range(12)))
+            assert [(end.code, text) for end, text in ended] == [(0, "one\ntwo\n")] * 12
+
+        self.drive(tmp_path, story)
+
     def test_a_program_waits_for_a_slow_client_and_loses_it_in_the_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("lightship.node.runtimes.stdio.PATIENCE", 0.05)
 
@@ -290,5 +297,19 @@ class StreamsContract:
                 before = before or open_things()
             assert open_things() == before
             descriptors.close(-1)
+
+        self.drive(tmp_path, story)
+
+    # ports ----------------------------------------------------------------------------------------------------------------------------
+
+    def test_a_socket_of_the_pod_reaches_its_loopback(self, tmp_path: Path) -> None:
+        async def story(w: World) -> None:
+            serve = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1]); s.accept()[0].sendall(b'hi')"
+            container = await w.python(serve)
+            await until(lambda: w.log(container) != "")
+            loop = asyncio.get_running_loop()
+            with await w.runtime.open_socket(sandbox_id="uid-a") as sock:
+                await loop.sock_connect(sock, ("127.0.0.1", int(w.log(container))))
+                assert await loop.sock_recv(sock, 100) == b"hi"
 
         self.drive(tmp_path, story)

@@ -67,6 +67,45 @@ def test_a_terminal_is_one(core: Any) -> None:
     assert talk.read_stdout().strip() == "yes"
 
 
+def test_a_terminal_has_a_name_inside_the_pod(core: Any) -> None:
+    assert run(core, "tty", stdin=True, tty=True, stderr=False).startswith("/dev/pts/")
+
+
+def attach(core: Any, name: str, **flags: Any) -> Any:
+    wanted = {"stderr": True, "stdin": True, "stdout": True, "tty": False, "_preload_content": False, **flags}
+    return stream(core.connect_get_namespaced_pod_attach, name, "default", **wanted)
+
+
+def test_who_attaches_shares_the_container_with_others_and_its_log(core: Any) -> None:
+    container = {"name": "main", "image": "busybox", "stdin": True, "command": ["sh", "-c", "while read x; do echo got $x; done"]}
+    spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]}
+    core.create_namespaced_pod("default", {"metadata": {"name": "reader"}, "spec": spec})
+    eventually(lambda: core.read_namespaced_pod("reader", "default").status.phase == "Running", "Running")
+    first, second = attach(core, "reader"), attach(core, "reader")
+    first.write_stdin("one\n")
+    assert [talk.readline_stdout(timeout=10) for talk in (first, second)] == ["got one"] * 2
+    first.close()
+    second.write_stdin("two\n")
+    assert second.readline_stdout(timeout=10) == "got two"
+    second.close()
+    assert core.read_namespaced_pod_log("reader", "default") == "got one\ngot two\n"
+    assert core.read_namespaced_pod("reader", "default").status.phase == "Running"
+    core.delete_namespaced_pod("reader", "default")
+
+
+def test_the_first_to_leave_ends_an_input_that_is_for_once(core: Any) -> None:
+    container = {"name": "main", "image": "busybox", "stdin": True, "stdinOnce": True, "command": ["sh", "-c", "cat; echo closed"]}
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    core.create_namespaced_pod("default", {"metadata": {"name": "once"}, "spec": spec})
+    eventually(lambda: core.read_namespaced_pod("once", "default").status.phase == "Running", "Running")
+    talk = attach(core, "once")
+    talk.write_stdin("said\n")
+    assert talk.readline_stdout(timeout=10) == "said"
+    talk.close()
+    eventually(lambda: core.read_namespaced_pod("once", "default").status.phase == "Succeeded", "Succeeded")
+    assert core.read_namespaced_pod_log("once", "default") == "said\nclosed\n"
+
+
 def test_much_comes_whole(core: Any) -> None:
     talk = run(core, "sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x", _preload_content=False)
     talk.run_forever(timeout=30)

@@ -228,8 +228,11 @@ class NodeConnection(Protocol):
         """What the kubelet's own web server would answer to a request for a path, which begins with a slash. Refusals are answers."""
         ...
 
-    async def connect(self, namespace: str, pod: str, uid: str, port: int) -> tuple[StreamReader, StreamWriter]:
-        """A TCP connection to a port of the pod. Raises `OSError`, or `StatusError` when the pod does not run."""
+    async def connect(self, namespace: str, pod: str, uid: str, port: int, *, inside: bool = False) -> tuple[StreamReader, StreamWriter]:
+        """A TCP connection to a port of the pod; `inside`: as one of its own processes would make it, to its loopback.
+
+        Raises `OSError`, or `StatusError` when the pod does not run.
+        """
         ...
 
 

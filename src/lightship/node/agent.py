@@ -187,12 +187,14 @@ class Agent:
         """See `meta.rest.NodeConnection`."""
         return await self._endpoints.answer(method, path, query)
 
-    async def connect(self, namespace: str, pod: str, uid: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(
+        self, namespace: str, pod: str, uid: str, port: int, *, inside: bool = False
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """See `meta.rest.NodeConnection`."""
         worker = self._worker(namespace, pod, uid)
         if worker is None:
             raise errors.not_found("pods", pod)
-        return await worker.asking.connect(port)
+        return await worker.asking.connect(port, inside=inside)
 
     async def measure(self) -> Measurement:
         """See `meta.rest.NodeConnection`."""

@@ -25,7 +25,7 @@ class Console:
     def __init__(self, channels: Channels) -> None:
         self._channels = channels
         self._input: asyncio.Queue[bytes] = asyncio.Queue(16)
-        self._sizes: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
+        self._sizes: asyncio.Queue[tuple[int, int]] = asyncio.Queue(1)
         self._ended = False
         self.gone = asyncio.Event()
         """Set when the client has left."""
@@ -54,6 +54,8 @@ class Console:
             elif channel == RESIZE and data:
                 size = _size(data)
                 if size is not None:
+                    if self._sizes.full():
+                        self._sizes.get_nowait()  # only the newest counts
                     self._sizes.put_nowait(size)
         await self._input.put(b"")
         self.gone.set()

@@ -168,7 +168,7 @@ async def carry(node: NodeConnection, pod: Obj, port: int, incoming: "asyncio.Qu
     """Carry bytes between the queue and the pod's port until both sides have ended; what went wrong, if anything."""
     meta = pod["metadata"]
     try:
-        reader, writer = await node.connect(meta["namespace"], meta["name"], meta["uid"], port)
+        reader, writer = await node.connect(meta["namespace"], meta["name"], meta["uid"], port, inside=True)
     except StatusError as error:
         return error.message
     except OSError as error:

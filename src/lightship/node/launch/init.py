@@ -2,7 +2,7 @@
 
 Forked by the launcher into a fresh process namespace; it talks to the node over one socket and dies when that closes, and with it, by
 the kernel's hand, every process of the pod. It keeps full rights over the pod's namespaces and so is never where user code runs.
-Requests: `start`, `execute`, `signal`. Events: `ready` or `failed` once, then `exit`.
+Requests: `start`, `execute`, `signal`, `socket`. Events: `ready` or `failed` once, then `exit`.
 """
 
 import os
@@ -93,6 +93,8 @@ class Init:
             self._start_or_execute(request, packet.fds)
         elif request["op"] == "signal":
             self._signal(request["id"], request["signal"])
+        elif request["op"] == "socket":
+            _give_socket(packet.fds[0], datagram=request["datagram"])
         return True
 
     def _start_or_execute(self, request: dict[str, Any], fds: list[int]) -> None:
@@ -208,6 +210,16 @@ class Init:
                 if signum and os.WIFSIGNALED(status):
                     status = signum  # as waitpid tells it
                 wire.send(self._control, {"event": "exit", "id": ended.id, "status": status})
+
+
+def _give_socket(answers: int, *, datagram: bool) -> None:
+    """One in the pod's network, for the node to connect from."""
+    with socket.socket(fileno=answers) as to:
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM) as made:
+                wire.send(to, {}, [made.fileno()])
+        except OSError:
+            pass  # the end of the answers is the answer
 
 
 def _kill_group(pid: int) -> None:

@@ -38,13 +38,16 @@ class Asking:
         except ContainerError as error:
             raise errors.internal(f"error attaching to container: {error.message}") from error
 
-    async def connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to a port of the pod. Raises `OSError`."""
+    async def connect(self, port: int, *, inside: bool = False) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to a port of the pod; `inside`: to its loopback first. Raises `OSError`."""
         found: OSError = ConnectionRefusedError()
-        for candidate in self._ports_of(port):
-            sock = await self._subject.node.runtime.open_socket()
+        runtime, state = self._subject.node.runtime, self._subject.state
+        # Without a network of its own a pod has no loopback of its own: what listens there may be anybody's.
+        own = [("127.0.0.1", port, state.uid)] if inside and runtime.kind != "process" else []
+        for host, candidate, sandbox in [*own, *((state.ip, port, "") for port in self._ports_of(port))]:
+            sock = await runtime.open_socket(sandbox_id=sandbox)
             try:
-                await asyncio.get_running_loop().sock_connect(sock, (self._subject.state.ip, candidate))
+                await asyncio.get_running_loop().sock_connect(sock, (host, candidate))
                 return await asyncio.open_connection(sock=sock)
             except OSError as error:
                 sock.close()
@@ -73,7 +76,9 @@ class Asking:
         """Where a container stands, for its logs."""
         container = self._subject.state.containers.get(name)
         if container is None or container.starts == 0:
-            spec = self._subject.spec_of(name)
+            spec = next((spec for spec in self._subject.specs() if spec["name"] == name), None)
+            if spec is None:
+                return Position(unknown=True)
             shown = status.container_status(self._subject.pod, spec, self._subject.state, self._subject.now())["state"]
             return Position(waiting=(shown.get("waiting") or {}).get("reason", ""))
         newest = Run(self._subject.home.log(name, container.starts - 1), container.id)

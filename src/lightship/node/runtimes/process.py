@@ -233,7 +233,7 @@ class ProcessRuntime:
             raise
         return made
 
-    async def open_socket(self, *, datagram: bool = False) -> socket.socket:
+    async def open_socket(self, *, datagram: bool = False, sandbox_id: str = "") -> socket.socket:
         made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM)
         made.setblocking(False)
         return made

@@ -318,6 +318,9 @@ class Runtime(Protocol):
         """
         ...
 
-    async def open_socket(self, *, datagram: bool = False) -> socket.socket:
-        """A non-blocking socket, not yet connected, that reaches pods at their addresses: for probes, forwarding, services."""
+    async def open_socket(self, *, datagram: bool = False, sandbox_id: str = "") -> socket.socket:
+        """A non-blocking socket, not yet connected, that reaches pods at their addresses: for probes, forwarding, services.
+
+        With `sandbox_id` it is as one of that pod's own, and reaches what that reaches; without networks of their own, all are.
+        """
         ...

@@ -24,7 +24,7 @@ from lightship.aio.clock import Clock
 from lightship.node.launch import wire
 from lightship.node.network import facts as network
 
-from . import idmap, layout, processes
+from . import idmap, layout, processes, talk
 from .enforcement import OUT_OF_MEMORY, Enforcer, open_enforcer
 from .runtime import (
     Attached,
@@ -341,7 +341,12 @@ class SandboxRuntime:
     async def listen(self, address: str, port: int, *, datagram: bool = False, transparent: bool = False) -> socket.socket:
         return await self._socket(address, port, datagram=datagram, transparent=transparent)
 
-    async def open_socket(self, *, datagram: bool = False) -> socket.socket:
+    async def open_socket(self, *, datagram: bool = False, sandbox_id: str = "") -> socket.socket:
+        if sandbox_id:
+            sandbox = self._sandboxes.get(sandbox_id)
+            if sandbox is None:
+                raise ConnectionRefusedError(f"the sandbox {sandbox_id} is not there any more")
+            return await talk.socket_inside(sandbox.control, datagram=datagram)
         return await self._socket("", 0, datagram=datagram)
 
     async def _socket(self, address: str, port: int, *, datagram: bool, transparent: bool = False) -> socket.socket:
@@ -402,7 +407,8 @@ class SandboxRuntime:
         container = sandbox.containers.get(container_id)
         if container is None or container.early is not None:
             return  # one that never started: `_launch` has told, or will tell, by an error
-        container.stdio.finish()
+        if container.started:
+            container.stdio.finish()  # otherwise its terminal may still be on its way to `_launch`
         killed = self._limits.ended(container_id)
         container.early = Exit(container_id, code, int(signum), self._clock.now(), OUT_OF_MEMORY if killed else "")
         if container.started:

@@ -62,6 +62,21 @@ async def started(
     return Started(pid, terminal)
 
 
+async def socket_inside(control: socket.socket, *, datagram: bool) -> socket.socket:
+    """A non-blocking socket in the network of a sandbox. Raises `OSError`."""
+    near, far = wire.pair()
+    near.setblocking(False)
+    with near:
+        with far:
+            wire.send(control, {"op": "socket", "datagram": datagram}, [far.fileno()])
+        answer = await packet(near)
+    if answer is None or not answer.fds:
+        raise ConnectionRefusedError("the sandbox has ended")
+    made = socket.socket(fileno=answer.fds[0])
+    made.setblocking(False)
+    return made
+
+
 async def packet(sock: socket.socket) -> wire.Packet | None:
     """The next packet; None when the other end is closed."""
     loop = asyncio.get_running_loop()
