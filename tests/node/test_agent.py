@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,10 @@ from lightship.aio import virtual
 from lightship.meta import conditions, objects
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj
-from lightship.meta.rest import DeleteOptions
+from lightship.meta.rest import STRATEGIC_MERGE_PATCH, DeleteOptions
 from lightship.node.images.installer import BuildError
-from lightship.node.runtimes.runtime import ContainerError
+from lightship.node.machine import nodestatus
+from lightship.node.runtimes.runtime import ContainerError, Limits
 
 from . import site
 from .make import container, pod
@@ -425,5 +427,199 @@ def test_a_container_that_may_have_all_begin_anew() -> None:
         s.runtime.end("watched", 88)
         await s.until(lambda p: [c["restartCount"] for c in p["status"]["containerStatuses"]] == [1, 1])
         assert len(s.runtime.sandboxes) == 1
+
+    site.run(scenario)
+
+
+# the node's own will ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pod_that_does_not_fit_has_failed() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod(container(resources={"requests": {"cpu": "1000"}})))
+        status = (await s.until_phase("Failed"))["status"]
+        assert status["reason"] == "OutOfcpu"
+        assert status["message"].startswith(
+            "Pod was rejected: Node didn't have enough resource: cpu, requested: 1000000, used: 0, capacity: "
+        )
+        assert s.runtime.started == []
+        assert ("OutOfcpu", status["message"].removeprefix("Pod was rejected: ")) in await s.events()
+
+    site.run(scenario)
+
+
+def test_a_pod_that_wanted_another_node_has_failed() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod(nodeSelector={"disk": "ssd"}))
+        assert (await s.until_phase("Failed"))["status"]["reason"] == "NodeAffinity"
+
+    site.run(scenario)
+
+
+def test_a_node_that_shuts_down_ends_its_pods_and_lets_nobody_in() -> None:
+    async def scenario(s: Site) -> None:
+        s.runtime.stubborn = True
+        await s.run_pod(pod(terminationGracePeriodSeconds=60))
+        await s.until_phase("Running")
+        began = s.clock.monotonic()
+        await s.agent.shut_down(20)
+        assert s.clock.monotonic() - began == pytest.approx(20, abs=0.2)
+        status = (await s.until_phase("Failed"))["status"]
+        assert (status["reason"], status["message"]) == ("Terminated", "Pod was terminated in response to imminent node shutdown.")
+        await s.run_pod(pod(), name="late")
+        late = (await s.until_phase("Failed", "late"))["status"]
+        assert (late["reason"], late["message"]) == ("NodeShutdown", "Pod was rejected: Pod was rejected as the node is shutting down.")
+
+    site.run(scenario)
+
+
+# resizing --------------------------------------------------------------------------------------------------------------------------
+
+
+def sized(cpu: str, memory: str = "100Mi", **fields: Any) -> Obj:
+    return container(resources={"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": cpu, "memory": memory}}, **fields)
+
+
+async def resize(s: Site, cpu: str, memory: str = "100Mi") -> int:
+    """Ask for other amounts; the pod's new generation."""
+    patch = {"spec": {"containers": [sized(cpu, memory)]}}
+    found = await s.client.patch(kinds.PODS, "p", patch, "default", type=STRATEGIC_MERGE_PATCH, subresource="resize")
+    return int(objects.generation(found))
+
+
+def resizes(p: Obj) -> dict[str, str]:
+    return {c["type"]: c.get("reason", "") for c in p["status"]["conditions"] if "Resize" in c["type"]}
+
+
+def test_a_running_pod_is_given_more_and_goes_on() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod(sized("100m")))
+        first = await s.until_phase("Running")
+        assert first["status"]["containerStatuses"][0]["allocatedResources"] == {"cpu": "100m", "memory": "100Mi"}
+        generation = await resize(s, "300m")
+        await s.until(lambda p: p["status"]["observedGeneration"] == generation and not resizes(p))
+        shown = (await s.until(lambda p: p["status"]["containerStatuses"][0]["resources"]["limits"]["cpu"] == "300m"))["status"]
+        assert shown["containerStatuses"][0]["allocatedResources"]["cpu"] == "300m"
+        assert shown["containerStatuses"][0]["restartCount"] == 0
+        ids = [id for id, limits in s.runtime.resized if limits.cpu == 0.3]
+        assert ids == [objects.uid(first), s.runtime.spec("main").id, objects.uid(first)], "the pod has room before its containers need it"
+        assert {reason for reason, _ in await s.events()} >= {"ResizeStarted", "ResizeCompleted"}
+
+    site.run(scenario)
+
+
+def test_a_container_that_wants_it_begins_anew_with_its_new_amounts() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod(sized("100m", resizePolicy=[{"resourceName": "memory", "restartPolicy": "RestartContainer"}])))
+        await s.until_phase("Running")
+        await resize(s, "100m", "200Mi")
+        await s.until(lambda p: p["status"]["containerStatuses"][0]["restartCount"] == 1 and not resizes(p))
+        assert s.runtime.spec("main").limits.memory == 200 * 2**20
+        assert ("Killing", "Container main resize requires restart") in await s.events()
+
+    site.run(scenario)
+
+
+def test_what_can_never_be_given_is_infeasible_and_what_others_have_is_deferred() -> None:
+    async def scenario(s: Site) -> None:
+        cpus = int(nodestatus.look(s.data).cpus)
+        other = await s.run_pod(pod({**sized(str(cpus - 1)), "name": "other"}), name="other")
+        await s.run_pod(pod(sized("100m")))
+        await s.until_phase("Running")
+        await s.until_phase("Running", "other")
+        await resize(s, "1000")
+        pending = await s.until(lambda p: resizes(p) == {"PodResizePending": "Infeasible"})
+        found = conditions.get(pending, "PodResizePending")
+        assert found is not None
+        assert found["message"] == f"Node didn't have enough capacity: cpu, requested: 1000000, capacity: {cpus * 1000}"
+        await resize(s, str(cpus))
+        await s.until(lambda p: resizes(p) == {"PodResizePending": "Deferred"})
+        assert s.runtime.spec("main").limits.cpu == 0.1
+        await s.client.delete(kinds.PODS, objects.name(other), "default")
+        await s.until(lambda p: not resizes(p) and p["status"]["containerStatuses"][0]["resources"]["limits"]["cpu"] == str(cpus))
+
+    site.run(scenario)
+
+
+def test_a_runtime_that_cannot_resize_is_told() -> None:
+    async def scenario(s: Site) -> None:
+        async def refuse(container_id: str, limits: Limits) -> None:
+            raise ContainerError("CreateContainerError", "no such group")
+
+        s.runtime.update = refuse  # type: ignore[method-assign]  # it only pretends
+        await s.run_pod(pod(sized("100m")))
+        await s.until_phase("Running")
+        await resize(s, "200m")
+        shown = await s.until(lambda p: resizes(p) == {"PodResizeInProgress": "Error"})
+        assert shown["status"]["containerStatuses"][0]["resources"]["limits"]["cpu"] == "100m"
+        assert shown["status"]["containerStatuses"][0]["allocatedResources"]["cpu"] == "200m"
+
+    site.run(scenario)
+
+
+# statuses --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_ephemeral_containers_join_a_pod_that_runs() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod())
+        await s.until_phase("Running")
+        patch = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "python:3.12", "command": ["sh"]}]}}
+        await s.client.patch(kinds.PODS, "p", patch, "default", type=STRATEGIC_MERGE_PATCH, subresource="ephemeralcontainers")
+        shown = await s.until(lambda p: "running" in (p["status"].get("ephemeralContainerStatuses") or [{"state": {}}])[0]["state"])
+        assert shown["status"]["phase"] == "Running"
+        s.runtime.end("debug", 1)
+        ended = await s.until(lambda p: "terminated" in p["status"]["ephemeralContainerStatuses"][0]["state"])
+        assert conditions.is_true(ended, "Ready")
+        await s.clock.sleep(20)
+        assert len(s.runtime.started) == 2, "it is never started again"
+
+    site.run(scenario)
+
+
+def test_conditions_and_statuses_say_what_they_speak_of() -> None:
+    async def scenario(s: Site) -> None:
+        mounts = [{"name": "v", "mountPath": "/v", "readOnly": True}]
+        context = {"runAsUser": 7, "runAsGroup": 8, "fsGroup": 9}
+        await s.run_pod(pod(container(volumeMounts=mounts), volumes=[{"name": "v", "emptyDir": {}}], securityContext=context))
+        status = (await s.until_phase("Running"))["status"]
+        assert {c["observedGeneration"] for c in status["conditions"]} == {1}
+        shown = status["containerStatuses"][0]
+        assert shown["user"] == {"linux": {"uid": 7, "gid": 8, "supplementalGroups": [8, 9]}}
+        assert shown["volumeMounts"] == [{**mounts[0], "recursiveReadOnly": "Disabled"}]
+
+    site.run(scenario)
+
+
+def test_readiness_gates() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod(readinessGates=[{"conditionType": "example.com/open"}]))
+        shut = conditions.get(await s.until_phase("Running"), "Ready")
+        assert shut is not None
+        want = 'corresponding condition of pod readiness gate "example.com/open" does not exist.'
+        assert (shut["reason"], shut["message"]) == ("ReadinessGatesNotReady", want)
+        for status, ready in (("False", "False"), ("True", "True")):
+            patch = {"status": {"conditions": [{"type": "example.com/open", "status": status}]}}
+            await s.client.patch(kinds.PODS, "p", patch, "default", type=STRATEGIC_MERGE_PATCH, subresource="status")
+            await s.until(lambda p, want=ready: (conditions.get(p, "Ready") or {})["status"] == want)  # type: ignore[misc]  # bound now
+
+    site.run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("fields", "want"),
+    [
+        ({"image": "No Such"}, "InvalidImageName"),
+        ({"image": "example.com/unknown:1", "imagePullPolicy": "Never"}, "ErrImageNeverPull"),
+        ({"image": "example.com/unknown:1"}, "ImagePullBackOff"),
+        ({"securityContext": {"runAsNonRoot": True}}, "CreateContainerConfigError"),
+    ],
+)
+def test_what_keeps_a_container_from_being_made(fields: Obj, want: str) -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod(container(**fields)))
+        await s.until_waiting(want)
+        await s.clock.sleep(30)
+        assert waiting(s.pods.list()[0])["reason"] in (want, "ErrImagePull" if want == "ImagePullBackOff" else want)
 
     site.run(scenario)

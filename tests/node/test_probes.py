@@ -1,14 +1,18 @@
 """Probes: counting, timing, and what the agent makes of them."""
 
 import asyncio
+import contextlib
 import socket
+import ssl
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lightship.aio import virtual
 from lightship.aio.clock import LoopClock, SystemClock
+from lightship.apiserver.access import pki
 from lightship.meta import conditions
 from lightship.meta.objects import Obj
 from lightship.node.pods import grpc
@@ -197,6 +201,34 @@ def test_http_headers_are_the_kubelets_unless_the_probe_names_its_own() -> None:
     assert b"\r\nHost: shop\r\n" in heard
     assert b"kube-probe" not in heard
     assert b"ccept" not in heard
+
+
+def test_https_is_asked_whoever_answers(tmp_path: Path) -> None:
+    pki.issue(tmp_path, 1_700_000_000.0, durable=False)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(next(tmp_path.glob("**/*server*.crt")), next(tmp_path.glob("**/*server*.key")))
+
+    async def scenario(*, secure: bool) -> tuple[bool | None, str]:
+        gone = asyncio.Event()
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(OSError):
+                await reader.read(1000)
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                while await reader.read(1000):
+                    pass
+            writer.transport.abort()
+            gone.set()
+
+        async with await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context if secure else None) as server:
+            found = await attempt({"httpGet": {"port": server.sockets[0].getsockname()[1], "scheme": "HTTPS"}}, 0)
+            await gone.wait()
+            return found
+
+    assert asyncio.run(scenario(secure=True)) == (True, "")
+    success, why = asyncio.run(scenario(secure=False))
+    assert success is False
+    assert why.endswith("http: server gave HTTP response to HTTPS client")
 
 
 def test_http_redirects_are_followed_to_the_same_host_only() -> None:

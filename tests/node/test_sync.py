@@ -163,6 +163,22 @@ def test_a_failed_init_container_fails_a_pod_that_never_restarts() -> None:
     assert p.phase == "Failed"
     assert "StartContainer main" not in p.log
     assert p.log[-1] == "RemoveSandbox"
+    initialized = conditions.get(p.obj, "Initialized")
+    assert initialized is not None
+    assert initialized["message"] == "containers with incomplete status: [init]"
+
+
+def test_what_initialization_lacks_is_only_what_has_not_succeeded() -> None:
+    p = Pod(pod(inits=[container("a"), container("b"), container("c")], restartPolicy="Never"))
+    p.settle()
+    p.exit("a")
+    p.settle()
+    p.exit("b", 1)
+    p.settle()
+    p.status()
+    initialized = conditions.get(p.obj, "Initialized")
+    assert initialized is not None
+    assert initialized["message"] == "containers with incomplete status: [b c]"
 
 
 def test_a_failed_init_container_is_retried_with_back_off() -> None:
@@ -498,13 +514,31 @@ def test_a_pod_that_has_ended_is_left_alone(phase: str) -> None:
 # invariants -------------------------------------------------------------------------------------------------------------------------
 
 POLICIES = st.sampled_from(["Always", "OnFailure", "Never"])
-SHAPES = st.sampled_from([[], [container("i1")], [container("i1"), container("i2")], [container("i1"), sidecar()], [sidecar()]])
+SHAPES = st.sampled_from(
+    [
+        [],
+        [container("i1")],
+        [container("i1"), container("i2")],
+        [container("i1"), sidecar()],
+        [sidecar()],
+        [hooked("s1", restartPolicy="Always"), sidecar()],
+        [container("i1", restartPolicy="Never", restartPolicyRules=[rule("Restart", 1)])],
+    ]
+)
+MAINS = st.lists(
+    st.sampled_from([container("m1"), hooked("m2", "postStart"), hooked("m3"), container("m4", restartPolicy="OnFailure")]),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda c: c["name"],
+)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("exit"), st.integers(0, 3), st.sampled_from([0, 1, 137])),
         st.tuples(st.just("wait"), st.floats(0.1, 400), st.just(0)),
         st.tuples(st.just("delete"), st.integers(0, 30), st.just(0)),
         st.tuples(st.just("lose sandbox"), st.just(0), st.just(0)),
+        st.tuples(st.just("hook"), st.integers(0, 3), st.sampled_from([0, 1])),
+        st.tuples(st.just("begin anew"), st.just(0), st.just(0)),
         st.tuples(st.just("restart agent"), st.just(0), st.just(0)),
     ),
     max_size=14,
@@ -521,6 +555,14 @@ def step(p: Pod, what: tuple[str, float, int]) -> Pod:
         p.now += value
     elif kind == "delete":
         p.obj = {**p.obj, "metadata": {**p.obj["metadata"], **deleting(int(value))}}
+    elif kind == "hook":
+        waiting = [c for c in p.state.containers.values() if c.starting or c.hooking]
+        for container in waiting[:1]:
+            if container.starting:
+                p.state.container_hooked(container.name, success=code == 0)
+            container.hooking = False
+    elif kind == "begin anew":
+        p.state.restarting_since = p.now
     elif kind == "lose sandbox":
         for name in [c.name for c in p.state.containers.values() if c.running]:
             p.exit(name, 137, 9)
@@ -547,11 +589,11 @@ def check(p: Pod, old: Obj | None) -> Obj:
     return found
 
 
-@given(policy=POLICIES, inits=SHAPES, mains=st.integers(1, 2), steps=STEPS)
+@given(policy=POLICIES, inits=SHAPES, mains=MAINS, steps=STEPS)
 @settings(max_examples=150, deadline=None)
-def test_whatever_happens(policy: str, inits: list[Obj], mains: int, steps: list[tuple[str, float, int]]) -> None:
+def test_whatever_happens(policy: str, inits: list[Obj], mains: list[Obj], steps: list[tuple[str, float, int]]) -> None:
     """No two copies (asserted by `Pod.perform`), no sandbox removed under a running container, terminal phases final, the end reached."""
-    p = Pod(pod(*(container(f"m{i}") for i in range(mains)), inits=inits, restartPolicy=policy))
+    p = Pod(pod(*mains, inits=inits, restartPolicy=policy))
     seen: Obj | None = None
     p.settle()
     for what in steps:
@@ -563,6 +605,7 @@ def test_whatever_happens(policy: str, inits: list[Obj], mains: int, steps: list
         plan = p.settle()
         if any(isinstance(i, instructions.FinishDeletion) for i in plan.instructions):
             return
+        p.now = p.now if plan.wake is None else plan.wake
         for name in [c.name for c in p.state.containers.values() if c.running]:
             p.exit(name, 143, 15)
     raise AssertionError("the pod never went away")

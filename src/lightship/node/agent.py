@@ -6,6 +6,7 @@ on what changes: pods, ConfigMaps, Secrets, exits. It also keeps the Node object
 """
 
 import asyncio
+import contextlib
 import functools
 import logging
 import os
@@ -34,7 +35,8 @@ from .machine.nodestatus import Heartbeat, Identity
 from .machine.pressure import Watch
 from .network import hostmode
 from .network.hostmode import HostPorts
-from .pods import spec
+from .pods import shutdown, spec, sync
+from .pods.admission import Admitted, Refusal
 from .pods.endpoints import Endpoints
 from .pods.evicting import Evicting
 from .pods.measuring import Measuring
@@ -133,6 +135,7 @@ class Agent:
             api_host=settings.api_host,
             api_port=settings.api_port,
             allocatable=nodestatus.allocatable(self._machine),
+            admitted=Admitted(nodestatus.allocatable(self._machine)),
             new_id=lambda: f"{manager.random.getrandbits(256):064x}",
             services=self._services.list,
             neighbours=lambda namespace: self._all_pods.by_index(NAMED, namespace),
@@ -162,6 +165,21 @@ class Agent:
             finally:
                 self._group = None
                 self._files.close()
+
+    async def shut_down(self, seconds: float, critical: float = 0.0) -> None:
+        """End all pods for good, those of the system last and within their own `critical` seconds; nothing is let in any more.
+
+        For a machine that goes away. A platform that only pauses must not call it: pods that it has ended have failed.
+        """
+        self._node.admitted.closed = Refusal(shutdown.CLOSED_REASON, shutdown.CLOSED_MESSAGE)
+        active = [w for w in self._workers.values() if not sync.must_stop(w.pod, w.state)]
+        for group in shutdown.groups([w.pod for w in active], seconds, critical):
+            ending = [w for w in active if w.state.uid in group.graces]
+            for worker in ending:
+                worker.end(shutdown.REASON, shutdown.MESSAGE, group.graces[worker.state.uid])
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(group.seconds):
+                    await asyncio.gather(*(worker.told.wait() for worker in ending))
 
     async def wait_ready(self) -> None:
         """Wait until the Node is Ready and its pods are looked after."""

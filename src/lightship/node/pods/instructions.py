@@ -65,6 +65,10 @@ class KillContainer(msgspec.Struct, frozen=True):
     container: str
 
 
+class ResizePod(msgspec.Struct, frozen=True):
+    """Let what runs have what it was given."""
+
+
 class RestartAll(msgspec.Struct, frozen=True):
     """Nothing runs any more: forget what has run, so that the pod begins anew."""
 
@@ -91,6 +95,7 @@ Instruction: TypeAlias = (
     | StopContainer
     | TerminateContainer
     | KillContainer
+    | ResizePod
     | RestartAll
     | FailPod
     | FinishDeletion

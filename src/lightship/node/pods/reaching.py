@@ -123,7 +123,8 @@ async def _once(where: Where, url: str, lines: list[tuple[str, str]]) -> Reply:
     except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         raise ReachError(f'Get "{url}": {error or "EOF"}') from error
     finally:
-        writer.close()
+        # A server that never says goodbye must not keep the connection here.
+        writer.transport.abort() if secure else writer.close()
 
 
 async def _open(sock: socket.socket, host: str, secure: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -25,7 +25,7 @@ def security(pod: Obj, container: Obj, environment: Environment, profiles: Path)
     merged = {**of_pod, **own}
     uid, gid = identity(merged, environment)
     if merged.get("runAsNonRoot") and not uid:
-        raise ForbiddenError(_refusal(pod, container, own_wish=merged.get("runAsUser") is not None))
+        raise ForbiddenError(_refusal(pod, container, environment, own_wish=merged.get("runAsUser") is not None))
     wanted = own.get("capabilities") or {}
     escalation = own.get("allowPrivilegeEscalation")
     return Security(
@@ -53,13 +53,24 @@ def identity(merged: Obj, environment: Environment) -> tuple[int | None, int | N
     uid, gid = merged.get("runAsUser"), merged.get("runAsGroup")
     if uid is None and environment.user:
         own_uid, _, own_gid = environment.user.partition(":")
-        uid = int(own_uid)
-        gid = int(own_gid) if gid is None and own_gid else gid
+        uid = int(own_uid) if own_uid.isdigit() else None
+        gid = int(own_gid) if gid is None and own_gid.isdigit() else gid
     return uid, gid
 
 
-def _refusal(pod: Obj, container: Obj, *, own_wish: bool) -> str:
-    why = "container's runAsUser breaks non-root policy" if own_wish else "container has runAsNonRoot and image will run as root"
+def user_status(given: Security) -> Obj:
+    """Who a container runs as, as its status tells it."""
+    gid = given.gid or 0
+    return {"linux": {"uid": given.uid or 0, "gid": gid, "supplementalGroups": sorted({gid, *given.groups})}}
+
+
+def _refusal(pod: Obj, container: Obj, environment: Environment, *, own_wish: bool) -> str:
+    user = environment.user.partition(":")[0]
+    why = "container has runAsNonRoot and image will run as root"
+    if own_wish:
+        why = "container's runAsUser breaks non-root policy"
+    elif user and not user.isdigit():
+        why = f"container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root"
     return f'{why} (pod: "{objects.name(pod)}_{objects.namespace(pod)}({objects.uid(pod)})", container: {container["name"]})'
 
 

@@ -72,6 +72,10 @@ def rule_for(container: Obj, code: int) -> str:
     return ""
 
 
+def may_restart_all(container: Obj) -> bool:
+    return any(rule.get("action") == RESTART_ALL for rule in container.get("restartPolicyRules") or ())
+
+
 def hook(container: Obj, kind: str) -> Obj:
     """The `postStart` or `preStop` handler of a container; empty when there is none."""
     found: Obj = (container.get("lifecycle") or {}).get(kind) or {}

@@ -17,7 +17,7 @@ from lightship.node.network.hostmode import AddressPendingError
 from lightship.node.runtimes import logfiles
 from lightship.node.runtimes.runtime import ContainerError, RuntimeUnavailableError
 
-from . import containers, messages, probes, spec, status
+from . import containers, messages, probes, security, spec, status
 from .hooks import Hooks
 from .probing import Probing
 from .security import ForbiddenError
@@ -39,7 +39,8 @@ class Starting:
         try:
             start = await self._resolve(container, state, container_id)
             messages.prepare(self._subject.home.termination(name))
-            wanted = containers.container_spec(self._subject.pod, container, self._subject.home, start)
+            given = {**container, "resources": self._subject.state.allocated.get(name, container.get("resources") or {})}
+            wanted = containers.container_spec(self._subject.pod, given, self._subject.home, start)
             await self._subject.node.runtime.start_container(wanted)
         except AddressPendingError as error:
             self._subject.state.container_problem(name, status.WAITING_CREATING, str(error), self._subject.now())
@@ -48,6 +49,7 @@ class Starting:
         except ContainerError as error:
             self._cannot_start(name, container_id, error)
         else:
+            state.user, state.resources = security.user_status(wanted.security), given["resources"]
             self._started(container, container_id)
             self._drop_old_logs(state)
 

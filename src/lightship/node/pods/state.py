@@ -91,6 +91,10 @@ class ContainerState:
     """The startup probe has succeeded, or there is none."""
     ready: bool = True
     """The readiness probe's verdict; true when there is none."""
+    user: Obj | None = None
+    """Who it runs as, for its status."""
+    resources: Obj | None = None
+    """The amounts that it has, if it runs."""
     unhealthy: str = ""
     """What wants this run ended: `liveness` or `startup` (probes), `postStart` (a hook that failed), `resize`."""
 
@@ -130,10 +134,18 @@ class PodState:
     """Reason and message of a failure of the pod as a whole (deadline, eviction, node restart)."""
     failure_grace: float | None = None
     """Seconds that its containers get then, when it is not what the pod says."""
+    disruption: str = ""
+    """Why this node ended the pod although it could have gone on; empty: it did not."""
+    admitted: bool = False
+    """It was let in; until then nothing of it is touched."""
+    allocated: dict[str, Obj] = field(default_factory=dict)
+    """The amounts that its containers were given, by their names; they may ask for others since."""
+    resize_pending: Problem | None = None
+    """Why it was not given what it asks for (`Deferred`, `Infeasible`)."""
+    resize_problem: Problem | None = None
+    """Why its containers do not have what they were given."""
     restarting_since: float | None = None
     """A container's rule wants all of them to run anew."""
-    disruption: str = ""
-    """Why the node ends it for the node's sake."""
     removed: bool = False
     """The API object is gone: everything must stop."""
     rejected: bool = False
@@ -183,6 +195,10 @@ class PodState:
         self._count_start(container, now)
         container.id, container.running, container.started = container_id, True, now
         container.stop_at, container.hooking, container.term_at, container.killed = None, False, None, False
+
+    def rejected_as(self, reason: str, message: str) -> None:
+        """This node does not let the pod in."""
+        self.failure, self.admitted = (reason, f"Pod was rejected: {message}"), True
 
     def container_hooked(self, name: str, success: bool) -> None:
         """The postStart hook has ended."""
@@ -261,6 +277,7 @@ def recover(pod: Obj, now: float) -> PodState:
     state.ip = status.get("podIP") or ""
     if state.rejected and status.get("reason"):
         state.failure = (status["reason"], status.get("message") or "")
+    state.admitted = state.start_time is not None or state.rejected
     lost = False
     for entry in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
         lost |= _recover_container(state.container(entry["name"]), entry, now)

@@ -4,14 +4,12 @@ Pure: the agent calls `build` after every round of `sync` and writes the result 
 Contract: kubelet generateAPIPodStatus, getPhase, status/generate.go; texts and reasons are the kubelet's.
 """
 
-from collections.abc import Iterable
-
 from lightship.kinds import pods
-from lightship.meta import conditions, objects, times
+from lightship.meta import objects, times
 from lightship.meta.objects import Obj
 from lightship.node.inputs import mounts
 
-from . import spec, sync
+from . import pod_conditions, spec, sync
 from .state import LOST_CODE, ContainerState, Finished, ImageState, PodState, Problem
 
 ID_PREFIX = "lightship://"
@@ -31,7 +29,7 @@ def build(pod: Obj, state: PodState, now: float, host_ip: str) -> Obj:
     if state.failure is not None and phase == "Failed":
         status["reason"], status["message"] = state.failure
     status["phase"] = phase
-    status["conditions"] = _conditions(pod, state, phase, inits, mains, now)
+    status["conditions"] = pod_conditions.build(pod, state, phase, inits, mains, now)
     if host_ip:
         status["hostIP"], status["hostIPs"] = host_ip, [{"ip": host_ip}]
     if state.ip:
@@ -41,6 +39,11 @@ def build(pod: Obj, state: PodState, now: float, host_ip: str) -> Obj:
     if inits:
         status["initContainerStatuses"] = inits
     status["containerStatuses"] = mains
+    if spec.ephemeral_containers(pod):
+        status["ephemeralContainerStatuses"] = [container_status(pod, c, state, now) for c in spec.ephemeral_containers(pod)]
+    if objects.spec(pod).get("resources"):
+        status["resources"] = objects.spec(pod)["resources"]
+        status["allocatedResources"] = objects.spec(pod)["resources"].get("requests") or {}
     status["qosClass"] = old.get("qosClass") or pods.qos_class(pod)
     if objects.generation(pod):
         status["observedGeneration"] = objects.generation(pod)
@@ -67,7 +70,7 @@ def _phase(pod: Obj, state: PodState, inits: list[Obj], mains: list[Obj]) -> str
     running = sum(1 for s in mains if "running" in s["state"])
     if running and not waiting:
         return "Running"
-    if waiting or not mains or (not running and not _initialized_by_status(pod, inits)):
+    if waiting or not mains or (not running and not initialized_by_status(pod, inits)):
         return "Pending"
     if not sync.must_stop(pod, state):
         return "Running"
@@ -87,7 +90,7 @@ def _init_failed(status: Obj) -> bool:
     return "terminated" in status["state"] and status["state"]["terminated"]["exitCode"] != 0
 
 
-def _initialized_by_status(pod: Obj, inits: list[Obj]) -> bool:
+def initialized_by_status(pod: Obj, inits: list[Obj]) -> bool:
     return all("terminated" in s["state"] and not _init_failed(s) for _, s in _regular(pod, inits))
 
 
@@ -105,13 +108,11 @@ def container_status(pod: Obj, container: Obj, state: PodState, now: float) -> O
     found = state.containers.get(name) or ContainerState(name)
     image = state.images.get(container.get("image") or "")
     current, last = _states(pod, container, found, state, now)
-    is_init = any(c is container for c in spec.init_containers(pod))
-    ready = found.is_ready if not is_init or spec.is_sidecar(container) else found.done
     status: Obj = {
         "name": name,
         "state": current,
         "lastState": last,
-        "ready": ready,
+        "ready": _is_ready(pod, container, found, current),
         "restartCount": max(0, found.starts - 1),
         "image": container.get("image") or "",
         "imageID": image.id if image is not None else "",
@@ -121,7 +122,40 @@ def container_status(pod: Obj, container: Obj, state: PodState, now: float) -> O
         status["volumeMounts"] = mounts.shown(container)
     if found.id:
         status["containerID"] = ID_PREFIX + found.id
-    return status
+    return status | _amounts(container, found, state) | _surroundings(container, found)
+
+
+def _is_ready(pod: Obj, container: Obj, found: ContainerState, current: Obj) -> bool:
+    """An init container is ready when it has succeeded; nobody asks whether an ephemeral one is."""
+    if spec.is_init(pod, container) and not spec.is_sidecar(container):
+        return "terminated" in current and current["terminated"]["exitCode"] == 0
+    return found.is_ready and not spec.is_ephemeral(pod, container)
+
+
+def _amounts(container: Obj, found: ContainerState, state: PodState) -> Obj:
+    """What it was given, and what it has."""
+    given: Obj = state.allocated.get(found.name) or container.get("resources") or {}
+    shown: Obj = {"resources": found.resources if found.running and found.resources is not None else given}
+    if given.get("requests"):
+        shown["allocatedResources"] = given["requests"]
+    return shown
+
+
+def _surroundings(container: Obj, found: ContainerState) -> Obj:
+    """Who it runs as, and what is mounted where."""
+    shown: Obj = {"user": found.user} if found.running and found.user else {}
+    mounts = [_mount(mount) for mount in container.get("volumeMounts") or ()]
+    if mounts:
+        shown["volumeMounts"] = mounts
+    signal = (container.get("lifecycle") or {}).get("stopSignal")
+    return shown | ({"stopSignal": signal} if signal else {})
+
+
+def _mount(mount: Obj) -> Obj:
+    shown: Obj = {"name": mount["name"], "mountPath": mount["mountPath"]}
+    if mount.get("readOnly"):
+        shown |= {"readOnly": True, "recursiveReadOnly": "Disabled"}
+    return shown
 
 
 def _states(pod: Obj, container: Obj, found: ContainerState, state: PodState, now: float) -> tuple[Obj, Obj]:
@@ -177,7 +211,7 @@ def _blocked(pod: Obj, container: Obj, found: ContainerState, state: PodState, n
 
 
 def _pull_problem(image: str, problem: Problem, now: float) -> Obj:
-    if now < problem.since + sync.SHOW_PULL_ERROR:
+    if now < problem.since + sync.SHOW_PULL_ERROR or problem.reason in sync.NO_BACK_OFF:
         return {"reason": problem.reason, "message": problem.message}
     return {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{image}": {problem.reason}: {problem.message}'}
 
@@ -204,62 +238,3 @@ def _duration(seconds: float) -> str:
     """Go's notation: `10s`, `1m20s`, `5m0s`."""
     whole = int(seconds)
     return f"{whole // 60}m{whole % 60}s" if whole >= 60 else f"{whole}s"
-
-
-# conditions -------------------------------------------------------------------------------------------------------------------------
-
-
-def _conditions(pod: Obj, state: PodState, phase: str, inits: list[Obj], mains: list[Obj], now: float) -> list[Obj]:
-    found: list[Obj] = list(objects.status(pod).get("conditions") or ())
-    ready = _containers_ready(phase, inits, mains, pod)
-    wanted = [
-        ("PodReadyToStartContainers", (state.sandbox, "", "")),
-        ("Initialized", _initialized(pod, state, phase, inits)),
-        ("Ready", _pod_ready(pod, ready)),
-        ("ContainersReady", ready),
-        ("PodScheduled", (True, "", "")),
-    ]
-    if state.disruption:
-        wanted.append(("DisruptionTarget", (True, "TerminationByKubelet", state.disruption)))
-    for type, (is_true, reason, message) in wanted:
-        if type == "PodScheduled" and conditions.get(pod, type) is not None:
-            continue
-        found = conditions.set_condition(found, type, is_true, reason, message, now)
-    # Unlike metav1.Condition, a pod's leaves out what it has nothing to say about.
-    return [{k: v for k, v in c.items() if v != "" or k not in ("reason", "message")} for c in found]
-
-
-def _initialized(pod: Obj, state: PodState, phase: str, inits: list[Obj]) -> tuple[bool, str, str]:
-    if phase == "Succeeded":
-        return True, "PodCompleted", ""
-    incomplete = [s["name"] for s in inits if not s["ready"]]
-    if not incomplete or sync.has_initialized(pod, state) or _initialized_by_status(pod, inits):
-        return True, "", ""
-    return False, "ContainersNotInitialized", f"containers with incomplete status: {_go_list(incomplete)}"
-
-
-def _containers_ready(phase: str, inits: list[Obj], mains: list[Obj], pod: Obj) -> tuple[bool, str, str]:
-    if phase == "Succeeded":
-        return False, "PodCompleted", ""
-    if phase == "Failed":
-        return False, "PodFailed", ""
-    sidecars = [s for c, s in zip(spec.init_containers(pod), inits, strict=True) if spec.is_sidecar(c)]
-    unready = [s["name"] for s in [*sidecars, *mains] if not s["ready"]]
-    if unready:
-        return False, "ContainersNotReady", f"containers with unready status: {_go_list(unready)}"
-    return True, "", ""
-
-
-def _pod_ready(pod: Obj, containers: tuple[bool, str, str]) -> tuple[bool, str, str]:
-    if not containers[0]:
-        return containers
-    gates = [g["conditionType"] for g in objects.spec(pod).get("readinessGates") or ()]
-    missing = [g for g in gates if not conditions.is_true(pod, g)]
-    if missing:
-        texts = [f'corresponding condition of pod readiness gate "{g}" does not exist.' for g in missing]
-        return False, "ReadinessGatesNotReady", ", ".join(texts)
-    return True, "", ""
-
-
-def _go_list(items: Iterable[str]) -> str:
-    return "[" + " ".join(items) + "]"

@@ -27,6 +27,7 @@ from lightship.node.runtimes.runtime import Runtime, Tmpfs
 from lightship.node.streams.logs import Logs
 
 from . import containers, spec
+from .admission import Admitted
 from .reaching import Where
 from .state import ContainerState, recover
 
@@ -49,6 +50,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     api_host: str
     api_port: int
     allocatable: dict[str, str]
+    admitted: Admitted
     new_id: Callable[[], str]
     services: Callable[[str], list[Obj]]
     """Services of a namespace."""

@@ -19,6 +19,7 @@ from .instructions import (
     Planner,
     PrepareVolumes,
     PullImage,
+    ResizePod,
     RestartAll,
     StartContainer,
 )
@@ -27,6 +28,8 @@ from .state import ContainerState, PodState
 
 SHOW_PULL_ERROR = 2.0
 """Seconds that ErrImagePull stays visible before it becomes ImagePullBackOff."""
+NO_BACK_OFF = ("ErrImageNeverPull", "InvalidImageName")
+"""What stays visible, since trying again will hardly help."""
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 
@@ -111,6 +114,12 @@ def _failed_for_good(pod: Obj, state: PodState, container: Obj) -> bool:
     return not restarts_after(pod, container, found.finished.code)
 
 
+def is_resizing(state: PodState) -> bool:
+    """Does something run with other amounts than it was given, and not end because of it already?"""
+    found = [c for c in state.containers.values() if c.running and c.resources is not None and c.unhealthy != "resize"]
+    return any(c.resources != state.allocated.get(c.name, c.resources) for c in found)
+
+
 def _deadline(pod: Obj, state: PodState) -> float | None:
     seconds = objects.spec(pod).get("activeDeadlineSeconds")
     if seconds is None or state.start_time is None:
@@ -133,6 +142,8 @@ def _run(pod: Obj, state: PodState, now: float, planner: Planner) -> None:
         ending.end(pod, unhealthy, since + ending.grace_of_unhealthy(pod, unhealthy), now, planner)
     for container in ephemeral_containers(pod):
         _start_unless_running(pod, container, state, now, planner)
+    if is_resizing(state):
+        _unless_waiting(state.resize_problem, now, planner, ResizePod())
     initialized = has_initialized(pod, state)
     for container in init_containers(pod):
         if _satisfied_or_start(pod, container, state, now, planner, initialized):
@@ -211,7 +222,7 @@ def _image_ready(name: str, image: str, state: PodState, now: float, planner: Pl
     shown_until = problem.since + SHOW_PULL_ERROR
     if shown_until > now:
         planner.at(shown_until)
-    elif not problem.reported:
+    elif not problem.reported and problem.reason not in NO_BACK_OFF:
         planner.instructions.append(BackOffPull(name, image))
     return False
 

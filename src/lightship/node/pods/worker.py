@@ -16,12 +16,13 @@ from lightship.meta.rest import DeleteOptions
 from lightship.node.inputs.sources import Ref
 from lightship.node.runtimes.runtime import Exit, RuntimeUnavailableError
 
-from . import containers, instructions, messages, spec, status, sync
+from . import admission, containers, instructions, messages, spec, status, sync
 from .asking import Asking
 from .filling import Filling
 from .hooks import Hooks
 from .probing import Probing
 from .pulling import Pulling
+from .resizing import Resizing, asked
 from .starting import Starting
 from .state import PodState, again, exit_reason
 from .stopping import Stopping
@@ -47,6 +48,9 @@ class PodWorker:
         self._hooks = Hooks(self.subject)
         self._starting = Starting(self.subject, self._probing, self._hooks)
         self._stopping = Stopping(self.subject, self._probing, self._hooks)
+        self._resizing = Resizing(self.subject)
+        self.told = asyncio.Event()
+        """Set when the API knows that the pod has ended."""
         self._deletion_sent = False
         self._finished = False
 
@@ -71,6 +75,11 @@ class PodWorker:
     def removed(self) -> None:
         """The object is gone."""
         self.state.removed = True
+        self.subject.wake()
+
+    def end(self, reason: str, message: str, grace: float) -> None:
+        """This node ends the pod, which could have gone on, within `grace` seconds."""
+        self.state.failure, self.state.failure_grace, self.state.disruption = (reason, message), grace, message
         self.subject.wake()
 
     def source_changed(self, ref: Ref) -> None:
@@ -109,23 +118,47 @@ class PodWorker:
 
     async def run(self) -> None:
         """Work until the pod is gone from this node."""
-        if self.state.start_time is None:
-            self.state.start_time = self.subject.now()
         try:
             while not self._finished:
                 try:
+                    if not self.state.admitted or not self.state.allocated:
+                        await self._admit()
                     await self._round()
                 except Exception:
                     log.exception("pod worker failed, going on pod=%s", objects.key(self.pod))
                     await self.subject.node.clock.sleep(CRASH_PAUSE)
         finally:
             await self.subject.cancel_tasks()
+            self.subject.node.admitted.release(self.state.uid)
             self.subject.node.devices.release(self.state.uid)
             self.subject.node.ports.release(self.pod)
             self._forget(self)
 
+    async def _admit(self) -> None:
+        """The last look before anything is made; a pod that has been here before is taken as it is."""
+        self.state.allocated = asked(self.pod)
+        admitted = self.subject.node.admitted
+        if self.state.admitted or sync.must_stop(self.pod, self.state):
+            self.state.admitted = True
+            if not self.state.rejected:
+                admitted.keep(self.pod)
+            return
+        node: Obj | None = None
+        if admission.asks_for_node(self.pod):
+            node = await self.subject.node.client.get_or_none(kinds.NODES, str(objects.spec(self.pod).get("nodeName")))
+        refusal = admitted.admit(self.pod, node or {})
+        if refusal is not None:
+            self.state.rejected_as(refusal.reason, refusal.message)
+            self.subject.event("Warning", refusal.reason, refusal.message)
+            return
+        self.state.admitted = True
+        self.state.start_time = self.subject.now()
+
     async def _round(self) -> None:
         self.subject.woken.clear()
+        look_again = self._resizing.review()
+        if sync.must_stop(self.pod, self.state) and not self.state.any_running:
+            self.subject.node.admitted.release(self.state.uid)  # before others can hear of it
         plan = sync.decide(self.pod, self.state, self.subject.now())
         # Once the API was told, there is nothing to finish before the object is gone (a finalizer may hold it).
         told = self._deletion_sent and not self.state.removed
@@ -135,7 +168,7 @@ class PodWorker:
         if steps or self._finished:
             return
         await self._write_status()
-        wakes = [w for w in (plan.wake, await self._filling.refresh()) if w is not None]
+        wakes = [w for w in (plan.wake, look_again, await self._filling.refresh()) if w is not None]
         await self._pause(min(wakes, default=None))
 
     async def _pause(self, until: float | None) -> None:
@@ -165,6 +198,14 @@ class PodWorker:
                 await self._stopping.perform(instruction)
             case instructions.FinishDeletion():
                 await self._finish_deletion()
+            case instructions.ResizePod():
+                await self._resizing.perform()
+            case _:
+                self._record(instruction)
+
+    def _record(self, instruction: instructions.Instruction) -> None:
+        """What needs nobody else to be done."""
+        match instruction:
             case instructions.RestartAll():
                 self.state.restarted_all()
             case instructions.FailPod(reason=reason, message=message):
@@ -226,6 +267,8 @@ class PodWorker:
                     raise
                 await self._read_again()
             else:
+                if wanted["phase"] in ("Succeeded", "Failed"):
+                    self.told.set()
                 return
 
     async def _read_again(self) -> None:
