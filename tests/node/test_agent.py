@@ -568,6 +568,8 @@ def test_ephemeral_containers_join_a_pod_that_runs() -> None:
         await s.client.patch(kinds.PODS, "p", patch, "default", type=STRATEGIC_MERGE_PATCH, subresource="ephemeralcontainers")
         shown = await s.until(lambda p: "running" in (p["status"].get("ephemeralContainerStatuses") or [{"state": {}}])[0]["state"])
         assert shown["status"]["phase"] == "Running"
+        s.runtime.write("debug", "hello")
+        assert await s.logs(container="debug") == "hello\n"
         s.runtime.end("debug", 1)
         ended = await s.until(lambda p: "terminated" in p["status"]["ephemeralContainerStatuses"][0]["state"])
         assert conditions.is_true(ended, "Ready")

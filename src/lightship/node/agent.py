@@ -301,6 +301,7 @@ class Agent:
         return Source(
             containers=[c["name"] for c in spec.main_containers(worker.pod)],
             init_containers=[c["name"] for c in spec.init_containers(worker.pod)],
+            ephemeral_containers=[c["name"] for c in spec.ephemeral_containers(worker.pod)],
             position=worker.asking.position,
             running=worker.asking.running,
         )
