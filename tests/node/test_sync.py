@@ -562,7 +562,8 @@ def step(p: Pod, what: tuple[str, float, int]) -> Pod:
                 p.state.container_hooked(container.name, success=code == 0)
             container.hooking = False
     elif kind == "begin anew":
-        p.state.restarting_since = p.now
+        if p.state.any_running and not sync.must_stop(p.obj, p.state):
+            p.state.restarting_since = p.now
     elif kind == "lose sandbox":
         for name in [c.name for c in p.state.containers.values() if c.running]:
             p.exit(name, 137, 9)
