@@ -121,6 +121,19 @@ class TestGroupsOfSandboxes(GroupsContract):
     def make(self) -> SandboxRuntime:
         return SandboxRuntime(clock=SystemClock())
 
+    def test_a_program_reads_its_own_limits_where_it_is_used_to(self, tmp_path: Path) -> None:
+        async def story(w: World) -> None:
+            await w.pod()
+            script = (
+                "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory.max 2>/dev/null; cat cpu/cpu.cfs_quota_us cpu.max 2>/dev/null"
+            )
+            again = "; for own in $(find . -name cgroup.procs); do true > $own; done"
+            _, text = await w.sh(script + again, limits=Limits(cpu=0.5, memory=64 * MEBIBYTE))
+            assert text.split()[:2] == [str(64 * MEBIBYTE), "50000"]
+            assert text.count("ead-only file system") >= 1
+
+        self.drive(tmp_path, story)
+
 
 class TestGroupsOfProcesses(GroupsContract):
     def make(self) -> ProcessRuntime:

@@ -38,6 +38,7 @@ def enter(plan: dict[str, Any]) -> None:
     for path in plan["system"]:
         _bind_read_only(path, stage + path)
     _kernel_files(stage, plan["all_processes"], privileged=plan["privileged"], unmasked=plan["unmasked"])
+    _control_groups(stage, plan["groups"])
     _devices(stage, plan["shm"])
     _stage(stage, plan["mounts"])
     linux.pivot(stage)
@@ -93,6 +94,20 @@ def _kernel_files(stage: str, all_processes: str, *, privileged: bool, unmasked:
         linux.mount("sysfs", stage + "/sys", "sysfs", linux.MS_RDONLY | _SAFE)
     except OSError:
         pass  # a host that hides parts of its own /sys lets nobody mount another; pods do without
+
+
+def _control_groups(stage: str, groups: dict[str, str]) -> None:
+    """The container's own limits, to be read by programs that fit themselves into them."""
+    place = stage + "/sys/fs/cgroup"
+    if not groups or not os.path.isdir(place):
+        return
+    if list(groups) != [""]:
+        linux.mount("tmpfs", place, "tmpfs", _SAFE, "mode=755,size=64k")
+    for name, source in groups.items():
+        target = f"{place}/{name}" if name else place
+        os.makedirs(target, exist_ok=True)
+        linux.bind(source, target)
+    linux.make_read_only(place)
 
 
 def _devices(stage: str, shm: str) -> None:

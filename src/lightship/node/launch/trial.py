@@ -55,7 +55,7 @@ def _mounts() -> None:
     root = stage + "/root"
     os.mkdir(root)
     mount = {"source": "/etc", "target": "/usr/a-place-that-is-not-there/etc", "read_only": True, "size": None, "sub_path": ""}
-    plan = {"stage": root, "shm": shm, "directories": [], "links": {}, "system": system, "mounts": [mount]}
+    plan = {"stage": root, "shm": shm, "directories": [], "groups": {}, "links": {}, "system": system, "mounts": [mount]}
     rootfs.enter(plan | {"all_processes": "", "privileged": False, "unmasked": False, "read_only": False})
     linux.bound_capabilities(())
     linux.hold_capabilities(())

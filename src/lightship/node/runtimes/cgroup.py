@@ -58,6 +58,10 @@ class Tree(Protocol):
         """Where a group lives: one directory, or one per controller."""
         ...
 
+    def views(self, path: str) -> dict[str, Path]:
+        """What a process of the group is used to see at /sys/fs/cgroup: names below it (empty: itself), and where they are on the host."""
+        ...
+
     def make(self, path: str) -> None:
         """A group below one that exists."""
         ...
@@ -169,6 +173,9 @@ class Version1:
     def directories(self, path: str) -> list[Path]:
         return list(dict.fromkeys(base / path for base in self._bases.values()))
 
+    def views(self, path: str) -> dict[str, Path]:
+        return {controller: base / path for controller, base in self._bases.items()}
+
     def make(self, path: str) -> None:
         for directory in self.directories(path):
             directory.mkdir(exist_ok=True)
@@ -241,6 +248,9 @@ class Version2:
 
     def directories(self, path: str) -> list[Path]:
         return [self._base / path]
+
+    def views(self, path: str) -> dict[str, Path]:
+        return {"": self._base / path}
 
     def make(self, path: str) -> None:
         directory = self._base / path

@@ -49,6 +49,10 @@ class Enforcer(Protocol):
         """
         ...
 
+    def views(self, container_id: str) -> dict[str, str]:
+        """What it may see of its own control groups: names below /sys/fs/cgroup (empty: itself), and directories on the host."""
+        ...
+
     def join(self, container_id: str) -> list[int]:
         """The same for one more program of a container that runs."""
         ...

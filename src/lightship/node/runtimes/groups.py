@@ -113,6 +113,10 @@ class Groups:
                 if self._tree.memory_kills(path):
                     cgroup.kill(self._tree.directories(path)[0])
 
+    def views(self, container_id: str) -> dict[str, str]:
+        pod = self._owners[container_id]
+        return {name: str(directory) for name, directory in self._tree.views(pod.containers[container_id]).items()}
+
     def join(self, container_id: str) -> list[int]:
         pod = self._owners.get(container_id)
         return cgroup.join(self._tree, pod.containers[container_id]) if pod else []

@@ -153,6 +153,7 @@ def plan(spec: ContainerSpec, where: Places, host: Host) -> dict[str, Any]:
         "privileged": spec.security.privileged,
         "unmasked": spec.security.unmasked_proc or spec.security.privileged,
         "read_only": spec.security.read_only_root,
+        "groups": {},  # added when the container has some
         "links": {**host.links, **_LINKS},
         "system": list(host.directories),
         "mounts": [

@@ -251,6 +251,7 @@ class SandboxRuntime:
         self._owners[container_id] = sandbox
         try:
             stdio, groups = container.stdio, self._limits.add_container(container.spec)
+            request["root"]["groups"] = self._limits.views(container_id)
             lent = self.templates.lend(container.spec, request)
             asked = {"op": "start", "container": request}
             pid, terminal = await started(sandbox.control, asked, stdio.files, groups, stdio.started, lent)

@@ -57,6 +57,9 @@ class Watchdog:
         self._expected[spec.id] = spec
         return []
 
+    def views(self, container_id: str) -> dict[str, str]:
+        return {}
+
     def join(self, container_id: str) -> list[int]:
         return []
 
