@@ -579,6 +579,24 @@ def test_ephemeral_containers_join_a_pod_that_runs() -> None:
     site.run(scenario)
 
 
+def test_an_ephemeral_container_joins_the_one_that_it_names() -> None:
+    async def scenario(s: Site) -> None:
+        await s.run_pod(pod(container("a"), container("b"), restartPolicy="Never"))
+        await s.until_phase("Running")
+        s.runtime.end("b", 0)
+        debug = [{"name": f"look-at-{name}", "image": "python:3.12", "targetContainerName": name} for name in ("a", "b")]
+        patch = {"spec": {"ephemeralContainers": debug}}
+        await s.client.patch(kinds.PODS, "p", patch, "default", type=STRATEGIC_MERGE_PATCH, subresource="ephemeralcontainers")
+        shown = await s.until(lambda p: all(c["imageID"] for c in p["status"].get("ephemeralContainerStatuses") or [{"imageID": ""}]))
+        await s.clock.sleep(2)
+        shown = s.pods.list()[0]
+        assert s.runtime.spec("look-at-a").target == s.runtime.spec("a").id
+        late = shown["status"]["ephemeralContainerStatuses"][1]["state"]["waiting"]
+        assert late == {"reason": "CreateContainerConfigError", "message": 'unable to find target container "b"'}
+
+    site.run(scenario)
+
+
 def test_conditions_and_statuses_say_what_they_speak_of() -> None:
     async def scenario(s: Site) -> None:
         mounts = [{"name": "v", "mountPath": "/v", "readOnly": True}]

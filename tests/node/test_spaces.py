@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from lightship.node.runtimes.runtime import ContainerError
+
 from . import tiers
 from .contract import World, gone, processes
 from .tiers import PYTHON, Tier
@@ -141,5 +143,19 @@ def test_queues_are_the_pods_or_the_clusters(tier: Tier) -> None:
             await w.pod(name, host_ipc=host)
         await w.sh("ipcmk -Q -p 0666", pod="a")
         assert [(await w.sh(count, pod=name))[1] for name in "abc"] == ["1\n", "1\n", "0\n"]
+
+    tier.drive(story)
+
+
+def test_a_container_may_join_the_processes_of_another(tier: Tier) -> None:
+    async def story(w: World) -> None:
+        await w.pod()
+        other = await w.start(["/bin/sleep", "1000"], name="other")
+        _, text = await w.sh(f"{SEEN}; kill -9 1; echo done", name="debug", target=other)
+        assert "/bin/sleep 1000" in text
+        assert text.endswith("done\n"), "the first process is out of reach of its own namespace"
+        assert other not in w.exits
+        with pytest.raises(ContainerError, match="does not run"):
+            await w.sh("true", name="late", target="gone")
 
     tier.drive(story)

@@ -113,7 +113,7 @@ class Init:
             try:
                 spec["root"]["all_processes"] = self._all_processes
                 pid, view = self._borrow(spec, fds, lent) or self._fork(spec, files, report)
-                self._containers[pid] = _Container(spec["id"], view, self._shares)
+                self._containers[pid] = _Container(spec["id"], view, self._shares or bool(spec["target"]))
             except OSError as error:
                 wire.send(report, {"reason": "CreateContainerError", "message": f"fork: {error.strerror}", "code": 128})
         for fd in files if lent < 0 else (*files, lent):
@@ -150,7 +150,7 @@ class Init:
         linux.unshare(linux.NEW_NS)
         view, pid = os.open("/proc/self/ns/mnt", os.O_RDONLY), -1
         try:
-            pid = self._spaces.fork(spec["root"], shared=self._shares)
+            pid = self._fork_alone_or_with(spec)
         except OSError:
             os.close(view)
             raise
@@ -161,6 +161,15 @@ class Init:
             signal.set_wakeup_fd(-1)
             container.run(spec, files, report)
         return pid, view
+
+    def _fork_alone_or_with(self, spec: dict[str, Any]) -> int:
+        """As `os.fork`, into the processes of the container that it wants to look after, if it names one."""
+        if not spec["target"]:
+            return self._spaces.fork(spec["root"], shared=self._shares)
+        target = next((pid for pid, found in self._containers.items() if found.id == spec["target"]), 0)
+        if not target:
+            raise ProcessLookupError(0, "the container whose processes it wants to see does not run")
+        return self._spaces.fork_beside(target)
 
     def _borrow(self, spec: dict[str, Any], fds: list[int], lent: int) -> tuple[int, int] | None:
         """As `_fork`, by a child of the template behind `lent`; None when there is none, or it does not answer."""

@@ -127,6 +127,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment
     mounts: list[Mount]
     gpus: Sequence[int] = ()
+    target: str = ""
+    """Id of the container that an ephemeral one looks after."""
     runtime: str
     """`sandbox` or `process`."""
 
@@ -149,6 +151,7 @@ def container_spec(pod: Obj, container: Obj, where: Home, start: Start) -> Conta
         root=start.environment.root,
         warm=warming.warm(start.environment),
         limits=resources.of_container(pod, container, enforcement.machine_memory()),
+        target=start.target,
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),

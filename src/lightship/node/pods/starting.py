@@ -88,9 +88,17 @@ class Starting:
             command=self._for_host_mode(command) if node.runtime.kind == "process" else command,
             environment=self._subject.environments[container.get("image") or ""],
             mounts=shown,
+            target=self._target(container.get("targetContainerName") or ""),
             gpus=node.devices.assign(self._subject.state.uid, container["name"], containers.gpus_wanted(container)),
             runtime=node.runtime.kind,
         )
+
+    def _target(self, name: str) -> str:
+        """Id of the container whose processes an ephemeral one wants to see."""
+        found = self._subject.state.containers.get(name)
+        if name and (found is None or not found.running):
+            raise MissingError(f'unable to find target container "{name}"')
+        return found.id if found is not None else ""
 
     def _image_volumes(self) -> dict[str, Path]:
         """Where the image volumes are whose images were pulled."""

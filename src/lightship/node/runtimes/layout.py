@@ -117,6 +117,7 @@ def container(spec: ContainerSpec, where: Places, host: Host, *, name: str, ids:
     profile = seccomp.UNCONFINED if security.privileged else security.seccomp
     return {
         "id": spec.id,
+        "target": spec.target,
         "argv": spec.argv,
         "env": environment(spec, name),
         "cwd": spec.cwd or WORK,

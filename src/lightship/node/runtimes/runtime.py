@@ -161,6 +161,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Host directory with the file tree of an unpacked image; empty: the host's system directories, read-only."""
     security: Security = Security()
     limits: Limits = Limits()
+    target: str = ""
+    """Id of a container of the same pod whose processes it shares; empty: none in particular."""
     stdin: bool = False
     """Whether its standard input is kept open for those who attach; otherwise it is empty."""
     stdin_once: bool = False

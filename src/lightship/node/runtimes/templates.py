@@ -263,7 +263,7 @@ def _key(warm: Warm, env: Mapping[str, str]) -> Key:
 
 
 def _may_be_warm(spec: ContainerSpec, request: Mapping[str, Any], libraries: Iterable[str]) -> bool:
-    if spec.root or spec.tty or not nursery.CAPABILITIES.issuperset(request["capabilities"]):
+    if spec.root or spec.tty or spec.target or not nursery.CAPABILITIES.issuperset(request["capabilities"]):
         return False
     return isinstance(warmth.decide(spec.argv, request["env"], list(libraries)), warmth.Program)
 
