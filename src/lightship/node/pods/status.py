@@ -142,20 +142,10 @@ def _amounts(container: Obj, found: ContainerState, state: PodState) -> Obj:
 
 
 def _surroundings(container: Obj, found: ContainerState) -> Obj:
-    """Who it runs as, and what is mounted where."""
+    """Who it runs as, and which signal ends it when it names one."""
     shown: Obj = {"user": found.user} if found.running and found.user else {}
-    mounts = [_mount(mount) for mount in container.get("volumeMounts") or ()]
-    if mounts:
-        shown["volumeMounts"] = mounts
     signal = (container.get("lifecycle") or {}).get("stopSignal")
     return shown | ({"stopSignal": signal} if signal else {})
-
-
-def _mount(mount: Obj) -> Obj:
-    shown: Obj = {"name": mount["name"], "mountPath": mount["mountPath"]}
-    if mount.get("readOnly"):
-        shown |= {"readOnly": True, "recursiveReadOnly": "Disabled"}
-    return shown
 
 
 def _states(pod: Obj, container: Obj, found: ContainerState, state: PodState, now: float) -> tuple[Obj, Obj]:
