@@ -70,6 +70,19 @@ class Site:
 
         return self._cluster.run(wait())
 
+    def image_names(self, wanted: str) -> set[str]:
+        """The images that the node lists, as soon as `wanted` is one of them."""
+
+        async def wait() -> set[str]:
+            async with asyncio.timeout(30), closing(self._client.watch(kinds.NODES, "", WatchOptions())) as events:
+                async for event in events:
+                    names = {name for image in objects.status(event.object).get("images") or () for name in image["names"]}
+                    if wanted in names:
+                        return names
+            raise AssertionError("the watch ended")
+
+        return self._cluster.run(wait())
+
     def log(self, name: str, **options: Any) -> str:
         async def read() -> str:
             return b"".join([chunk async for chunk in self._client.logs("default", name, LogOptions(**options))]).decode()

@@ -12,7 +12,7 @@ import pytest
 from lightship.aio.clock import SystemClock
 from lightship.node.runtimes import farm
 from lightship.node.runtimes.process import ROOT_VARIABLE, ProcessRuntime
-from lightship.node.runtimes.runtime import Mount
+from lightship.node.runtimes.runtime import ContainerError, Mount
 
 from .contract import RuntimeContract, World, gone, processes
 
@@ -29,6 +29,14 @@ class TestProcessRuntime(RuntimeContract):
             serve = "import socket,sys; s=socket.create_server((sys.argv[1],0)); print(s.getsockname()[0])"
             _, text = await w.run([sys.executable, "-I", "-S", "-c", serve, first])
             assert text == first + "\n"
+
+        self.drive(tmp_path, story)
+
+    def test_an_image_with_files_of_its_own_is_refused(self, tmp_path: Path) -> None:
+        async def story(w: World) -> None:
+            await w.pod()
+            with pytest.raises(ContainerError, match="host mode shows no image with files of its own"):
+                await w.sh("true", root=str(tmp_path))
 
         self.drive(tmp_path, story)
 

@@ -67,11 +67,12 @@ def test_a_page_of_a_volume_takes_the_place_of_the_images(site: Site) -> None:
 
 def test_busybox_is_its_own_shell(site: Site) -> None:
     needs(busybox="busybox")
-    script = "echo x > /usr/x; wget --help 2>&1 | head -1; python3 -c 'print(6 * 7)'"
-    site.start("busy", "", image="busybox:1.37", command=["/bin/sh", "-c", script])
+    script = "echo x > /x; wget --help 2>&1 | head -1; python3 -c 'print(6 * 7)'"
+    fixed = {"readOnlyRootFilesystem": True}
+    site.start("busy", "", image="busybox:1.37", command=["/bin/sh", "-c", script], securityContext=fixed)
     site.ended("busy")
     first, second, third = site.log("busy").splitlines()
-    assert first == "/bin/sh: can't create /usr/x: Read-only file system"
+    assert first == "/bin/sh: can't create /x: Read-only file system"
     assert second.startswith("BusyBox v")
     assert third == "42", "what an environment brings is there too"
 
@@ -91,3 +92,9 @@ def test_an_image_volume(site: Site) -> None:
     site.ended("shows")
     assert "It works!" in site.log("shows")
     assert "refused" in site.log("shows")
+
+
+def test_the_node_lists_what_it_has(site: Site) -> None:
+    site.start("listed", "", image="docker.io/library/debian:12", command=["true"])
+    site.ended("listed")
+    assert "docker.io/library/debian:12" in site.image_names("docker.io/library/debian:12")

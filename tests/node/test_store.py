@@ -5,13 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from lightship.aio.clock import SystemClock
 from lightship.node.images import keeper
+from lightship.node.images.catalogue import Catalogue
+from lightship.node.images.environments import Environment
+from lightship.node.images.installer import Progress
 from lightship.node.images.keeper import Disk, Policy
 from lightship.node.images.store import InUseError, Record, Store, Stored
 
@@ -193,6 +196,19 @@ def test_an_environment_without_a_record_is_measured(tmp_path: Path) -> None:
     assert Store(tmp_path, SystemClock()).record("old") == found.record
 
 
+def test_many_may_list_and_remember_at_once(tmp_path: Path) -> None:
+    async def run() -> None:
+        stores = [Store(tmp_path, SystemClock()) for _ in range(3)]
+        for number in range(30):
+            fill(tmp_path / f"old{number}")
+        found = await asyncio.gather(*(asyncio.to_thread(store.listed) for store in stores))
+        assert [len(listed) for listed in found] == [30, 30, 30]
+        assert len({tuple(listed) for listed in map(str, found)}) == 1
+        assert [name for name in names(tmp_path) if ".json-" in name] == []
+
+    asyncio.run(run())
+
+
 def test_image_names_are_remembered_the_newest_first(tmp_path: Path) -> None:
     async def run() -> None:
         store = Store(tmp_path, SystemClock())
@@ -246,3 +262,36 @@ def test_the_disk_is_measured_where_the_store_will_be(tmp_path: Path) -> None:
     disk = keeper.measure(Store(tmp_path / "not" / "yet", SystemClock()))
     assert 0 < disk.free <= disk.total
     assert 0 <= disk.used_percent <= 100
+
+
+def test_what_no_pod_names_is_given_back(tmp_path: Path) -> None:
+    class Builder:
+        tools = tmp_path
+
+        def __init__(self, store: Store) -> None:
+            self.store = store
+
+        async def ensure(self, requirements: Sequence[str], progress: Progress, extra: Sequence[str] = ()) -> Environment:
+            await self.store.lease("x", make)
+            return Environment(name="x", path=[])
+
+    async def run() -> None:
+        store = Store(tmp_path / "store", SystemClock(), "ours")
+        catalogue, used = Catalogue(tmp_path / "images.json", Builder(store)), {"x"}
+        catalogue.users.append(lambda: used)
+        news = catalogue.listen()
+        await catalogue.resolve("python:3", lambda line: None)
+        assert news.is_set()
+        assert keeper.node_images(await catalogue.stored())[0]["names"] == ["python:3"]
+        news.clear()
+        await catalogue.resolve("python:3", lambda line: None)
+        assert not news.is_set(), "nothing new"
+        assert catalogue.tidy(0.0) is store
+        assert [found.used_by for found in store.listed()] == [["ours"]]
+        used.clear()
+        catalogue.tidy(120.0)
+        assert [found.used_by for found in store.listed()] == [["ours"]], "a pod may be about to start with it"
+        catalogue.tidy(0.0)
+        assert [found.used_by for found in store.listed()] == [[]]
+
+    asyncio.run(run())

@@ -5,6 +5,7 @@ and is read again at every resolution. An image that matches nothing is refused 
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -112,9 +113,10 @@ class Catalogue:
 
     def _remember(self, name: str, image: str) -> None:
         store = self._builder.store
-        if store is not None and store.path(name).is_dir() and store.remember(name, image):
-            for event in self._listeners:
-                event.set()
+        with contextlib.suppress(OSError):  # on a full disk pods still start
+            if store is not None and store.path(name).is_dir() and store.remember(name, image):
+                for event in self._listeners:
+                    event.set()
 
     def _tools(self, name: str) -> Environment | None:
         program = programs.find(name)

@@ -126,6 +126,13 @@ class Keeper:
             await self._tell()
 
     async def _tell(self) -> None:
+        """What fails today (a full disk, an outage) the next look may bring; a node goes on without."""
+        try:
+            await self._list()
+        except (OSError, errors.StatusError) as error:
+            log.warning("environments could not be listed node=%s error=%s", self._node, error)
+
+    async def _list(self) -> None:
         images = node_images(await self._catalogue.stored())
         for _ in range(3):
             node = await self._client.get_or_none(kinds.NODES, self._node)

@@ -115,9 +115,10 @@ class Store:
     def _measured(self, name: str) -> Record:
         """The record; its size is found out here for an environment that an older version of this program has made."""
         record = self.record(name)
-        if not record.size:
+        if not record.size and not (self.directory / f"{name}.json").exists():
             record = msgspec.structs.replace(record, size=tree_size(self.path(name)))
-            self._write(name, record)
+            with contextlib.suppress(OSError):
+                self._write(name, record)
         return record
 
     def record(self, name: str) -> Record:
@@ -234,7 +235,7 @@ class Store:
                 shutil.rmtree(left, ignore_errors=True)
 
     def _write(self, name: str, record: Record) -> None:
-        draft = self.directory / f"{name}.json-{os.getpid()}"
+        draft = self.directory / f"{name}.json-{os.getpid()}-{next(_serial)}"
         draft.write_bytes(msgspec.json.encode(record))
         draft.replace(self.directory / f"{name}.json")
 

@@ -124,6 +124,10 @@ class ProcessRuntime:
             raise ContainerError("SandboxGone", f"container {spec.name}: the sandbox {spec.sandbox_id} is not there any more")
         if not spec.argv:
             raise ContainerError("StartError", f"container {spec.name}: no command given and the image names none", 127)
+        if spec.root:
+            raise ContainerError(
+                "CreateContainerError", f"container {spec.name}: host mode shows no image with files of its own, a sandbox does"
+            )
         try:
             scratch = await asyncio.to_thread(_prepare, spec, layout.places(sandbox))
             stdio = Stdio(spec, self._clock.now)
