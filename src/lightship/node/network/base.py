@@ -63,7 +63,7 @@ def cluster() -> Part:
 
 def world() -> Part:
     """Connections to the world go to the relay. Apart from the rest, since not every kernel can."""
-    loads = [nft.load_destination() + nft.within(cidr, inside=False) for cidr in (facts.POD_CIDR, facts.SERVICE_CIDR, facts.NODE_CIDR)]
+    loads = [nft.load_destination() + nft.within(cidr, inside=False) for cidr in facts.OWN]
     target = nft.load_value(nft.address(facts.GATEWAY), 0) + nft.load_value(nft.port(facts.RELAY_PORT), 1)
     tcp = nft.load_protocol() + nft.is_equal(bytes([nft.TCP]))
     hand = tcp + b"".join(loads) + target + nft.hand_over() + nft.accept()

@@ -11,6 +11,8 @@ POD_CIDR = "10.244.0.0/16"
 SERVICE_CIDR = "10.96.0.0/16"
 NODE_CIDR = "10.95.0.0/16"
 """Addresses of nodes in the pod network; the upper half holds each one's `shadow`."""
+OWN = (POD_CIDR, SERVICE_CIDR, NODE_CIDR)
+"""All addresses that mean something inside the pod network only."""
 GATEWAY = "10.244.0.1"
 """Where every wire ends that a pod or a node hangs on."""
 API_ADDRESS, API_PORT = "10.96.0.1", 443

@@ -25,7 +25,7 @@ _DIAL_SECONDS = 20.0
 _PAUSE_SECONDS = 0.02
 _AT_ONCE = 1024
 _CLOCK = SystemClock()
-_CLUSTER = tuple(ipaddress.ip_network(cidr) for cidr in (network.POD_CIDR, network.SERVICE_CIDR))
+_CLUSTER = tuple(ipaddress.ip_network(cidr) for cidr in network.OWN)
 
 
 def is_own(address: str) -> bool:
