@@ -91,7 +91,13 @@ class Plane:
         self._book = Book()
         self._dirty: dict[tuple[str, Key], None] = {}
         self._wake = asyncio.Event()
+        self._settled = False
         sources.slices.add_index(_SLICES, backends.service_of)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the kernel knows everything that the informers have said so far."""
+        return self._settled and not self._dirty
 
     async def run(self) -> None:
         """Keep the rules until cancelled; closes the sockets."""
@@ -101,9 +107,12 @@ class Plane:
             self._listen()
             await self._prepare()
             self._cluster.apply(self._table.everything())
+            self._apply_at_home()
             while True:
+                self._settled = True
                 await self._wake.wait()
                 self._wake.clear()
+                self._settled = False
                 await self._step()
         finally:
             self._cluster.close()
@@ -129,12 +138,20 @@ class Plane:
         stale = await self._prepare()
         try:
             self._cluster.apply(self._table.changes())
-            for home, table in self._homes.values():
-                home.apply(table.changes())
         except OSError as error:
             log.warning("packet rules are made anew, for a change was refused: %s", error)
             self._cluster.apply(self._table.everything())
+        self._apply_at_home()
         self._forget(stale)
+
+    def _apply_at_home(self) -> None:
+        for name, (home, table) in list(self._homes.items()):
+            try:
+                home.apply(table.changes())
+            except OSError as error:
+                log.warning("host ports of a node are lost to itself node=%s: %s", name, error)
+                home.close()
+                del self._homes[name]
 
     async def _prepare(self) -> dict[Key, services.Plan]:
         """Make parts again that may have changed; the former plans of services that did."""
