@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from random import Random
+from typing import Any, Protocol
 
 from lightship.client.informer import IndexFunction
 from lightship.meta import objects
@@ -11,6 +12,7 @@ from lightship.meta.objects import Key, Obj
 from lightship.node.network import plane
 from lightship.node.network.netfilter import Netfilter
 from lightship.node.network.plane import Plane, Sources
+from lightship.node.network.proxy import Proxy
 
 from .contract import World, until
 from .tiers import PYTHON
@@ -77,6 +79,9 @@ class Shelf:
     def by_index(self, name: str, value: str) -> list[Obj]:
         return [obj for obj in self._objects.values() if value in self._indexes[name](obj)]
 
+    def list(self, namespace: str = "") -> list[Obj]:
+        return [*self._objects.values()]
+
     def add_index(self, name: str, function: IndexFunction) -> None:
         self._indexes[name] = function
 
@@ -89,10 +94,19 @@ class Shelf:
         pass
 
 
+class Settling(Protocol):
+    """Who follows what is put."""
+
+    @property
+    def settled(self) -> bool: ...
+
+    async def run(self) -> None: ...
+
+
 class Crossing:
     """Pods, services and policies on one runtime."""
 
-    def __init__(self, world: World, rules: Plane, shelves: dict[str, Shelf]) -> None:
+    def __init__(self, world: World, rules: Settling, shelves: dict[str, Shelf]) -> None:
         self.world = world
         self.rules = rules
         self.shelves = shelves
@@ -138,8 +152,8 @@ class Crossing:
 
 
 @asynccontextmanager
-async def crossing(world: World, *nodes: str) -> AsyncIterator[Crossing]:
-    """Rules that follow what is put, in a runtime that has started."""
+async def crossing(world: World, *nodes: str, bare: bool = False) -> AsyncIterator[Crossing]:
+    """Rules that follow what is put, in a runtime that has started; `bare`: the kernel has none."""
 
     async def open_rules(node: str) -> Netfilter:
         return Netfilter(await world.runtime.netfilter(node))
@@ -148,11 +162,14 @@ async def crossing(world: World, *nodes: str) -> AsyncIterator[Crossing]:
     for node in nodes or ("n1",):
         address = {"type": "InternalIP", "address": await world.runtime.node_address(node)}
         shelves["nodes"].put({"metadata": {"name": node}, "status": {"addresses": [address]}})
-    kernel = await plane.open_kernel(open_rules)
-    assert kernel.rules is not None, kernel.reason
-    assert kernel.relayed
     sources: Any = Sources(**shelves)  # type: ignore[arg-type]  # they are enough of an informer
-    rules = Plane(sources, kernel.rules, open_rules, relayed=True)
+    if bare:
+        rules: Settling = Proxy(sources, world.runtime, Random(1))
+    else:
+        kernel = await plane.open_kernel(open_rules)
+        assert kernel.rules is not None, kernel.reason
+        assert kernel.relayed
+        rules = Plane(sources, kernel.rules, open_rules, relayed=True)
     running = asyncio.create_task(rules.run())
     try:
         await until(lambda: rules.settled or running.done())

@@ -110,6 +110,27 @@ def test_conversations_without_an_end_follow_the_service(tier: Tier) -> None:
     tier.drive(story)
 
 
+def test_services_work_without_packet_rules(tier: Tier) -> None:
+    async def story(w: World) -> None:
+        async with crossing(w, bare=True) as c:
+            a, b = await two(c)
+            await c.pod("client")
+            await c.service("web", WEB, a, b)
+            for kind in ("tcp", "udp"):
+                heard = set(await c.ask("client", f"{WEB}:80", kind=kind, times=40))
+                assert heard == {f"a {facts.GATEWAY}", f"b {facts.GATEWAY}"}, "the node carries it on"
+            await c.service("web", WEB, a, b, sessionAffinity="ClientIP")
+            (first,) = set(await c.ask("client", f"{WEB}:80", times=20))
+            await c.service("web", WEB, {"a": b, "b": a}[first.split()[0]], sessionAffinity="ClientIP")
+            for kind in ("tcp", "udp"):
+                assert first not in await c.ask("client", f"{WEB}:80", kind=kind, times=3)
+            await c.service("web", WEB)
+            assert await c.ask("client", f"{WEB}:80") == ["refused"]
+            assert await c.ask("client", f"{WEB}:80", kind="udp") == ["refused"]
+
+    tier.drive(story)
+
+
 def test_nodes_have_addresses_ports_and_programs_of_their_own(tier: Tier) -> None:
     async def story(w: World) -> None:
         async with crossing(w, "n1", "n2") as c:
@@ -167,7 +188,7 @@ def test_policies_hold(tier: Tier) -> None:
 def test_the_world_is_reached_at_every_port(tier: Tier) -> None:
     asked: list[relay.Address] = []
 
-    async def dial(target: relay.Address) -> socket.socket:
+    async def dial(target: relay.Address, client: relay.Address) -> socket.socket:
         asked.append(target)
         near, far = socket.socketpair()
         near.setblocking(False)

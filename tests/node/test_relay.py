@@ -68,7 +68,7 @@ def test_bytes_and_ends_pass_in_both_directions() -> None:
     async def main() -> None:
         world = await asyncio.start_server(echo, "127.0.0.1", 0)
         target = world.sockets[0].getsockname()
-        async with relayed(None, lambda _: relay.dial(target)) as entry:
+        async with relayed(None, lambda _, client: relay.dial(target, client)) as entry:
             reader, writer = await asyncio.open_connection(*entry)
             writer.write(payload)
             writer.write_eof()
@@ -84,7 +84,7 @@ def test_bytes_and_ends_pass_in_both_directions() -> None:
 def test_the_original_destination_is_dialled() -> None:
     asked = []
 
-    async def dial(target: relay.Address) -> socket.socket:
+    async def dial(target: relay.Address, client: relay.Address) -> socket.socket:
         asked.append(target)
         raise OSError("unreachable")
 
@@ -98,7 +98,7 @@ def test_the_original_destination_is_dialled() -> None:
 
 
 def test_a_refused_destination_is_not_dialled() -> None:
-    async def dial(target: relay.Address) -> socket.socket:
+    async def dial(target: relay.Address, client: relay.Address) -> socket.socket:
         raise AssertionError(target)
 
     async def main() -> None:
@@ -124,7 +124,7 @@ def test_a_slow_reader_holds_the_sender_back() -> None:
         near.setblocking(False)
         world.setblocking(False)
 
-        async def dial(_: relay.Address) -> socket.socket:
+        async def dial(_: relay.Address, client: relay.Address) -> socket.socket:
             return near
 
         async with relayed(None, dial) as entry:

@@ -263,7 +263,7 @@ class TestSandboxRuntime(RuntimeContract):
             server = await w.python(SERVE, pod="a")
             await w.line(server, "up")
 
-            async def dial(target: relay.Address) -> socket.socket:
+            async def dial(target: relay.Address, client: relay.Address) -> socket.socket:
                 assert target == ("10.96.3.4", 80)
                 sock = await w.runtime.open_socket()
                 await asyncio.get_running_loop().sock_connect(sock, (backend, 29500))
@@ -296,7 +296,7 @@ class TestSandboxRuntime(RuntimeContract):
     def test_connections_to_the_world_are_relayed(self, tmp_path: Path) -> None:
         asked: list[relay.Address] = []
 
-        async def dial(target: relay.Address) -> socket.socket:
+        async def dial(target: relay.Address, client: relay.Address) -> socket.socket:
             asked.append(target)
             near, far = socket.socketpair()
             near.setblocking(False)

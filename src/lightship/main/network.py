@@ -9,6 +9,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Mapping
+from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,16 +22,18 @@ from lightship.node.network import nameserver, plane, relay
 from lightship.node.network.names import Names
 from lightship.node.network.netfilter import Netfilter
 from lightship.node.network.plane import Plane, Sources
+from lightship.node.network.proxy import Proxy
 from lightship.node.runtimes.runtime import Runtime
 
-_INSIDE = tuple(ipaddress.ip_network(cidr) for cidr in (network.POD_CIDR, network.SERVICE_CIDR, network.NODE_CIDR))
+_INSIDE = tuple(ipaddress.ip_network(cidr) for cidr in network.OWN)
 
 
 class PodNetwork:
     """What one runtime's pods can reach. Make it before the manager runs, so that its informers start with the others."""
 
-    def __init__(self, runtime: Runtime, cache: Cache) -> None:
+    def __init__(self, runtime: Runtime, cache: Cache, random: Random) -> None:
         self._runtime = runtime
+        self._random = random
         self._kernel = plane.Kernel(reason="host mode has no pod network")
         self._sources = Sources(
             services=cache.informer(kinds.SERVICES),
@@ -66,6 +69,9 @@ class PodNetwork:
             if self._kernel.rules is not None:
                 rules = Plane(self._sources, self._kernel.rules, self._open_rules, relayed=self._kernel.relayed)
                 group.create_task(rules.run(), name="packet rules")
+            else:
+                proxy = Proxy(self._sources, self._runtime, self._random)
+                group.create_task(proxy.run(), name="service addresses")
 
     async def _ways_out(self) -> list[socket.socket]:
         """One socket for all connections to the world, or, where the kernel cannot bring them, one for each port that matters."""

@@ -276,7 +276,7 @@ class Platform:
                 clock=self._clock,
             )
             self._stack.push_async_callback(door.close)
-        pods = network.PodNetwork(runtime, self.manager.cache)
+        pods = network.PodNetwork(runtime, self.manager.cache, self._random)
         unguarded = await pods.open()
         environments = Environments(cache_directory(), self._clock, f"{self._config.instance.name} ({os.getpid()})")
         self._stack.callback(environments.store.close)

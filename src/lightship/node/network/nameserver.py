@@ -9,7 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from . import dns
+from . import datagrams, dns
 from . import facts as network
 
 Forward = Callable[[bytes], Awaitable[bytes]]
@@ -87,10 +87,10 @@ async def serve(sock: socket.socket, resolve: dns.Resolve, forward: Forward) -> 
     with sock:
         async with asyncio.TaskGroup() as group:
             while True:
-                packet, asker = await _receive(sock)
+                packet, asker = await datagrams.receive(sock)
                 reply = _own_reply(packet, resolve, dns.DATAGRAM)
                 if isinstance(reply, bytes):
-                    _send(sock, reply, asker)
+                    datagrams.send(sock, reply, asker)
                     continue
                 await places.acquire()
                 group.create_task(_pass_on(sock, _foreign_reply(packet, reply, resolve, forward, dns.DATAGRAM), asker, places))
@@ -98,7 +98,7 @@ async def serve(sock: socket.socket, resolve: dns.Resolve, forward: Forward) -> 
 
 async def _pass_on(sock: socket.socket, reply: Awaitable[bytes], asker: tuple[str, int], places: asyncio.Semaphore) -> None:
     try:
-        _send(sock, await reply, asker)
+        datagrams.send(sock, await reply, asker)
     finally:
         places.release()
 
@@ -152,30 +152,3 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
 
 def _write(writer: asyncio.StreamWriter, packet: bytes) -> None:
     writer.write(len(packet).to_bytes(2, "big") + packet)
-
-
-def _send(sock: socket.socket, reply: bytes, asker: tuple[str, int]) -> None:
-    if not reply:
-        return
-    try:
-        sock.sendto(reply, asker)
-    except OSError:
-        pass  # the asker is gone, or asks again
-
-
-async def _receive(sock: socket.socket) -> tuple[bytes, tuple[str, int]]:
-    # By readiness, since not every event loop has `sock_recvfrom`.
-    loop = asyncio.get_running_loop()
-    while True:
-        try:
-            return sock.recvfrom(dns.STREAM)
-        except BlockingIOError:
-            pass
-        except ConnectionRefusedError:
-            continue  # an earlier asker's port was closed: not the next one's fault
-        ready = asyncio.Event()
-        loop.add_reader(sock.fileno(), ready.set)
-        try:
-            await ready.wait()
-        finally:
-            loop.remove_reader(sock.fileno())

@@ -22,7 +22,7 @@ from .policies import Book
 from .tables import Part, Table
 
 log = logging.getLogger(__name__)
-_SLICES = "node/service-of-slice"
+SLICES = "node/service-of-slice"
 _ZONE = "topology.kubernetes.io/zone"
 _UDP = 17
 
@@ -92,7 +92,7 @@ class Plane:
         self._dirty: dict[tuple[str, Key], None] = {}
         self._wake = asyncio.Event()
         self._settled = False
-        sources.slices.add_index(_SLICES, backends.service_of)
+        sources.slices.add_index(SLICES, backends.service_of)
 
     @property
     def settled(self) -> bool:
@@ -178,7 +178,7 @@ class Plane:
             self._plans.pop(key, None)
             self._table.drop(f"service {key}")
             return
-        slices = self._sources.slices.by_index(_SLICES, backends.index_of(key))
+        slices = self._sources.slices.by_index(SLICES, backends.index_of(key))
         plan = self._plans[key] = services.plan(service, slices, list(self._nodes.values()))
         self._table.put(f"service {key}", plan.part)
 

@@ -18,7 +18,8 @@ from lightship.aio.clock import Clock, SystemClock
 from . import facts as network
 
 Address = tuple[str, int]
-Dial = Callable[[Address], Awaitable[socket.socket]]
+Dial = Callable[[Address, Address], Awaitable[socket.socket]]
+"""(the address that a pod meant, the pod's own) → a connection. Raises `OSError`."""
 
 _CHUNK = 65_536
 _DIAL_SECONDS = 20.0
@@ -58,7 +59,7 @@ class Rules:
         return f"{address} belongs to this host" if self._own(address) else ""
 
 
-async def dial(target: Address) -> socket.socket:
+async def dial(target: Address, client: Address) -> socket.socket:
     """Connect from the host's network. Raises `OSError`."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setblocking(False)
@@ -74,7 +75,7 @@ async def dial(target: Address) -> socket.socket:
 async def serve(listeners: Iterable[socket.socket], rules: Rules | None, *, dial: Dial = dial, clock: Clock = _CLOCK) -> None:
     """Relay connections on non-blocking listening sockets until cancelled; closes them. One connection's failure is its own.
 
-    `dial` gets the address that the pod meant and may connect elsewhere, or refuse by `OSError`; without `rules` it alone decides.
+    `dial` may connect elsewhere than where the pod meant, or refuse by `OSError`; without `rules` it alone decides.
     """
     places = asyncio.Semaphore(_AT_ONCE)
     with contextlib.ExitStack() as stack:
@@ -116,7 +117,7 @@ async def _carry(inside: socket.socket, way: _Way, places: asyncio.Semaphore) ->
                 _reset(inside)
                 return
             try:
-                outside = await way.dial(target)
+                outside = await way.dial(target, inside.getpeername()[:2])
             except (OSError, TimeoutError):
                 _reset(inside)
                 return

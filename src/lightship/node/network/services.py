@@ -106,7 +106,7 @@ def plan(service: Obj, slices: Sequence[Obj], nodes: Sequence[Node]) -> Plan:
         return Plan()
     draft = _Draft(service)
     for entry in spec.get("ports") or ():
-        if (objects.namespace(service), objects.name(service)) == ("default", "kubernetes") and _is_api(spec, entry):
+        if is_api(service, entry):
             continue  # the API server listens at that address itself
         found = backends.endpoints(entry, slices)
         every = backends.usable(found)
@@ -121,8 +121,10 @@ def is_virtual(address: object) -> bool:
     return isinstance(address, str) and address not in ("", "None") and ":" not in address
 
 
-def _is_api(spec: Obj, entry: Obj) -> bool:
-    return (spec.get("clusterIP"), entry["port"]) == (facts.API_ADDRESS, facts.API_PORT)
+def is_api(service: Obj, entry: Obj) -> bool:
+    """Whether it is the address at which the API server itself listens."""
+    own = (objects.namespace(service), objects.name(service)) == ("default", "kubernetes")
+    return own and (objects.spec(service).get("clusterIP"), entry["port"]) == (facts.API_ADDRESS, facts.API_PORT)
 
 
 def _inside(draft: _Draft, spec: Obj, entry: Obj, found: Sequence[Endpoint], chain: str, nodes: Sequence[Node]) -> None:
