@@ -14,6 +14,7 @@ _NEWLINK, _DELLINK, _GETLINK, _NEWADDR, _NEWROUTE, _NEWNEIGH = 16, 17, 18, 20, 2
 _REQUEST, _MULTI, _ACK, _DUMP, _REPLACE, _EXCLUSIVE, _CREATE = 1, 2, 4, 0x300, 0x100, 0x200, 0x400
 _ERROR, _DONE = 2, 3
 _IFLA_ADDRESS = 1
+_IFLA_MTU = 4
 _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_NET_NS_PID = 3, 18, 19
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -23,6 +24,7 @@ _TABLE_MAIN, _PROTO_BOOT, _UNICAST, _LOCAL = 254, 3, 1, 2
 _SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
 _UP = 1
 _NETLINK_ROUTE = 0
+_MTU = 65_535  # no packet ever leaves this machine by these wires: as on the loopback, none need be cut
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -94,9 +96,10 @@ class Netlink:
         Returns the index of the near end.
         """
         where = attribute(_IFLA_NET_NS_PID, struct.pack("=I", peer_pid))
-        far = _link() + attribute(_IFLA_IFNAME, _name(peer)) + attribute(_IFLA_ADDRESS, peer_mac) + where
+        size = attribute(_IFLA_MTU, struct.pack("=I", _MTU))
+        far = _link() + attribute(_IFLA_IFNAME, _name(peer)) + attribute(_IFLA_ADDRESS, peer_mac) + size + where
         info = attribute(_IFLA_INFO_KIND, b"veth") + attribute(_IFLA_INFO_DATA, attribute(_VETH_INFO_PEER, far))
-        near = attribute(_IFLA_IFNAME, _name(name)) + attribute(_IFLA_ADDRESS, mac)
+        near = attribute(_IFLA_IFNAME, _name(name)) + attribute(_IFLA_ADDRESS, mac) + size
         self._add(_NEWLINK, _link(flags=_UP) + near + attribute(_IFLA_LINKINFO, info), f"add veth {name}")
         return self.index(name)
 
