@@ -12,7 +12,7 @@ from lightship.meta.objects import Key, Obj
 from lightship.node.network import plane
 from lightship.node.network.netfilter import Netfilter
 from lightship.node.network.plane import Plane, Sources
-from lightship.node.network.proxy import Proxy
+from lightship.node.network.proxy import Proxy, cluster_places
 
 from .contract import World, until
 from .tiers import PYTHON
@@ -164,7 +164,7 @@ async def crossing(world: World, *nodes: str, bare: bool = False) -> AsyncIterat
         shelves["nodes"].put({"metadata": {"name": node}, "status": {"addresses": [address]}})
     sources: Any = Sources(**shelves)  # type: ignore[arg-type]  # they are enough of an informer
     if bare:
-        rules: Settling = Proxy(sources, world.runtime, Random(1))
+        rules: Settling = Proxy((sources.services, sources.slices), cluster_places(sources), world.runtime, Random(1))
     else:
         kernel = await plane.open_kernel(open_rules)
         assert kernel.rules is not None, kernel.reason

@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 from lightship import kinds
 from lightship.apiserver.transport.outbound import Address
 from lightship.client.cache import Cache
+from lightship.node.network import doors, health, nameserver, plane, relay
 from lightship.node.network import facts as network
 from lightship.node.network import names as cluster_names
-from lightship.node.network import nameserver, plane, relay
 from lightship.node.network.names import Names
 from lightship.node.network.netfilter import Netfilter
 from lightship.node.network.plane import Plane, Sources
-from lightship.node.network.proxy import Proxy
+from lightship.node.network.proxy import Places, Proxy, Sockets, cluster_places
 from lightship.node.runtimes.runtime import Runtime
 
 _INSIDE = tuple(ipaddress.ip_network(cidr) for cidr in network.OWN)
@@ -70,8 +70,16 @@ class PodNetwork:
                 rules = Plane(self._sources, self._kernel.rules, self._open_rules, relayed=self._kernel.relayed)
                 group.create_task(rules.run(), name="packet rules")
             else:
-                proxy = Proxy(self._sources, self._runtime, self._random)
-                group.create_task(proxy.run(), name="service addresses")
+                group.create_task(self._proxy(cluster_places(self._sources), self._runtime).run(), name="service addresses")
+            group.create_task(
+                self._proxy(doors.host_places(self._sources), doors.HostSockets(self._runtime)).run(), name="ports of the host"
+            )
+            checks = await self._runtime.listen(network.GATEWAY, network.HEALTH_PORT)
+            group.create_task(health.serve(checks, health.Health(self._sources)), name="health checks")
+
+    def _proxy(self, places: Places, sockets: Sockets) -> Proxy:
+        sources = self._sources
+        return Proxy((sources.services, sources.slices, sources.pods), places, sockets, self._random)
 
     async def _ways_out(self) -> list[socket.socket]:
         """One socket for all connections to the world, or, where the kernel cannot bring them, one for each port that matters."""

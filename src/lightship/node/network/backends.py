@@ -11,6 +11,7 @@ from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
 
 SERVICE_NAME = "kubernetes.io/service-name"
+_ZONE = "topology.kubernetes.io/zone"
 
 
 class Node(NamedTuple):
@@ -33,6 +34,14 @@ class Endpoint(NamedTuple):
     zones: tuple[str, ...] = ()
     """Hints: for whom it is meant; empty for everybody."""
     nodes: tuple[str, ...] = ()
+
+
+def node_of(found: Obj) -> Node | None:
+    """A Node object's place in the network; None without an address."""
+    for address in objects.status(found).get("addresses") or ():
+        if address.get("type") == "InternalIP" and ":" not in address["address"]:
+            return Node(objects.name(found), address["address"], objects.labels(found).get(_ZONE) or "")
+    return None
 
 
 def service_of(slice: Obj) -> Iterable[str]:

@@ -22,6 +22,8 @@ LOOPBACK_CIDR = "127.244.0.0/16"
 """Where host mode finds an address for each pod, on systems whose whole 127/8 is the loopback (Linux)."""
 RELAY_PORT = 15_001
 """Where the relay listens at the gateway for connections that pods open to the world, whatever their port."""
+HEALTH_PORT = 15_021
+"""Where health checks of load balancers are answered at the gateway."""
 RELAYED_PORTS = (80, 443)
 """TCP ports outside the cluster that pods can reach where the kernel cannot bring all of them to the relay."""
 

@@ -23,7 +23,6 @@ from .tables import Part, Table
 
 log = logging.getLogger(__name__)
 SLICES = "node/service-of-slice"
-_ZONE = "topology.kubernetes.io/zone"
 _UDP = 17
 
 
@@ -193,7 +192,7 @@ class Plane:
     async def _node(self, key: Key) -> bool:
         """Whether a node came, went or moved."""
         found = self._sources.nodes.get(key)
-        node = _node(found) if found is not None else None
+        node = backends.node_of(found) if found is not None else None
         if node == self._nodes.get(key.name):
             return False
         self._table.put(f"node {key.name}", podrules.node(node) if node is not None else Part())
@@ -249,10 +248,3 @@ class Plane:
             and (flow.answering, flow.answering_port) not in places[flow.destination, flow.port]
         ]
         self._cluster.forget(wrong)
-
-
-def _node(found: Obj) -> Node | None:
-    for address in objects.status(found).get("addresses") or ():
-        if address.get("type") == "InternalIP" and ":" not in address["address"]:
-            return Node(objects.name(found), address["address"], objects.labels(found).get(_ZONE) or "")
-    return None

@@ -1,16 +1,19 @@
-"""Service addresses where the kernel has no packet rules for us: this process listens at each of them and carries on what comes.
+"""Connections and datagrams carried on by this process: it listens at places and sends what comes to one of their targets.
 
-`main` runs it in place of `plane`. TCP and UDP of cluster addresses and external ones; node ports, host ports, topology and policies need
-the kernel. Pods see the node as their client, so `sessionAffinity` is kept here. A place without endpoints has no listener: it refuses.
+`main` runs it for service addresses where the kernel has no packet rules (`cluster_places`), and everywhere for the ports that the host
+itself shows (`doors`). Node ports inside the network, topology and policies need the kernel. Pods see the node as their client, so
+`sessionAffinity` is kept here. A place without targets has no listener: it refuses.
 """
 
 import asyncio
 import contextlib
 import logging
 import socket
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import NamedTuple, Protocol
 
+from lightship.client.informer import Informer
 from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
 
@@ -33,32 +36,40 @@ class Sockets(Protocol):
     async def open_socket(self, *, datagram: bool = False) -> socket.socket: ...
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
+    """Where it listens."""
+
     address: str
     port: int
     datagram: bool
 
 
-class _Targets(NamedTuple):
-    """Where a place leads."""
+class Targets(NamedTuple):
+    """Where a place leads; `loyal`: a client always to the same one."""
 
     found: tuple[Address, ...]
-    loyal: bool
+    loyal: bool = False
+
+
+Places = Callable[[], dict[Place, Targets]]
 
 
 class Proxy:
-    """All service addresses of a cluster."""
+    """Serves places as long as they have targets."""
 
-    def __init__(self, sources: Sources, sockets: Sockets, random: Random) -> None:
-        self._sources = sources
+    def __init__(self, informers: Sequence[Informer], places: Places, sockets: Sockets, random: Random) -> None:
+        """`places` is asked again after every change of what the informers hold."""
+        self._informers = informers
+        self._places = places
         self._sockets = sockets
         self._random = random
-        self._targets: dict[_Place, _Targets] = {}
-        self._running: dict[_Place, asyncio.Task[None]] = {}
-        self._loyalties: dict[tuple[_Place, str], Address] = {}
+        self._targets: dict[Place, Targets] = {}
+        self._running: dict[Place, asyncio.Task[None]] = {}
+        self._loyalties: dict[tuple[Place, str], Address] = {}
+        self._refused: set[Place] = set()
+        """Of those that could not be had: said once."""
         self._wake = asyncio.Event()
         self._settled = False
-        sources.slices.add_index(SLICES, backends.service_of)
 
     @property
     def settled(self) -> bool:
@@ -67,7 +78,7 @@ class Proxy:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        for informer in (self._sources.services, self._sources.slices):
+        for informer in self._informers:
             await informer.wait_synced()
             informer.on_change(self._changed)
         async with asyncio.TaskGroup() as group:
@@ -82,36 +93,24 @@ class Proxy:
         self._wake.set()
 
     async def _settle(self, group: asyncio.TaskGroup) -> None:
-        wanted = {place: targets for service in self._sources.services.list() for place, targets in self._of(service) if targets.found}
-        self._targets = wanted
+        wanted = self._targets = {place: targets for place, targets in self._places().items() if targets.found}
         for place in self._running.keys() - wanted.keys():
             self._running.pop(place).cancel()
+        self._refused &= wanted.keys()
         for place in wanted.keys() - self._running.keys():
             try:
                 sock = await self._sockets.listen(place.address, place.port, datagram=place.datagram)
             except OSError as error:
-                log.warning("a service address cannot be served address=%s port=%d: %s", place.address, place.port, error)
+                if place in self._refused:
+                    continue
+                self._refused.add(place)
+                log.warning("a port of a service cannot be had address=%s port=%d: %s", place.address, place.port, error)
                 continue
+            self._refused.discard(place)
             serve = self._datagrams(place, sock) if place.datagram else self._streams(place, sock)
             self._running[place] = group.create_task(serve, name=f"service {place}")
 
-    def _of(self, service: Obj) -> list[tuple[_Place, _Targets]]:
-        spec = objects.spec(service)
-        if spec.get("type") == "ExternalName" or not services.is_virtual(spec.get("clusterIP")):
-            return []
-        slices = self._sources.slices.by_index(SLICES, backends.index_of(objects.key(service)))
-        addresses = [a for a in (spec["clusterIP"], *(spec.get("externalIPs") or ())) if ":" not in a]
-        found = []
-        for entry in spec.get("ports") or ():
-            protocol = entry.get("protocol") or "TCP"
-            if protocol == "SCTP" or services.is_api(service, entry):
-                continue
-            ends = tuple((e.address, e.port) for e in backends.usable(backends.endpoints(entry, slices)))
-            targets = _Targets(ends, spec.get("sessionAffinity") == "ClientIP")
-            found += [(_Place(address, entry["port"], protocol == "UDP"), targets) for address in addresses]
-        return found
-
-    def _choose(self, place: _Place, client: str) -> Address:
+    def _choose(self, place: Place, client: str) -> Address:
         """Raises `ConnectionRefusedError` when nobody is left."""
         targets = self._targets.get(place)
         if targets is None:
@@ -124,7 +123,7 @@ class Proxy:
             self._loyalties[place, client] = chosen
         return chosen
 
-    async def _streams(self, place: _Place, listener: socket.socket) -> None:
+    async def _streams(self, place: Place, listener: socket.socket) -> None:
         async def dial(_: Address, client: Address) -> socket.socket:
             return await self._connected(self._choose(place, client[0]), datagram=False)
 
@@ -139,20 +138,47 @@ class Proxy:
             raise
         return sock
 
-    async def _datagrams(self, place: _Place, sock: socket.socket) -> None:
+    async def _datagrams(self, place: Place, sock: socket.socket) -> None:
         with sock:
             async with asyncio.TaskGroup() as group:
                 talks: dict[Address, _Talk] = {}
                 while True:
                     data, client = await datagrams.receive(sock)
                     talk = talks.get(client)
-                    if talk is None or talk.over or talk.target not in self._targets.get(place, _Targets((), loyal=False)).found:
+                    if talk is None or talk.over or talk.target not in self._targets.get(place, Targets(())).found:
                         with contextlib.suppress(OSError):
                             target = self._choose(place, client[0])
                             talk = _Talk(await self._connected(target, datagram=True), target, sock, client)
                             _add(talks, client, talk, group)
                     if talk is not None:
                         talk.send(data)
+
+
+def cluster_places(sources: Sources) -> Places:
+    """The addresses of all services in the pod network, and where they lead."""
+    sources.slices.add_index(SLICES, backends.service_of)
+
+    def places() -> dict[Place, Targets]:
+        found: dict[Place, Targets] = {}
+        for service in sources.services.list():
+            spec = objects.spec(service)
+            if spec.get("type") == "ExternalName" or not services.is_virtual(spec.get("clusterIP")):
+                continue
+            addresses = [a for a in (spec["clusterIP"], *(spec.get("externalIPs") or ())) if ":" not in a]
+            for entry in spec.get("ports") or ():
+                if entry.get("protocol") != "SCTP" and not services.is_api(service, entry):
+                    targets = targets_of(sources, service, entry)
+                    found |= {Place(address, entry["port"], entry.get("protocol") == "UDP"): targets for address in addresses}
+        return found
+
+    return places
+
+
+def targets_of(sources: Sources, service: Obj, entry: Obj) -> Targets:
+    """The endpoints of one port of a service."""
+    slices = sources.slices.by_index(SLICES, backends.index_of(objects.key(service)))
+    ends = tuple((e.address, e.port) for e in backends.usable(backends.endpoints(entry, slices)))
+    return Targets(ends, objects.spec(service).get("sessionAffinity") == "ClientIP")
 
 
 def _add(talks: dict[Address, "_Talk"], client: Address, talk: "_Talk", group: asyncio.TaskGroup) -> None:

@@ -20,6 +20,8 @@ from .tables import Chain, Element, Part, Set, Value
 
 Target = tuple[str, int]
 _AFFINITY_SECONDS = 10_800
+_OTHERS = ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
+"""Labels of services that are left to somebody else."""
 
 
 class Plan(NamedTuple):
@@ -102,7 +104,11 @@ def on_node(node: str) -> str:
 def plan(service: Obj, slices: Sequence[Obj], nodes: Sequence[Node]) -> Plan:
     """Everything that one service asks for; nothing for headless ones and mere names."""
     spec = objects.spec(service)
-    if spec.get("type") == "ExternalName" or not is_virtual(spec.get("clusterIP")):
+    if (
+        spec.get("type") == "ExternalName"
+        or not is_virtual(spec.get("clusterIP"))
+        or any(label in objects.labels(service) for label in _OTHERS)
+    ):
         return Plan()
     draft = _Draft(service)
     for entry in spec.get("ports") or ():
@@ -148,10 +154,12 @@ def _outside(draft: _Draft, service: Obj, entry: Obj, found: Sequence[Endpoint],
     for address in [*(spec.get("externalIPs") or ()), *given]:
         if ":" not in address:
             draft.lead(address, entry, entry["port"], chain, every)
-    port = entry.get("nodePort") or 0
-    if not port:
-        return
-    for node in nodes:
+    port, check = entry.get("nodePort") or 0, spec.get("healthCheckNodePort") or 0
+    for node in nodes if check else ():
+        for address in (node.address, facts.shadow(node.address)):
+            target = nft.address(facts.GATEWAY) + nft.port(facts.HEALTH_PORT)
+            draft.elements[base.HOST_PORTS, nft.place(address, nft.TCP, check)] = target
+    for node in nodes if port else ():
         to, some = chain, every
         if spec.get("externalTrafficPolicy") == "Local":
             some = backends.local(found, node)
