@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from lightship.node.network import facts, relay
+from lightship.node.runtimes.runtime import Security
 
 from . import tiers
 from .contract import World, until
@@ -155,6 +156,22 @@ def test_nodes_have_addresses_ports_and_programs_of_their_own(tier: Tier) -> Non
     tier.drive(story)
 
 
+def test_what_makes_no_sense_costs_nobody_else(tier: Tier, caplog: pytest.LogCaptureFixture) -> None:
+    async def story(w: World) -> None:
+        async with crossing(w) as c:
+            a = await c.pod("a")
+            await c.serve("a")
+            strange = {"type": "InternalIP", "address": "203.0.113.9"}
+            await c.put("nodes", {"metadata": {"name": "elsewhere"}, "status": {"addresses": [strange]}})
+            await c.service("broken", "10.96.9.9", "10.244.0.300")
+            block = {"from": [{"ipBlock": {"cidr": "nonsense"}}]}
+            await c.put("policies", {"metadata": {"name": "p", "namespace": "other"}, "spec": {"podSelector": {}, "ingress": [block]}})
+            await c.service("web", WEB, a)
+            assert await c.ask("a", f"{WEB}:80") == [f"a {facts.GATEWAY}"]
+
+    tier.drive(story)
+
+
 def test_policies_hold(tier: Tier) -> None:
     async def story(w: World) -> None:
         async with crossing(w) as c:
@@ -181,6 +198,38 @@ def test_policies_hold(tier: Tier) -> None:
             closed = {"podSelector": {"matchLabels": {"app": "client"}}, "policyTypes": ["Egress"]}
             await c.put("policies", {**policy, "spec": closed})
             assert await c.ask("client", f"{a}:8080", "93.184.216.34:443") == ["silence", "silence"]
+
+    tier.drive(story)
+
+
+LIE = """
+import socket, struct, sys
+source, target = map(socket.inet_aton, sys.argv[1:3])
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+data = b"a lie from " + sys.argv[1].encode()
+head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 28 + len(data), 7, 0, 64, 17, 0, source, target)
+s.sendto(head + struct.pack(">HHHH", 4444, 8080, 8 + len(data), 0) + data, (sys.argv[2], 0))
+"""
+HEAR = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("0.0.0.0", 8080)); print("up", flush=True)
+while True: print(s.recvfrom(100)[0].decode(), flush=True)
+"""
+
+
+def test_nobody_speaks_in_the_name_of_another(tier: Tier) -> None:
+    async def story(w: World) -> None:
+        async with crossing(w) as c:
+            liar, victim, target = [await c.pod(name) for name in ("liar", "victim", "target")]
+            node = await w.runtime.node_address("n1")
+            heard = await w.start([tiers.PYTHON, "-I", "-S", "-u", "-c", HEAR], pod="target", name="hear")
+            await w.line(heard, "up")
+            for source in (victim, node, facts.GATEWAY, facts.DNS_ADDRESS, "8.8.8.8", liar):
+                argv = [tiers.PYTHON, "-I", "-S", "-c", LIE, source, target]
+                end = await w.exit(await w.start(argv, pod="liar", name="lie", security=Security(add_capabilities=["NET_RAW"])))
+                assert end.code == 0
+            await w.line(heard, liar)  # the last one: it is no lie
+            assert w.log(heard).splitlines() == ["up", f"a lie from {liar}"]
 
     tier.drive(story)
 

@@ -6,6 +6,7 @@ becomes of packets is decided by rules that the node agent gives the kernel thro
 or policies. Everything comes in plain values.
 """
 
+import errno
 import os
 import socket
 from typing import Any
@@ -80,6 +81,8 @@ class PodNetwork:
         """To the kernel's packet rules: those of this namespace, or of a node's."""
         if not node:
             return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
+        if node not in self._nodes:
+            raise OSError(errno.ENOENT, f"the node {node} has no place in this network")
         linux.setns(self._nodes[node], linux.NEW_NET)
         try:
             return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)

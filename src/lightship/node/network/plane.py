@@ -8,7 +8,7 @@ told the kernel, in one batch. Nothing happens while nothing changes. What a par
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple
 
 from lightship.client.informer import Informer
@@ -91,6 +91,7 @@ class Plane:
         self._dirty: dict[tuple[str, Key], None] = {}
         self._wake = asyncio.Event()
         self._settled = False
+        self._broken = False
         sources.slices.add_index(SLICES, backends.service_of)
 
     @property
@@ -136,12 +137,22 @@ class Plane:
     async def _step(self) -> None:
         stale = await self._prepare()
         try:
-            self._cluster.apply(self._table.changes())
+            self._cluster.apply(self._table.everything() if self._broken else self._table.changes())
+            self._broken = False
         except OSError as error:
-            log.warning("packet rules are made anew, for a change was refused: %s", error)
-            self._cluster.apply(self._table.everything())
+            self._make_anew(error)
         self._apply_at_home()
         self._forget(stale)
+
+    def _make_anew(self, error: OSError) -> None:
+        """The kernel knows something else than we think: all of it is told again, at the next change once more if need be."""
+        log.warning("packet rules are made anew, for a change was refused: %s", error)
+        try:
+            self._cluster.apply(self._table.everything())
+            self._broken = False
+        except OSError as again:
+            self._broken = True
+            log.error("packet rules are not what they should be: %s", again)
 
     def _apply_at_home(self) -> None:
         for name, (home, table) in list(self._homes.items()):
@@ -178,16 +189,18 @@ class Plane:
             self._table.drop(f"service {key}")
             return
         slices = self._sources.slices.by_index(SLICES, backends.index_of(key))
-        plan = self._plans[key] = services.plan(service, slices, list(self._nodes.values()))
-        self._table.put(f"service {key}", plan.part)
+        with _understood("service", key):
+            plan = self._plans[key] = services.plan(service, slices, list(self._nodes.values()))
+            self._table.put(f"service {key}", plan.part)
 
     def _pod(self, key: Key) -> None:
         pod = self._sources.pods.get(key)
         node = self._nodes.get(objects.spec(pod).get("nodeName") or "") if pod is not None else None
-        self._table.put(f"pod {key}", podrules.pod(pod, node) if pod is not None else Part())
-        for name, (_, table) in self._homes.items():
-            mine = pod is not None and node is not None and node.name == name
-            table.put(f"pod {key}", podrules.pod_at_home(pod, node) if mine and pod is not None and node is not None else Part())
+        with _understood("pod", key):
+            self._table.put(f"pod {key}", podrules.pod(pod, node) if pod is not None else Part())
+            for name, (_, table) in self._homes.items():
+                mine = pod is not None and node is not None and node.name == name
+                table.put(f"pod {key}", podrules.pod_at_home(pod, node) if mine and pod is not None and node is not None else Part())
 
     async def _node(self, key: Key) -> bool:
         """Whether a node came, went or moved."""
@@ -214,11 +227,13 @@ class Plane:
         """Tell the book of policies what changed, and take its parts."""
         sources = self._sources
         for key in by_kind.get("policies", ()):
-            self._book.policy(key, sources.policies.get(key))
+            with _understood("network policy", key):
+                self._book.policy(key, sources.policies.get(key))
         for key in by_kind.get("namespaces", ()):
             self._book.namespace(key.name, sources.namespaces.get(key))
         for key in by_kind.get("pods", ()):
-            self._book.pod(key, sources.pods.get(key))
+            with _understood("pod", key):
+                self._book.pod(key, sources.pods.get(key))
         for owner, part in self._book.changes():
             self._table.put(owner, part)
 
@@ -248,3 +263,12 @@ class Plane:
             and (flow.answering, flow.answering_port) not in places[flow.destination, flow.port]
         ]
         self._cluster.forget(wrong)
+
+
+@contextlib.contextmanager
+def _understood(kind: str, key: Key) -> Iterator[None]:
+    """An object that makes no sense (the API lets none in) costs its own rules and nobody else's: they stay as they were."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, OSError):
+        log.exception("no packet rules can be made for a %s name=%s", kind, key)
