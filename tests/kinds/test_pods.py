@@ -106,3 +106,9 @@ def test_paths_follow_the_template() -> None:
     pods.default_pod_spec(spec)
     causes = pods.check_pod_spec(spec, "spec.template.spec")
     assert {c.field for c in causes} == {"spec.template.spec.containers[0].name"}
+
+
+def test_no_grace_is_a_grace() -> None:
+    spec = {"containers": [{"name": "c", "image": "i"}], "terminationGracePeriodSeconds": 0}
+    pods.default_pod_spec(spec)
+    assert spec["terminationGracePeriodSeconds"] == 0

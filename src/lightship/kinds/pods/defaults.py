@@ -51,7 +51,7 @@ def default_pod_spec(spec: Obj) -> None:
 
 def _default_spec(spec: Obj, containers: list[Obj]) -> None:
     for field, value in _SPEC.items():
-        if not spec.get(field):
+        if spec.get(field) in (None, ""):  # a grace of no seconds is one
             spec[field] = value
     spec.setdefault("securityContext", {})
     spec.pop("schedulingGroup", None)
