@@ -40,30 +40,36 @@ class Book:
     """All policies, and whom they concern."""
 
     def __init__(self) -> None:
-        self._policies: dict[Key, Policy] = {}
+        self._policies: dict[str, dict[Key, Policy]] = {}
+        """By namespace."""
         self._namespaces: dict[str, dict[str, str]] = {}
         self._pods: dict[Key, _Pod] = {_NAMESERVER: _NAMESERVER_FACTS}
         self._peers: dict[Selected, str] = {}
         self._names: dict[tuple[str, int], str] = {}
         """Sets in use, by what is in them."""
+        self._near: dict[str, list[Selected]] = {}
+        """Of the peers those that mean one namespace, by it."""
+        self._wide: list[Selected] = []
         self._chains: dict[str, dict[Key, None]] = {}
         """Chains in use, and the pods that need them."""
         self._needs: dict[Key, list[str]] = {}
         self._changed: dict[Key, None] = {}
         self._parts: dict[str, Part] = {}
         """What `changes` will tell."""
+        self._reread = False
 
     def policy(self, key: Key, policy: Obj | None) -> None:
         """A policy is like this now, or gone."""
+        mine = self._policies.setdefault(key.namespace, {})
         new = None if policy is None else read(policy)
-        if new == self._policies.get(key):
+        if new == mine.get(key):
             return
         if new is None:
-            del self._policies[key]
+            del mine[key]
         else:
-            self._policies[key] = new
-        self._find_sets()
-        self._changed |= dict.fromkeys(self._pods)
+            mine[key] = new
+        self._reread = True
+        self._changed |= dict.fromkeys(k for k, pod in self._pods.items() if pod.namespace == key.namespace)
 
     def namespace(self, name: str, namespace: Obj | None) -> None:
         labels = {} if namespace is None else objects.labels(namespace)
@@ -84,6 +90,11 @@ class Book:
 
     def changes(self) -> Iterator[tuple[str, Part]]:
         """Owners and their parts, of those that differ from the last time."""
+        if self._reread:
+            self._reread, known = False, {*self._peers, *self._names}
+            self._find_sets()
+            if known != {*self._peers, *self._names}:  # whom new selectors mean is not known yet
+                self._changed |= dict.fromkeys(self._pods)
         for key in self._changed:
             self._parts[f"judged {key}"] = self._judge(key)
         self._changed = {}
@@ -97,9 +108,9 @@ class Book:
         chains = []
         if pod is not None:
             at, labels = nft.address(pod.address), self._namespaces.get(pod.namespace, {})
-            for peer, name in self._peers.items():
+            for peer in (*self._near.get(pod.namespace, ()), *self._wide):
                 if peer.matches(pod.namespace, labels, pod.labels):
-                    elements[name, at] = None
+                    elements[self._peers[peer], at] = None
             for called, protocol, port in pod.ports:
                 if (called, protocol) in self._names:
                     elements[self._names[called, protocol], nft.place(pod.address, protocol, port)] = None
@@ -115,7 +126,7 @@ class Book:
         """The chain that judges what the pod gets or sends; empty when no policy has a say."""
         found = {
             rules: None
-            for policy in self._policies.values()
+            for policy in self._policies.get(pod.namespace, {}).values()
             if (rules := policy.rules(direction)) is not None and policy.pods.matches(pod.namespace, {}, pod.labels)
         }
         if not found:
@@ -171,12 +182,17 @@ class Book:
 
     def _find_sets(self) -> None:
         """The sets that the policies need: what is in them follows when the pods are looked at."""
-        rules = [rule for policy in self._policies.values() for found in (policy.ingress, policy.egress) for rule in found or ()]
+        policies = [policy for mine in self._policies.values() for policy in mine.values()]
+        rules = [rule for policy in policies for found in (policy.ingress, policy.egress) for rule in found or ()]
         peers = {peer for rule in rules for peer in rule.peers or () if isinstance(peer, Selected)}
         names = {(port.name, port.protocol) for rule in rules for port in rule.ports or () if port.name}
         old = {*self._peers.values(), *self._names.values()}
         self._peers = {peer: f"peers-{_hash(peer)}" for peer in sorted(peers)}
         self._names = {name: f"ports-{_hash(name)}" for name in sorted(names)}
+        self._near, self._wide = {}, [peer for peer in self._peers if peer.namespaces]
+        for peer in self._peers:
+            if not peer.namespaces:
+                self._near.setdefault(peer.namespace, []).append(peer)
         for name in self._peers.values():
             self._parts[f"set {name}"] = Part(sets={name: Set(base.ADDRESS)})
         for name in self._names.values():
