@@ -159,6 +159,15 @@ def test_other_addresses_of_a_service() -> None:
     assert kernel.ends("198.51.100.9") == ["refused"]
 
 
+def test_load_balancers_are_for_some_clients_only() -> None:
+    kernel = Kernel()
+    found = service(loadBalancerSourceRanges=["10.244.9.1/32", "2001:db8::/32"])
+    found["status"] = {"loadBalancer": {"ingress": [{"ip": "198.51.100.8"}]}}
+    kernel.serve(found, piece(endpoint(A)))
+    assert kernel.ends("198.51.100.8", source="10.244.9.1") == kernel.ends(source="10.244.9.2") == [f"{A}:8080"]
+    assert kernel.ends("198.51.100.8", source="10.244.9.2") == ["refused"]
+
+
 @pytest.mark.parametrize("spec", [{"clusterIP": "None"}, {"type": "ExternalName"}, {"ports": None}])
 def test_some_services_are_mere_names(spec: Obj) -> None:
     assert services.plan(service(**spec), [piece(endpoint(A))], NODES).part == Part()

@@ -92,6 +92,13 @@ class _Draft:
         self.chains[name] = Chain(tuple(rules))
         return name
 
+    def only_from(self, entry: Obj, ranges: Sequence[str], chain: str) -> str:
+        """A chain that lets clients of these ranges go on to another, and nobody else."""
+        name = f"only-{self.identity(entry.get('protocol') or 'TCP', entry['port'], 'ranges').hex()}"
+        passes = [nft.load_source() + nft.within(cidr) + nft.goto(chain) for cidr in ranges if ":" not in cidr]
+        self.chains[name] = Chain((*passes, nft.drop()))
+        return name
+
     def plan(self) -> Plan:
         return Plan(Part(self.chains, self.sets, self.elements), self.datagrams, self.loyalties)
 
@@ -151,9 +158,11 @@ def _outside(draft: _Draft, service: Obj, entry: Obj, found: Sequence[Endpoint],
     spec, every = objects.spec(service), backends.usable(found)
     balancers = (objects.status(service).get("loadBalancer") or {}).get("ingress") or ()
     given = [b["ip"] for b in balancers if b.get("ip") and (b.get("ipMode") or "VIP") == "VIP"]
-    for address in [*(spec.get("externalIPs") or ()), *given]:
+    ranges = spec.get("loadBalancerSourceRanges") or ()
+    balanced = draft.only_from(entry, ranges, chain) if chain and given and ranges else chain
+    for address, to in [*((a, chain) for a in spec.get("externalIPs") or ()), *((a, balanced) for a in given)]:
         if ":" not in address:
-            draft.lead(address, entry, entry["port"], chain, every)
+            draft.lead(address, entry, entry["port"], to, every)
     port, check = entry.get("nodePort") or 0, spec.get("healthCheckNodePort") or 0
     for node in nodes if check else ():
         for address in (node.address, facts.shadow(node.address)):
