@@ -133,6 +133,8 @@ def test_local_traffic_stays_on_its_node() -> None:
     assert kernel.ends(source=CLIENTS["n2"]) == ["refused"]
     assert kernel.ends("10.95.0.1", 30080) == [f"{A}:8080"]
     assert kernel.ends("10.95.0.2", 30080) == ["refused"]
+    assert kernel.ends("10.95.0.2", 30080, source=CLIENTS["n2"]) == [f"{A}:8080"], "who is on the node is not outside"
+    assert kernel.ends(facts.shadow("10.95.0.2"), 30080, source="10.95.0.2") == [f"{A}:8080"]
 
 
 @pytest.mark.parametrize("kind", ["zones", "nodes"])

@@ -83,9 +83,9 @@ class _Draft:
         self.chains[name] = Chain(rules)
         return name
 
-    def by_source(self, entry: Obj, chains: Mapping[str, str], otherwise: str) -> str:
-        """A chain that goes by the node on which the client is."""
-        name = f"from-{self.identity(entry.get('protocol') or 'TCP', entry['port'], 'by source').hex()}"
+    def by_source(self, entry: Obj, chains: Mapping[str, str], otherwise: str, at: str = "") -> str:
+        """A chain that goes by the node on which the client is; `at`: the node that it asks."""
+        name = f"from-{self.identity(entry.get('protocol') or 'TCP', entry['port'], 'by source', at).hex()}"
         rules = [nft.load_source() + nft.lookup(on_node(node)) + nft.goto(chain) for node, chain in chains.items() if chain]
         if otherwise:
             rules.append(nft.goto(otherwise))
@@ -169,9 +169,10 @@ def _outside(draft: _Draft, service: Obj, entry: Obj, found: Sequence[Endpoint],
             target = nft.address(facts.GATEWAY) + nft.port(facts.HEALTH_PORT)
             draft.elements[base.HOST_PORTS, nft.place(address, nft.TCP, check)] = target
     for node in nodes if port else ():
-        to, some = chain, every
-        if spec.get("externalTrafficPolicy") == "Local":
-            some = backends.local(found, node)
-            to = draft.choice(entry, some, node.name)
-        for address in (node.address, facts.shadow(node.address)):
-            draft.lead(address, entry, port, to, some)
+        to = chain
+        if spec.get("externalTrafficPolicy") == "Local" and chain:
+            # Clients on the node itself are not outside: they have all endpoints.
+            here = draft.choice(entry, backends.local(found, node), node.name)
+            to = draft.by_source(entry, {node.name: chain}, here, node.name)
+        draft.lead(node.address, entry, port, to, every)
+        draft.lead(facts.shadow(node.address), entry, port, chain, every)
