@@ -175,6 +175,19 @@ def test_some_services_are_mere_names(spec: Obj) -> None:
     assert services.plan(service(**spec), [piece(endpoint(A))], NODES).part == Part()
 
 
+def test_labels_leave_services_and_slices_to_others() -> None:
+    kernel, plain = Kernel(), piece(endpoint(A))
+    for name in ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"):
+        found = service()
+        found["metadata"]["labels"] = {name: "x"}
+        kernel.serve(found, plain)
+        assert kernel.ends() == ["refused"]
+    other = piece(endpoint(B))
+    other["metadata"]["labels"] = {"service.kubernetes.io/headless": ""}
+    kernel.serve(service(), plain, other)
+    assert kernel.ends() == [f"{A}:8080"]
+
+
 def test_what_goes_leaves_nothing() -> None:
     kernel = Kernel()
     before = {name: dict(held) for name, held in kernel.paper.sets.items()}

@@ -11,6 +11,8 @@ from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
 
 SERVICE_NAME = "kubernetes.io/service-name"
+HEADLESS = "service.kubernetes.io/headless"
+"""Label of services and slices that are for DNS alone."""
 _ZONE = "topology.kubernetes.io/zone"
 
 
@@ -60,7 +62,7 @@ def endpoints(entry: Obj, slices: Iterable[Obj]) -> list[Endpoint]:
     found: dict[tuple[str, int], Endpoint] = {}
     for piece in slices:
         port = _port(entry, piece)
-        if not port:
+        if not port or HEADLESS in objects.labels(piece):
             continue
         for endpoint in piece.get("endpoints") or ():
             made = _endpoint(endpoint, port)

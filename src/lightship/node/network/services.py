@@ -20,7 +20,7 @@ from .tables import Chain, Element, Part, Set, Value
 
 Target = tuple[str, int]
 _AFFINITY_SECONDS = 10_800
-_OTHERS = ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
+_OTHERS = ("service.kubernetes.io/service-proxy-name", backends.HEADLESS)
 """Labels of services that are left to somebody else."""
 
 
