@@ -33,6 +33,7 @@ from lightship.node.runtimes.runtime import (
     ContainerSpec,
     Exit,
     Files,
+    Left,
     Limits,
     Program,
     RuntimeUnavailableError,
@@ -83,6 +84,7 @@ class Pretend:
         """By ids of sandboxes and containers: what `usage` tells."""
         self.resized: list[tuple[str, Limits]] = []
         self.stubborn = False
+        self.left: dict[str, Left] = {}
         self.refuse_sandbox = ""
         self.refuse_container: ContainerError | None = None
         self.commands: Callable[[list[str]], tuple[float, int, str]] | None = None
@@ -120,6 +122,12 @@ class Pretend:
     async def wait_lost(self) -> str:
         await asyncio.Event().wait()
         return ""
+
+    def claim(self, sandbox_id: str) -> Left | None:
+        return self.left.pop(sandbox_id, None)
+
+    async def remove_unclaimed(self) -> None:
+        self.left.clear()
 
     async def create_sandbox(self, spec: SandboxSpec) -> str:
         if self.refuse_sandbox:

@@ -43,7 +43,7 @@ print("share", 0.5 / (time.monotonic() - begun), flush=True)
 
 
 def needs_groups() -> None:
-    place = cgroup_places.open_place(f"{cgroup_places.instance_name()}-trial")
+    place = cgroup_places.open_place(f"{cgroup_places.instance_name(os.getpid())}-trial")
     if place is None:
         pytest.skip("this machine lets us have no control groups that limit memory")
     cgroup_places.close_place(place)
@@ -205,9 +205,9 @@ class TestWatchedProcesses(LimitsContract):
 def test_groups_of_a_killed_platform_are_removed_by_the_next() -> None:
     needs_groups()
     code = """
-import subprocess, sys
+import os, subprocess, sys
 from lightship.node.runtimes import cgroup, cgroup_places
-place = cgroup_places.open_place(cgroup_places.instance_name() + "-1")
+place = cgroup_places.open_place(cgroup_places.instance_name(os.getpid()) + "-1")
 place.tree.make("pod")
 child = subprocess.Popen(["/bin/sleep", "1000"])
 for directory in place.tree.directories("pod"):
@@ -235,7 +235,7 @@ import os
 from lightship.node.machine import hostusage
 from lightship.node.runtimes import cgroup, cgroup_places, enforcement
 from lightship.node.runtimes.runtime import Limits
-place = cgroup_places.open_place(cgroup_places.instance_name() + "-1")
+place = cgroup_places.open_place(cgroup_places.instance_name(os.getpid()) + "-1")
 place.tree.make("pod")
 place.tree.configure("pod", Limits(memory=512 * 2**20))
 for fd in cgroup.join(place.tree, "pod"):

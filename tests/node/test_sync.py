@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from lightship.meta import conditions, objects
 from lightship.meta.objects import Obj
 from lightship.node.pods import instructions, sync
-from lightship.node.pods.state import PodState, recover
+from lightship.node.pods.recovery import recover
+from lightship.node.pods.state import PodState
 
 from .make import NOW, Pod, container, deleting, pod, sidecar
 

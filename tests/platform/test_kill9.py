@@ -104,6 +104,9 @@ def test_no_process_of_a_killed_platform_is_left(home: Home, runtime: str) -> No
     eventually(lambda: len([p for p in marked(f"sleep\0{mark}") if p.pid != site.pid]) >= 3, "all pods sleep")
     before = {*descendants(site.pid), *marked(mark)}
     site.kill()
+    if sandboxed:
+        assert len(marked(f"sleep\0{mark}")) >= 3, "pods go on without the platform for a while"
+        assert home.call("down").out == '"default" is not running; the pods that it left behind have ended\n'
     eventually(lambda: not [process for process in before if process.lives()], "all processes of the platform are gone", seconds=15)
     assert not marked(mark)
 
@@ -113,7 +116,7 @@ def _container_runtime(site: Site) -> str:
     return "sandbox" if "sandbox" in str(node["metadata"].get("annotations", "")) + str(node["metadata"].get("labels", "")) else "process"
 
 
-def _pod(name: str, script: str, policy: str) -> dict[str, object]:
+def _pod(name: str, script: str, policy: str) -> Obj:
     container = {"name": "main", "image": IMAGE, "command": ["sh", "-c", script]}
     return {
         "apiVersion": "v1",
@@ -132,6 +135,7 @@ def test_pods_after_a_kill_follow_their_restart_policy(home: Home) -> None:
         site.api.phase(name, "Running")
     done = site.api.phase("done", "Succeeded")
     site.kill()
+    home.call("down")  # else they would go on
     again = home.up()
     for name in ("always", "onfailure"):
         found = again.api.until(f"{PODS}/{name}", lambda pod: pod["status"]["containerStatuses"][0]["restartCount"] == 1, "was restarted")
@@ -140,6 +144,38 @@ def test_pods_after_a_kill_follow_their_restart_policy(home: Home) -> None:
     never = again.api.phase("never", "Failed")
     assert never["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] != 0
     assert again.api.get(f"{PODS}/done")["status"] == done["status"], "what was over stays as it was"
+
+
+def test_pods_outlive_a_killed_platform(home: Home) -> None:
+    site = home.up()
+    if _container_runtime(site) != "sandbox":
+        pytest.skip("in host mode pods end with the platform")
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+    site.api.create(CLAIMS, {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "gate"}, "spec": claim})
+    wait = "until test -e /gate/open; do echo waits; sleep 0.05; done; echo goes on; exit 3"
+    for name, script in (("waits", wait), ("counts", "i=0; while true; do echo $i; i=$((i+1)); sleep 0.01; done")):
+        pod = _pod(name, script, "Never")
+        pod["spec"]["volumes"] = [{"name": "gate", "persistentVolumeClaim": {"claimName": "gate"}}]
+        pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "gate", "mountPath": "/gate"}]
+        site.api.create(PODS, pod)
+        site.api.phase(name, "Running")
+    before = {name: site.api.get(f"{PODS}/{name}")["status"] for name in ("waits", "counts")}
+    volume = site.api.get(f"{CLAIMS}/gate")["spec"]["volumeName"]
+    gate = Path(site.api.get(f"/api/v1/persistentvolumes/{volume}")["spec"]["hostPath"]["path"])
+    site.kill()
+    (gate / "open").touch()  # one of them ends while nobody looks
+    again = home.up()
+    ended = again.api.phase("waits", "Failed")["status"]["containerStatuses"][0]
+    assert (ended["state"]["terminated"]["exitCode"], ended["restartCount"]) == (3, 0)
+    assert again.api.log("waits").endswith("goes on\n")
+    counts = again.api.get(f"{PODS}/counts")["status"]
+    same = ("containerID", "restartCount", "state", "ready")
+    assert [counts["containerStatuses"][0][key] for key in same] == [before["counts"]["containerStatuses"][0][key] for key in same]
+    assert counts["podIP"] == before["counts"]["podIP"]
+    lines = again.api.log("counts").split()
+    assert lines == [str(number) for number in range(len(lines))], "nothing of what it said is lost"
+    again.api.call("DELETE", f"{PODS}/counts")
+    eventually(lambda: again.api.call("GET", f"{PODS}/counts").code == 404, "the new platform ends it")
 
 
 def _ready(pod: dict[str, dict[str, list[dict[str, object]]]]) -> bool:

@@ -1,12 +1,14 @@
 """`lightship down`: end the platform of this machine; its data stays where it is."""
 
 import argparse
+import asyncio
 import os
 import signal
 
 from lightship.cli.command import add_instance_options
 from lightship.cli.errors import CliError
 from lightship.cli.output import say
+from lightship.node.runtimes import adoption
 
 from .daemon import wait_for_end
 from .instance import Instance
@@ -21,7 +23,8 @@ def run(args: argparse.Namespace) -> int:
     instance = Instance(args.name, args.data_dir)
     running = instance.running()
     if running is None:
-        say(f'"{instance.name}" is not running')
+        left = asyncio.run(adoption.end(instance.door))
+        say(f'"{instance.name}" is not running{"; the pods that it left behind have ended" if left else ""}')
         return 0
     os.kill(running.pid, signal.SIGTERM)
     if not wait_for_end(instance, seconds=args.timeout):

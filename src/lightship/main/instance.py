@@ -50,6 +50,11 @@ class Instance:
         return self.data_dir / "lightship.log"
 
     @property
+    def door(self) -> Path:
+        """Where a platform finds the pods of one that was killed."""
+        return self.data_dir / "pods.sock"
+
+    @property
     def _lock(self) -> Path:
         return self.data_dir / "lightship.lock"
 

@@ -165,6 +165,8 @@ class Platform:
             await self._run(agent.run())
         for agent in self._agents.values():
             await agent.wait_ready()
+        if self._dialling.runtime is not None:
+            await self._dialling.runtime.remove_unclaimed()
         self.running = Running(
             pid=os.getpid(), api=url, kubeconfig=str(instance.kubeconfig), data_dir=str(instance.data_dir), started=self._clock.now()
         )
@@ -251,7 +253,9 @@ class Platform:
 
     async def _open_runtime(self) -> choice.Chosen:
         try:
-            chosen = await choice.open_runtime(self._clock, self._config.runtime)
+            chosen = await choice.open_runtime(
+                self._clock, self._config.runtime, self._config.instance.door if self._config.durable else None
+            )
         except RuntimeUnavailableError as error:
             raise CliError(f"pods cannot run here: {error}", hint="`--runtime process` needs nothing of the machine") from error
         self._stack.push_async_callback(chosen.runtime.close)

@@ -2,13 +2,15 @@
 
 Forked by the launcher into a fresh process namespace; it talks to the node over one socket and dies when that closes, and with it, by
 the kernel's hand, every process of the pod. It keeps full rights over the pod's namespaces and so is never where user code runs.
-Requests: `start`, `execute`, `signal`, `socket`. Events: `ready` or `failed` once, then `exit`.
+Requests: `start`, `execute`, `signal`, `socket`, `only` (what a next agent knows: all else ends). Events: `ready` or `failed` once,
+then `exit`.
 """
 
 import os
 import select
 import signal
 import socket
+import time
 from typing import Any, NamedTuple, NoReturn
 
 from . import container, entering, linux, nursery, podnet, rootfs, spaces, wire
@@ -91,6 +93,9 @@ class Init:
         request = packet.message
         if request["op"] in ("start", "execute"):
             self._start_or_execute(request, packet.fds)
+        elif request["op"] == "only":
+            for pid in [pid for pid, found in self._containers.items() if found.id not in request["ids"]]:
+                self._signal(self._containers[pid].id, signal.SIGKILL)
         elif request["op"] == "signal":
             self._signal(request["id"], request["signal"])
         elif request["op"] == "socket":
@@ -218,7 +223,7 @@ class Init:
                     os.close(ended.view)
                 if signum and os.WIFSIGNALED(status):
                     status = signum  # as waitpid tells it
-                wire.send(self._control, {"event": "exit", "id": ended.id, "status": status})
+                wire.send(self._control, {"event": "exit", "id": ended.id, "status": status, "at": time.time()})
 
 
 def _give_socket(answers: int, *, datagram: bool) -> None:

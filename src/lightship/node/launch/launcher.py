@@ -2,7 +2,8 @@
 
 Started once by `runtimes.sandbox` in an isolated interpreter. `main` leaves the host's namespaces for new ones, of which its child is then
 process 1: when that child ends for whatever reason the kernel ends every pod with it. It serves requests in order: `sandbox` (fork a
-pod's init, which answers on its own socket), and those of `podnet`, about the network. It ends when the node does.
+pod's init, which answers on its own socket), and those of `podnet`, about the network. When the node's process ends it waits a while
+for the next one (`keeping`).
 """
 
 import os
@@ -12,6 +13,7 @@ import stat
 from typing import Any, NoReturn
 
 from . import init, linux, nursery, podnet, rootfs, wire
+from .keeping import Keeping
 
 _NAMESPACES = linux.NEW_USER | linux.NEW_NS | linux.NEW_NET | linux.NEW_PID | linux.NEW_IPC | linux.NEW_UTS
 
@@ -26,17 +28,19 @@ def main(fd: int) -> NoReturn:
         wire.send(control, {"event": "unshared"})
         packet = wire.receive(control)
         if packet is not None and os.fork() == 0:
-            _serve_cluster(control, packet.message)
+            _serve_cluster(control, packet)
     except OSError as error:
         wire.send(control, {"event": "failed", "message": linux.explain(error)})
     os._exit(0)
 
 
-def _serve_cluster(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
+def _serve_cluster(control: socket.socket, packet: wire.Packet) -> NoReturn:
+    settings = packet.message
     try:
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
-        launcher = Launcher(control, settings)
+        kept = Keeping(socket.socket(fileno=packet.fds[0]) if packet.fds else None, settings["door"], settings["patience"])
+        launcher = Launcher(control, settings, kept)
         wire.send(control, {"event": "ready"})
         if settings["mask"]:
             mask_private("/etc")  # after the answer: the node need not wait for this, sandboxes queue behind it
@@ -50,8 +54,9 @@ def _serve_cluster(control: socket.socket, settings: dict[str, Any]) -> NoReturn
 class Launcher:
     """Process 1 of the cluster."""
 
-    def __init__(self, control: socket.socket, settings: dict[str, Any]) -> None:
+    def __init__(self, control: socket.socket, settings: dict[str, Any], kept: Keeping) -> None:
         self._control = control
+        self._kept = kept
         self._own_processes = os.open("/proc/thread-self/ns/pid", os.O_RDONLY)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # sandboxes are watched by the node; the kernel may bury them
         linux.make_private("/")
@@ -59,9 +64,26 @@ class Launcher:
         self._network = podnet.PodNetwork(settings)
 
     def loop(self) -> None:
+        """Serve one agent after the other."""
+        while True:
+            try:
+                self._serve()
+            except ConnectionError:
+                pass  # it went while we spoke to it
+            self._control.close()
+            following = self._kept.wait()
+            if following is None:
+                return
+            self._control = following
+
+    def _serve(self) -> None:
         while (packet := wire.receive(self._control)) is not None:
             request = packet.message
-            if request["op"] == "sandbox":
+            if request["op"] == "keep":
+                self._kept.keep(request["key"], request["what"], packet.fds)
+            elif request["op"] == "forget":
+                self._kept.forget(request["key"])
+            elif request["op"] == "sandbox":
                 self._sandbox(request["sandbox"], packet.fds)
             elif request["op"] == "template":
                 self._template(request["template"], packet.fds)
@@ -75,6 +97,7 @@ class Launcher:
                 linux.unshare(linux.NEW_PID)
                 if os.fork() == 0:
                     self._control.close()
+                    self._kept.close()
                     os.close(self._own_processes)
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     init.run(spec, answers)

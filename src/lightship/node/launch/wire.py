@@ -30,8 +30,13 @@ class Packet(NamedTuple):
 def pair() -> tuple[socket.socket, socket.socket]:
     """Two connected ends; what arrives at the first one carries its sender's process id."""
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    near.setsockopt(socket.SOL_SOCKET, _SO_PASSCRED, 1)
+    know_senders(near)
     return near, far
+
+
+def know_senders(sock: socket.socket) -> None:
+    """What arrives here carries its sender's process id from now on."""
+    sock.setsockopt(socket.SOL_SOCKET, _SO_PASSCRED, 1)
 
 
 def send(sock: socket.socket, message: dict[str, Any], fds: Sequence[int] = ()) -> None:

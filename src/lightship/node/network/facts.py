@@ -59,6 +59,12 @@ class Addresses:
                 return address
         raise AddressesExhaustedError(f"all addresses of {self._network} are in use: {len(self._held)} pods")
 
+    def hold(self, holder: str, address: str) -> str:
+        """The address that somebody has already."""
+        self._held[holder] = address
+        self._used.add(address)
+        return address
+
     def release(self, holder: str) -> None:
         """Idempotent."""
         self._used.discard(self._held.pop(holder, ""))

@@ -1,14 +1,11 @@
 """What the agent has observed of one pod: plain facts, recorded by events, read by the pure core (`sync`) and by `status`.
 
 The agent holds one `PodState` per pod and calls the recording methods below as things happen; nothing here decides anything.
-After a restart of the agent, `recover` rebuilds the facts from the pod's last reported status: its processes are gone, as after a reboot.
+After a restart of the agent, `recovery` makes the facts of what the API and the runtime still know.
 All times are seconds since the epoch.
 """
 
 from dataclasses import dataclass, field
-
-from lightship.meta import objects, times
-from lightship.meta.objects import Obj
 
 BACKOFF_START = 10.0
 BACKOFF_LIMIT = 300.0
@@ -17,11 +14,6 @@ BACKOFF_LIMIT = 300.0
 RETRY_START = 0.5
 RETRY_LIMIT = 122.0
 """Seconds between tries to set up volumes or configuration. Contract: kubelet's volume manager."""
-
-LOST_CODE = 137
-LOST_REASON = "ContainerStatusUnknown"
-LOST_MESSAGE = "The container was running when the node agent stopped; it did not survive the restart of the node"
-NODE_RESTART = "NodeRestart"
 
 
 @dataclass(slots=True)
@@ -265,54 +257,3 @@ def again(problem: Problem | None, reason: str, message: str, now: float) -> Pro
 
 def exit_reason(code: int) -> str:
     return "Completed" if code == 0 else "Error"
-
-
-def recover(pod: Obj, now: float) -> PodState:
-    """The state of a pod as this agent finds it in the API: fresh, or with the history that its status tells."""
-    state = PodState(uid=objects.uid(pod))
-    status = objects.status(pod)
-    if status.get("startTime"):
-        state.start_time = times.parse(status["startTime"])
-    state.rejected = status.get("phase") in ("Succeeded", "Failed")
-    state.ip = status.get("podIP") or ""
-    if state.rejected and status.get("reason"):
-        state.failure = (status["reason"], status.get("message") or "")
-    state.admitted = state.start_time is not None or state.rejected
-    lost = False
-    for entry in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
-        lost |= _recover_container(state.container(entry["name"]), entry, now)
-        if entry.get("imageID"):
-            state.image(entry.get("image") or "").id = entry["imageID"]
-    if lost and objects.spec(pod).get("restartPolicy") == "Never":
-        state.failure = (NODE_RESTART, "The node agent restarted while the pod was running, and its restart policy is Never")
-    return state
-
-
-def _recover_container(container: ContainerState, entry: Obj, now: float) -> bool:
-    """True when the container was running and is lost."""
-    current = entry.get("state") or {}
-    last = _ended((entry.get("lastState") or {}).get("terminated"))
-    container.id = entry.get("containerID", "").partition("://")[2]
-    container.starts = int(entry.get("restartCount") or 0) + (1 if container.id else 0)
-    if "running" in current:
-        started = times.parse(current["running"].get("startedAt") or times.rfc3339(now))
-        container.previous = last
-        container.finished = Finished(container.id, LOST_CODE, 0, LOST_REASON, LOST_MESSAGE, started, now)
-        return True
-    ended = _ended(current.get("terminated"))
-    container.finished, container.previous = (ended, last) if ended else (last, None)
-    return False
-
-
-def _ended(terminated: Obj | None) -> Finished | None:
-    if not terminated:
-        return None
-    return Finished(
-        id=terminated.get("containerID", "").partition("://")[2],
-        code=int(terminated.get("exitCode") or 0),
-        signal=int(terminated.get("signal") or 0),
-        reason=terminated.get("reason") or "",
-        message=terminated.get("message") or "",
-        started=times.parse(terminated["startedAt"]) if terminated.get("startedAt") else 0.0,
-        finished=times.parse(terminated["finishedAt"]) if terminated.get("finishedAt") else 0.0,
-    )

@@ -10,7 +10,8 @@ from lightship.meta.objects import Obj
 from lightship.node.inputs import mounts
 
 from . import pod_conditions, spec, sync
-from .state import LOST_CODE, ContainerState, Finished, ImageState, PodState, Problem
+from .recovery import LOST_CODE
+from .state import ContainerState, Finished, ImageState, PodState, Problem
 
 ID_PREFIX = "lightship://"
 WAITING_CREATING = "ContainerCreating"

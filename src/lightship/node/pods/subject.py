@@ -14,6 +14,7 @@ import msgspec
 from lightship.aio.clock import Clock
 from lightship.client import Client
 from lightship.control.events import Recorder
+from lightship.meta import objects
 from lightship.meta.objects import Obj
 from lightship.node.images.catalogue import Catalogue
 from lightship.node.images.environments import Environment
@@ -29,7 +30,8 @@ from lightship.node.streams.logs import Logs
 from . import containers, spec
 from .admission import Admitted
 from .reaching import Where
-from .state import ContainerState, recover
+from .recovery import recover
+from .state import ContainerState
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +66,7 @@ class Subject:
     def __init__(self, node: Node, pod: Obj) -> None:
         self.node = node
         self.pod = pod
-        self.state = recover(pod, node.clock.now())
+        self.state = recover(pod, node.clock.now(), node.runtime.claim(objects.uid(pod)))
         self.home = containers.home(node.pods, pod)
         self.woken = asyncio.Event()
         self.environments: dict[str, Environment] = {}

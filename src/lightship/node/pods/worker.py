@@ -118,6 +118,10 @@ class PodWorker:
 
     async def run(self) -> None:
         """Work until the pod is gone from this node."""
+        for container in self.subject.specs():
+            found = self.state.containers.get(container["name"])
+            if found is not None and found.running:
+                self._probing.start(container)  # it has outlived another agent
         try:
             while not self._finished:
                 try:

@@ -103,7 +103,7 @@ def _own_memory_2(directory: Path, top: Path) -> tuple[int, int]:
 
 
 def open_place(name: str) -> Place | None:
-    """Make directories for the instance `name`; None when this machine lets us have none that limit memory."""
+    """Directories for the instance `name`, new or found again; None when this machine lets us have none that limit memory."""
     try:
         mounts = mounted(Path("/proc/self/mountinfo").read_text())
         paths = memberships(Path("/proc/self/cgroup").read_text())
@@ -189,7 +189,7 @@ def _cpus() -> float:
 def _made(base: Path) -> bool:
     """Make a directory and see whether a process may go there."""
     try:
-        base.mkdir(parents=True)
+        base.mkdir(parents=True, exist_ok=True)
         with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as trial:
             (base / "cgroup.procs").write_text(str(trial.pid))
     except OSError:
@@ -210,9 +210,9 @@ def close_place(place: Place) -> None:
     _forget(place.bases)
 
 
-def instance_name() -> str:
-    """Tells who made a directory: process namespace, process, and when that was started."""
-    return f"{os.stat('/proc/self/ns/pid').st_ino}-{os.getpid()}-{_started(os.getpid())}"
+def instance_name(pid: int) -> str:
+    """Tells with whom a directory goes: process namespace, process, and when that was started."""
+    return f"{os.stat('/proc/self/ns/pid').st_ino}-{pid}-{_started(pid)}"
 
 
 def sweep(points: list[Path]) -> None:
@@ -238,7 +238,7 @@ def _tops(point: Path) -> list[Path]:
 
 
 def _is_left(name: str, here: int) -> bool:
-    """Only those whose maker we would see if it still ran."""
+    """Only those whose owner we would see if it still ran."""
     words = name.split("-")
     if len(words) < 3 or not all(word.isdigit() for word in words[:3]) or int(words[0]) != here:
         return False

@@ -7,6 +7,7 @@ the sandbox runtime is simply started, and only when that fails is the machine e
 import asyncio
 import os
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 from lightship.aio.clock import Clock
@@ -26,8 +27,8 @@ class Chosen(NamedTuple):
     reason: str
 
 
-async def open_runtime(clock: Clock, wanted: str = "auto") -> Chosen:
-    """`wanted` is `auto`, `sandbox` or `process`; LIGHTSHIP_RUNTIME decides for `auto`.
+async def open_runtime(clock: Clock, wanted: str = "auto", door: Path | None = None) -> Chosen:
+    """`wanted` is `auto`, `sandbox` or `process`; LIGHTSHIP_RUNTIME decides for `auto`. `door`: see `SandboxRuntime`.
 
     Raises `RuntimeUnavailableError` when the one that was asked for cannot be had, `ValueError` for an unknown name.
     """
@@ -37,7 +38,7 @@ async def open_runtime(clock: Clock, wanted: str = "auto") -> Chosen:
     reason = ""
     if asked != "process":
         try:
-            return Chosen(await _started(SandboxRuntime(clock=clock)), "")
+            return Chosen(await _started(SandboxRuntime(clock=clock, door=door)), "")
         except RuntimeUnavailableError as error:
             found = await asyncio.to_thread(probe.probe)
             reason = found.reason or str(error)

@@ -84,10 +84,15 @@ Kill = Callable[[str], Awaitable[None]]
 """Ends a container with all that it started."""
 
 
-async def open_enforcer(clock: Clock, kill: Kill, wanted: str = "auto") -> Enforcer:
-    """`wanted` is `auto`, or `watchdog` to do without control groups."""
+def new_name(pid: int) -> str:
+    """For an enforcer whose groups are of no use when the process `pid` has ended."""
+    return f"{cgroup_places.instance_name(pid)}-{os.getpid()}-{next(_numbers)}" if sys.platform == "linux" else ""
+
+
+async def open_enforcer(clock: Clock, kill: Kill, wanted: str = "auto", *, name: str = "") -> Enforcer:
+    """`wanted` is `auto`, or `watchdog` to do without control groups; `name` is one of `new_name`, again where pods live on."""
     if wanted == "auto" and sys.platform == "linux":
-        name = f"{cgroup_places.instance_name()}-{next(_numbers)}"
+        name = name or new_name(os.getpid())
         place = await asyncio.to_thread(cgroup_places.open_place, name)
         if place is not None:
             return Groups(place, Limits(cpu_request=float(os.cpu_count() or 1), memory=memory_for_pods(machine_memory())))

@@ -37,6 +37,7 @@ from .runtime import (
     ContainerSpec,
     Exit,
     Files,
+    Left,
     Limits,
     Program,
     RuntimeUnavailableError,
@@ -107,6 +108,12 @@ class ProcessRuntime:
     async def wait_lost(self) -> str:
         await asyncio.Event().wait()  # there is nothing to lose: pods are processes like any other
         return ""
+
+    def claim(self, sandbox_id: str) -> Left | None:
+        return None  # its guard has ended everything
+
+    async def remove_unclaimed(self) -> None:
+        pass
 
     async def create_sandbox(self, spec: SandboxSpec) -> str:
         try:

@@ -222,6 +222,16 @@ class Program(Protocol):
         ...
 
 
+class Left(NamedTuple):
+    """A sandbox that outlived the process which made it."""
+
+    address: str
+    containers: dict[str, ContainerSpec]
+    """Those that run, by name."""
+    exits: list[Exit]
+    """The last ends of others; they may have been told before."""
+
+
 class RuntimeUnavailableError(Exception):
     """The runtime itself could not do what was asked (no namespaces left, helper process gone): worth a retry."""
 
@@ -259,6 +269,17 @@ class Runtime(Protocol):
 
     async def create_sandbox(self, spec: SandboxSpec) -> str:
         """Make the pod's surroundings; returns its IP address, the same one for the same id. Raises `RuntimeUnavailableError`."""
+        ...
+
+    def claim(self, sandbox_id: str) -> Left | None:
+        """Take over a sandbox that was there before this process; its containers end, and are told of, as if they were made here.
+
+        None when there is none. Only the first claim has an answer.
+        """
+        ...
+
+    async def remove_unclaimed(self) -> None:
+        """End the sandboxes that nobody has claimed: their pods are gone."""
         ...
 
     async def start_container(self, spec: ContainerSpec) -> int:

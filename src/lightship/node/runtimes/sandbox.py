@@ -7,14 +7,15 @@ A sandbox is gone when its init's pidfd says so: the kernel has killed every pro
 
 import asyncio
 import contextlib
+import functools
 import itertools
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,17 @@ from lightship.aio.clock import Clock
 from lightship.node.launch import wire
 from lightship.node.network import facts as network
 
-from . import idmap, layout, processes, talk
-from .enforcement import OUT_OF_MEMORY, Enforcer, open_enforcer
+from . import adoption, descriptors, idmap, layout, processes, resuming, talk
+from .enforcement import OUT_OF_MEMORY, Enforcer, new_name, open_enforcer
+from .holding import Container, HeldProgram, Sandbox
+from .resuming import Facts, Notes
 from .runtime import (
     Attached,
     ContainerError,
     ContainerSpec,
     Exit,
     Files,
+    Left,
     Limits,
     Program,
     RuntimeUnavailableError,
@@ -42,6 +46,8 @@ from .stdio import Stdio
 from .talk import expect, packet, started
 from .templates import Templates
 
+log = logging.getLogger(__name__)
+
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from launch import launcher; launcher.main(int(sys.argv[2]))"
 _INHERITED = ("LD_LIBRARY_PATH",)  # an interpreter may need it to find its own library
 _START_SECONDS = 20.0
@@ -49,51 +55,17 @@ _CLOSED = "the runtime is not started or already closed"
 _LOST = "the pod network is gone, since its helper process was killed"
 
 
-@dataclass(slots=True, eq=False)
-class _Container:
-    spec: ContainerSpec
-    stdio: Stdio
-    started: bool = False
-    early: Exit | None = None
-    """An end that came before `start_container` could return."""
-
-
-@dataclass(slots=True, eq=False)
-class _Sandbox:
-    spec: SandboxSpec
-    address: str
-    control: socket.socket
-    pidfd: int
-    gone: asyncio.Future[None]
-    containers: dict[str, _Container] = field(default_factory=dict)
-    programs: dict[str, "_Program"] = field(default_factory=dict)
-    """What runs beside containers, by an id of its own."""
-
-
-class _Program:
-    """See `runtime.Program`."""
-
-    def __init__(self, sandbox: _Sandbox, id: str) -> None:
-        self.terminal = -1
-        self.code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._sandbox = sandbox
-        self._id = id
-
-    def __await__(self) -> Generator[Any, None, int]:
-        return asyncio.shield(self.code).__await__()
-
-    def kill(self) -> None:
-        if not self.code.done():
-            _signal(self._sandbox, self._id, signal.SIGKILL)
-
-
 class SandboxRuntime:
     """See `runtime.Runtime`."""
 
     kind = "sandbox"
 
-    def __init__(self, *, clock: Clock, enforcing: str = "auto") -> None:
+    def __init__(self, *, clock: Clock, enforcing: str = "auto", door: Path | None = None) -> None:
+        """`door`: where a next agent finds the pods of this one when it is killed (`adoption`); without it they end with it."""
         self._clock = clock
+        self._door = door
+        self._notes = Notes(None)
+        self._left: dict[str, Left] = {}
         self._enforcing = enforcing
         self._enforcer: Enforcer | None = None
         self._host = layout.look_around()
@@ -103,11 +75,11 @@ class SandboxRuntime:
         """Addresses by the names of nodes that have a namespace of their own."""
         self._interfaces = itertools.count(1)
         self._programs = itertools.count(1)
-        self._sandboxes: dict[str, _Sandbox] = {}
-        self._owners: dict[str, _Sandbox] = {}  # by container id
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._owners: dict[str, Sandbox] = {}  # by container id
         self._callbacks: list[Callable[[Exit], None]] = []
         self._launcher: socket.socket | None = None
-        self._launcher_pidfd = -1
+        self._launcher_pid = self._launcher_pidfd = -1
         self._asking = asyncio.Lock()
         self.templates = Templates(clock, self._ask_launcher)
         """Of interpreters that containers are forked from."""
@@ -118,6 +90,57 @@ class SandboxRuntime:
         self._callbacks.append(callback)
 
     async def start(self) -> None:
+        found = await adoption.find(self._door) if self._door is not None else None
+        if found is None or not await self._resume(found):
+            await self._start()
+
+    async def _resume(self, found: adoption.Found) -> bool:
+        """Hold what another agent has held; False when that cannot be done, and all of it has ended."""
+        try:
+            read = resuming.read(found.kept, self._clock.now)
+        except (msgspec.ValidationError, LookupError) as error:
+            log.warning("pods of another version of this program are ended reason=%s", error)
+            adoption.give_up(found)
+            return False
+        self._launcher, self._launcher_pidfd, self._ids = found.launcher, found.pidfd, read.facts.ids
+        self._notes = Notes(adoption.Keeper(found.launcher))
+        self._enforcer = await open_enforcer(self._clock, self._kill_container, self._enforcing, name=read.facts.groups)
+        self._interfaces = itertools.count(read.interfaces + 1)
+        for name, address in read.nodes.items():
+            self._nodes[name] = self._node_addresses.hold(name, address)
+        for uid, sandbox in read.sandboxes.items():
+            self._take(sandbox, read.pids)
+            self._left[uid] = Left(sandbox.address, {c.spec.name: c.spec for c in sandbox.containers.values()}, read.exits.get(uid, []))
+        log.info("found pods that run pods=%d containers=%d", len(read.sandboxes), len(read.pids))
+        return True
+
+    def _take(self, sandbox: Sandbox, pids: dict[str, int]) -> None:
+        self._sandboxes[sandbox.spec.id] = sandbox
+        if not sandbox.spec.host_network:
+            self._addresses.hold(sandbox.spec.id, sandbox.address)
+        with contextlib.suppress(OSError):  # limits that cannot be kept any more are no reason to end it
+            self._limits.add_sandbox(sandbox.spec)
+        for container_id, container in sandbox.containers.items():
+            self._owners[container_id] = sandbox
+            container.stdio.input_ended = functools.partial(self._notes.started, sandbox, container, pids[container_id])
+            with contextlib.suppress(OSError):
+                descriptors.close(*self._limits.add_container(container.spec))
+                self._limits.started(container_id, pids[container_id])
+
+    def claim(self, sandbox_id: str) -> Left | None:
+        left = self._left.pop(sandbox_id, None)
+        if left is not None:
+            sandbox = self._sandboxes[sandbox_id]
+            with contextlib.suppress(OSError):
+                wire.send(sandbox.control, {"op": "only", "ids": list(sandbox.containers)})
+            self._listen_to(sandbox)
+        return left
+
+    async def remove_unclaimed(self) -> None:
+        for sandbox_id in list(self._left):
+            await self.remove_sandbox(sandbox_id)
+
+    async def _start(self) -> None:
         near, far = wire.pair()
         near.setblocking(False)
         try:
@@ -136,7 +159,11 @@ class SandboxRuntime:
         except (OSError, RuntimeUnavailableError) as error:
             raise RuntimeUnavailableError(f"no pod network: {error}") from error
         self._launcher = near
-        self._enforcer = await open_enforcer(self._clock, self._kill_container, self._enforcing)
+        name = new_name(self._launcher_pid)
+        self._enforcer = await open_enforcer(self._clock, self._kill_container, self._enforcing, name=name)
+        if self._door is not None:
+            self._notes = Notes(adoption.Keeper(near))
+            self._notes.cluster(Facts(self._ids, name))
 
     @property
     def _limits(self) -> Enforcer:
@@ -150,14 +177,17 @@ class SandboxRuntime:
     async def _shake_hands(self, near: socket.socket, pid: int) -> None:
         expect(await packet(near), "unshared")
         self._ids = idmap.write(pid)
-        wire.send(near, _settings())
+        with contextlib.ExitStack() as stack:
+            door = [stack.enter_context(adoption.listen(self._door)).fileno()] if self._door is not None else []
+            wire.send(near, _settings(self._door), door)
         ready = expect(await packet(near), "ready")
-        self._launcher_pidfd = os.pidfd_open(ready.pid)
+        self._launcher_pid, self._launcher_pidfd = ready.pid, os.pidfd_open(ready.pid)
 
     async def close(self) -> None:
         if self._launcher is None:
             return
         await self.templates.close()
+        self._notes.close()
         self._launcher.close()
         self._launcher = None
         _kill(self._launcher_pidfd)
@@ -196,16 +226,20 @@ class SandboxRuntime:
                 raise
             raise RuntimeUnavailableError(f"sandbox for pod {spec.namespace}/{spec.name}: {error}") from error
         self._sandboxes[spec.id] = sandbox
+        self._listen_to(sandbox)
+        return address
+
+    def _listen_to(self, sandbox: Sandbox) -> None:
         loop = asyncio.get_running_loop()
         loop.add_reader(sandbox.pidfd, self._sandbox_died, sandbox)
         loop.add_reader(sandbox.control.fileno(), self._sandbox_speaks, sandbox)
-        return address
 
-    async def _fork_sandbox(self, spec: SandboxSpec, address: str) -> _Sandbox:
+    async def _fork_sandbox(self, spec: SandboxSpec, address: str) -> Sandbox:
+        interface = next(self._interfaces)
         request = {
             "hostname": layout.hostname(spec),
             "network": {
-                "interface": f"ls-{next(self._interfaces):x}",
+                "interface": f"ls-{interface:x}",
                 "address": address,
                 "gateway": network.GATEWAY,
                 "shared": spec.host_network,
@@ -225,7 +259,9 @@ class SandboxRuntime:
             with far:
                 self._ask_launcher({"op": "sandbox", "sandbox": request}, [far.fileno()])
             ready = expect(await packet(near), "ready")
-            return _Sandbox(spec, address, near, os.pidfd_open(ready.pid), asyncio.get_running_loop().create_future())
+            made = Sandbox(spec, address, near, os.pidfd_open(ready.pid), asyncio.get_running_loop().create_future())
+            self._notes.sandbox(made, interface)
+            return made
         except BaseException:
             near.close()  # the init, if there is one, ends with it
             raise
@@ -243,9 +279,9 @@ class SandboxRuntime:
             stdio = Stdio(spec, self._clock.now, named_terminal=True)
         except (OSError, ValueError) as error:
             raise ContainerError("CreateContainerError", f"container {spec.name}: {error}") from error
-        return await self._launch(sandbox, _Container(spec, stdio), request)
+        return await self._launch(sandbox, Container(spec, stdio), request)
 
-    async def _launch(self, sandbox: _Sandbox, container: _Container, request: dict[str, Any]) -> int:
+    async def _launch(self, sandbox: Sandbox, container: Container, request: dict[str, Any]) -> int:
         container_id = container.spec.id
         sandbox.containers[container_id] = container
         self._owners[container_id] = sandbox
@@ -266,6 +302,8 @@ class SandboxRuntime:
         self._limits.started(container_id, pid)
         processes.set_oom_score(pid, container.spec.limits.oom_score_adj)  # it can only raise its own
         container.started = True
+        stdio.input_ended = functools.partial(self._notes.started, sandbox, container, pid)
+        self._notes.started(sandbox, container, pid)
         if container.early is not None:
             asyncio.get_running_loop().call_soon(self._report, sandbox, container.early)
         return pid
@@ -277,7 +315,7 @@ class SandboxRuntime:
         spec = msgspec.structs.replace(sandbox.containers[container_id].spec, id=f"{container_id}+{next(self._programs)}", argv=argv)
         where = layout.places(sandbox.spec)
         request = layout.container(spec, where, self._host, name=layout.hostname(sandbox.spec), ids=self._ids)
-        program = sandbox.programs[spec.id] = _Program(sandbox, spec.id)
+        program = sandbox.programs[spec.id] = HeldProgram(sandbox, spec.id)
         try:
             asked = {"op": "execute", "inside": container_id, "container": request}
             _, program.terminal = await started(sandbox.control, asked, files or (), self._limits.join(container_id))
@@ -296,7 +334,7 @@ class SandboxRuntime:
     async def signal(self, container_id: str, signum: int) -> None:
         sandbox = self._owners.get(container_id)
         if sandbox is not None:
-            _signal(sandbox, container_id, signum)
+            sandbox.signal(container_id, signum)
 
     async def update(self, container_id: str, limits: Limits) -> None:
         if container_id in self._owners:
@@ -319,10 +357,12 @@ class SandboxRuntime:
         sandbox = self._sandboxes.get(sandbox_id)
         if sandbox is None:
             return
+        self.claim(sandbox_id)  # or nobody would hear of its end
         if not sandbox.gone.done():
             _kill(sandbox.pidfd)
             await asyncio.shield(sandbox.gone)
         if self._sandboxes.pop(sandbox_id, None) is not None:
+            self._notes.removed(sandbox)
             self._addresses.release(sandbox_id)
             await self._limits.remove_sandbox(sandbox_id)
             await asyncio.to_thread(layout.remove_tree, layout.places(sandbox.spec).base)
@@ -330,10 +370,10 @@ class SandboxRuntime:
     async def node_address(self, node: str) -> str:
         async with self._adding:
             if node not in self._nodes:
-                address = self._node_addresses.allocate(node)
-                wanted = {"node": node, "address": address, "interface": f"ls-{next(self._interfaces):x}"}
-                await self._asked({"op": "node", "network": wanted})
+                address, interface = self._node_addresses.allocate(node), next(self._interfaces)
+                await self._asked({"op": "node", "network": {"node": node, "address": address, "interface": f"ls-{interface:x}"}})
                 self._nodes[node] = address
+                self._notes.node(node, address, interface)
             return self._nodes[node]
 
     async def netfilter(self, node: str = "") -> socket.socket:
@@ -374,7 +414,7 @@ class SandboxRuntime:
             raise RuntimeUnavailableError(_LOST) from error
         return self._launcher
 
-    def _sandbox_speaks(self, sandbox: _Sandbox) -> None:
+    def _sandbox_speaks(self, sandbox: Sandbox) -> None:
         """Events of a sandbox's init; its silence for good is told by the pidfd."""
         while True:
             try:
@@ -387,20 +427,20 @@ class SandboxRuntime:
                 asyncio.get_running_loop().remove_reader(sandbox.control.fileno())
                 return
             code = os.waitstatus_to_exitcode(event.message["status"])
-            self._ended(sandbox, event.message["id"], 128 - code if code < 0 else code, max(0, -code))
+            self._ended(sandbox, event.message["id"], 128 - code if code < 0 else code, max(0, -code), event.message["at"])
 
-    def _sandbox_died(self, sandbox: _Sandbox) -> None:
+    def _sandbox_died(self, sandbox: Sandbox) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(sandbox.pidfd)
         self._sandbox_speaks(sandbox)  # exits that it had reported before
         for container_id in [*sandbox.programs, *sandbox.containers]:
-            self._ended(sandbox, container_id, 128 + signal.SIGKILL, signal.SIGKILL)
+            self._ended(sandbox, container_id, 128 + signal.SIGKILL, signal.SIGKILL, self._clock.now())
         loop.remove_reader(sandbox.control.fileno())
         sandbox.control.close()
         os.close(sandbox.pidfd)
         sandbox.gone.set_result(None)
 
-    def _ended(self, sandbox: _Sandbox, container_id: str, code: int, signum: int) -> None:
+    def _ended(self, sandbox: Sandbox, container_id: str, code: int, signum: int, at: float) -> None:
         program = sandbox.programs.pop(container_id, None)
         if program is not None:
             program.code.set_result(code)
@@ -411,16 +451,17 @@ class SandboxRuntime:
         if container.started:
             container.stdio.finish()  # otherwise its terminal may still be on its way to `_launch`
         killed = self._limits.ended(container_id)
-        container.early = Exit(container_id, code, int(signum), self._clock.now(), OUT_OF_MEMORY if killed else "")
+        container.early = Exit(container_id, code, int(signum), at, OUT_OF_MEMORY if killed else "")
         if container.started:
+            self._notes.ended(sandbox, container, container.early)
             self._report(sandbox, container.early)
 
-    def _report(self, sandbox: _Sandbox, end: Exit) -> None:
+    def _report(self, sandbox: Sandbox, end: Exit) -> None:
         self._forget(sandbox, end.container_id)
         for callback in self._callbacks:
             callback(end)
 
-    def _forget(self, sandbox: _Sandbox, container_id: str) -> None:
+    def _forget(self, sandbox: Sandbox, container_id: str) -> None:
         container = sandbox.containers.pop(container_id, None)
         self._owners.pop(container_id, None)
         if self._enforcer is not None:
@@ -435,12 +476,14 @@ def _received(answer: wire.Packet) -> socket.socket:
     return made
 
 
-def _settings() -> dict[str, Any]:
-    """What the launcher must know to raise the pod network."""
+def _settings(door: Path | None) -> dict[str, Any]:
+    """What the launcher must know to raise the pod network, and to wait for a next agent."""
     return {
+        "door": str(door or ""),
         "gateway": network.GATEWAY,
         "addresses": [network.API_ADDRESS, network.DNS_ADDRESS],
         "mask": os.geteuid() == 0,
+        "patience": adoption.PATIENCE,
     }
 
 
@@ -456,11 +499,6 @@ def _spawn(far: socket.socket) -> subprocess.Popen[bytes]:
             cwd="/",
             start_new_session=True,
         )
-
-
-def _signal(sandbox: _Sandbox, id: str, signum: int) -> None:
-    with contextlib.suppress(OSError):  # the sandbox is dying, and all in it
-        wire.send(sandbox.control, {"op": "signal", "id": id, "signal": int(signum)})
 
 
 def _furnish(spec: SandboxSpec, address: str) -> None:

@@ -15,6 +15,8 @@ import termios
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from . import descriptors
 from .logwriter import LogWriter
 from .runtime import ContainerSpec
@@ -32,10 +34,13 @@ class Stdio:
         """`named_terminal`: a terminal that is wanted will come from inside the pod. Raises `OSError`."""
         self.tty = spec.tty
         self.once = spec.stdin_once
+        self.input_ended: Callable[[], None] = lambda: None
+        """Called then: whoever else holds it must let go."""
         self.files: tuple[int, ...] = ()
         """The program's ends: stdin, stdout, stderr; of no terminal before it has come. Without `stdin` the first is an empty file."""
         self._input = -1
         self._terminal = -1
+        self._outputs: tuple[int, ...] = ()
         self._clients: set[Client] = set()
         self._log = LogWriter(spec.log_path, now)
         if spec.tty:
@@ -54,8 +59,32 @@ class Stdio:
             theirs = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         (read_out, out), (read_error, error) = _pipe(), _pipe()
         self.files = (theirs, out, error)
-        self._log.take(read_out, "stdout")
-        self._log.take(read_error, "stderr")
+        self._listen(read_out, read_error)
+
+    def _listen(self, out: int, error: int) -> None:
+        self._outputs = (out, error)
+        self._log.take(out, "stdout")
+        self._log.take(error, "stderr")
+
+    def held(self) -> list[int]:
+        """By what the node holds the streams of a program that runs: enough for `resume`. An input that has ended is not among them."""
+        if self._terminal >= 0:
+            return [self._terminal]
+        return [*self._outputs, *([self._input] if self._input >= 0 else [])]
+
+    @classmethod
+    def resume(cls, spec: ContainerSpec, now: Callable[[], float], held: list[int]) -> "Stdio":
+        """The streams of a program that runs since before this process did. Takes the descriptors; raises `OSError`."""
+        found = cls(msgspec.structs.replace(spec, tty=True), now, named_terminal=True)
+        found.tty = spec.tty
+        if spec.tty:
+            found._adopt(held[0])
+        else:
+            found._listen(held[0], held[1])
+            if len(held) > 2:
+                found._input = held[2]
+                os.set_blocking(found._input, False)
+        return found
 
     def _adopt(self, master: int) -> None:
         self._terminal = master
@@ -88,8 +117,10 @@ class Stdio:
 
     def end_input(self) -> None:
         """The program's input is over, for good."""
-        descriptors.close(self._input)
-        self._input = -1
+        if self._input >= 0:
+            descriptors.close(self._input)
+            self._input = -1
+            self.input_ended()
 
     async def write(self, data: bytes) -> None:
         """Type something. What nobody can read is dropped."""
