@@ -7,6 +7,8 @@ All times are seconds since the epoch.
 
 from dataclasses import dataclass, field
 
+from lightship.meta.objects import Obj
+
 BACKOFF_START = 10.0
 BACKOFF_LIMIT = 300.0
 """Restart and image back-off in seconds, doubling; forgotten after twice the limit without an event. Contract: kubelet defaults."""
