@@ -27,7 +27,7 @@ def test_parents_come_before_children_and_volumes_over_our_own() -> None:
     found = layout.plan(make(mounts=mounts), WHERE, HOST)["mounts"]
     depth = [m["target"].count("/") for m in found]
     assert depth == sorted(depth)
-    assert [m["source"] for m in found if m["target"] == "/tmp"] == ["/pods/1/sandbox/scratch/main/tmp", "/v/2"]
+    assert [m["source"] for m in found if m["target"] == "/tmp"] == ["/v/2"]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_parents_come_before_children_and_volumes_over_our_own() -> None:
 )
 def test_home_is_on_disk_where_it_is_ours_to_give(home: str, *, want: bool) -> None:
     spec = make(env={"HOME": home} if home else {}, mounts=[Mount(source="/v", target="/volume")])
-    assert ("home" in layout.writable(spec)) == want
+    assert (len(layout.private(spec)) > 3) == want
 
 
 def test_environments_are_shown_once_and_only_if_not_there_already(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import signal
 import socket
 from typing import Any, NoReturn
 
-from . import entering, linux, rootfs, subpath, terminal, wire
+from . import entering, linux, names, rootfs, subpath, terminal, wire
 
 _NOT_FOUND, _NOT_EXECUTABLE, _FAILED = 127, 126, 128
 
@@ -92,9 +92,10 @@ def _take(files: list[int], spec: dict[str, Any], status: socket.socket) -> None
 
 def _prepare(spec: dict[str, Any], files: list[int], status: socket.socket) -> None:
     os.setsid()
-    rootfs.enter(spec["root"])
-    _take(files, spec, status)
     os.umask(0o022)
+    rootfs.enter(spec["root"])
+    os.makedirs(spec["cwd"], exist_ok=True)
+    _take(files, spec, status)
     _limits()
     _become(spec, joined=False)
 
@@ -120,6 +121,8 @@ def _become(spec: dict[str, Any], *, joined: bool) -> None:
     """
     uid, gid, capabilities = spec["uid"], spec["gid"], spec["capabilities"]
     program = binascii.a2b_base64(spec["filter"])
+    if "HOME" not in spec["env"]:
+        spec["env"]["HOME"] = names.home_of(uid)
     if spec["nested"] and not joined:
         _nest(uid, gid)
     linux.bound_capabilities(capabilities)  # a user namespace begins with all of them: here, not earlier
@@ -132,7 +135,7 @@ def _become(spec: dict[str, Any], *, joined: bool) -> None:
     if not spec["nested"]:
         os.setresuid(uid, uid, uid)
     linux.hold_capabilities(() if uid else capabilities)
-    _change_directory(spec["cwd"])
+    os.chdir(spec["cwd"])
     _forget_handlers()
     if not spec["escalates"]:
         linux.forbid_new_privileges()
@@ -146,11 +149,6 @@ def _nest(uid: int, gid: int) -> None:
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {own_uid} 1"), ("gid_map", f"{gid} {own_gid} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
-
-
-def _change_directory(path: str) -> None:
-    os.makedirs(path, exist_ok=True)
-    os.chdir(path)
 
 
 def execute(argv: list[str], env: dict[str, str]) -> dict[str, Any]:

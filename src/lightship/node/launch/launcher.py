@@ -10,9 +10,10 @@ import os
 import signal
 import socket
 import stat
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from . import init, linux, nursery, podnet, rootfs, wire
+from . import init, layers, linux, nursery, podnet, rootfs, wire
 from .keeping import Keeping
 
 _NAMESPACES = linux.NEW_USER | linux.NEW_NS | linux.NEW_NET | linux.NEW_PID | linux.NEW_IPC | linux.NEW_UTS
@@ -44,6 +45,7 @@ def _serve_cluster(control: socket.socket, packet: wire.Packet) -> NoReturn:
         wire.send(control, {"event": "ready"})
         if settings["mask"]:
             mask_private("/etc")  # after the answer: the node need not wait for this, sandboxes queue behind it
+        layers.mounts_below("/etc")  # looked up here, once for all containers
         launcher.loop()
     except OSError as error:
         wire.send(control, {"event": "failed", "message": linux.explain(error)})
@@ -117,15 +119,22 @@ class Launcher:
 
 def mask_private(top: str) -> None:
     """Hide all below `top` that is not for everyone: as root we, and uid 0 of a pod, could read it."""
+    found = list(_private(top))
+    if not layers.without(top, found, "/mnt" if os.path.isdir("/mnt") else "/tmp"):
+        for path in found:
+            rootfs.mask(path, directory=os.path.isdir(path))
+
+
+def _private(top: str) -> Iterator[str]:
     for directory, directories, files in os.walk(top):
         for name in list(directories):
             path = f"{directory}/{name}"
             mode = os.lstat(path).st_mode
             if stat.S_ISDIR(mode) and mode & 0o005 != 0o005:
-                rootfs.mask(path, directory=True)
                 directories.remove(name)
+                yield path
         for name in files:
             path = f"{directory}/{name}"
             mode = os.lstat(path).st_mode
             if stat.S_ISREG(mode) and not mode & 0o004:
-                rootfs.mask(path, directory=False)
+                yield path

@@ -9,10 +9,10 @@ import errno
 import os
 from typing import Any
 
-from . import linux, subpath
+from . import layers, linux, names, subpath
 
-_STAGED = "/.staged"
-_ROOM = "/.room"
+_STAGED = "/dev/.staged"
+_ROOM = "/dev/.room"
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {
     "fd": "/proc/self/fd",
@@ -30,22 +30,67 @@ _SAFE = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
 def enter(plan: dict[str, Any]) -> None:
     """Change into the tree described by `plan` (see `runtimes.layout.plan`). Raises `OSError` saying what could not be shown."""
     stage = plan["stage"]
+    layered = _root(plan, stage)
+    for number, path in enumerate(plan["system"], 1):
+        _system(path, stage + path, f"{plan['layers']}/{number}" if layered else "")
+    _kernel_files(stage, plan["all_processes"], privileged=plan["privileged"], unmasked=plan["unmasked"])
+    _control_groups(stage, plan["groups"])
+    _devices(stage, plan["shm"])
+    mounts = plan["mounts"] if layered else [*_private_mounts(plan), *plan["mounts"]]
+    _stage(stage, mounts)
+    linux.pivot(stage)
+    names.ensure(*plan["user"])
+    rooms = [_place(f"{_STAGED}/{position}", mount) for position, mount in enumerate(mounts)]
+    _clear_stage(len(mounts))
+    for room in [*filter(None, rooms), *(["/"] if plan["read_only"] else [])]:
+        linux.close_one(room)
+
+
+def _root(plan: dict[str, Any], stage: str) -> bool:
+    """The top of the tree, at `stage`: an image's, or one of our own in memory. Whether there are writable layers."""
+    if plan["image"]:
+        if not layers.over(plan["image"], stage, f"{plan['layers']}/0"):
+            raise OSError(errno.EOPNOTSUPP, "this machine cannot mount overlayfs here, which images with a file tree of their own need")
+        return True
     linux.mount("tmpfs", stage, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755,size=64m")
     for path in plan["directories"]:
         os.makedirs(stage + path, exist_ok=True)
     for path, text in plan["links"].items():
         os.symlink(text, stage + path)
-    for path in plan["system"]:
-        _bind_read_only(path, stage + path)
-    _kernel_files(stage, plan["all_processes"], privileged=plan["privileged"], unmasked=plan["unmasked"])
-    _control_groups(stage, plan["groups"])
-    _devices(stage, plan["shm"])
-    _stage(stage, plan["mounts"])
-    linux.pivot(stage)
-    rooms = [_place(f"{_STAGED}/{position}", mount) for position, mount in enumerate(plan["mounts"])]
-    _clear_stage(len(plan["mounts"]))
-    for room in [*filter(None, rooms), *(["/"] if plan["read_only"] else [])]:
-        linux.close_one(room)
+    for private in plan["private"]:
+        _make_private(stage + private["target"], private, plan["owner"])
+    return bool(plan["layers"]) and layers.over(stage, stage, f"{plan['layers']}/0")
+
+
+def _make_private(path: str, private: dict[str, Any], owner: list[int] | None) -> None:
+    os.makedirs(path, exist_ok=True)
+    os.chmod(path, private["mode"])
+    if owner is not None:
+        os.chown(path, *owner)
+
+
+def _private_mounts(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Without layers, the directories that a container may fill are mounts of their own: on disk, since memory would soon be full."""
+    found = []
+    for number, private in enumerate(plan["private"]):
+        source = f"{plan['layers']}/private/{number}"
+        _make_private(source, private, plan["owner"])
+        found.append({"source": source, "target": private["target"], "read_only": False, "size": None, "sub_path": ""})
+    return found
+
+
+def _system(path: str, target: str, layer: str) -> None:
+    """One of the host's own directories: to write on with a layer, else only to read."""
+    os.makedirs(target, exist_ok=True)
+    if not layer or not layers.over(path, target, layer):
+        linux.bind(path, target)
+        linux.make_read_only(target)
+        return
+    for point in layers.mounts_below(path):
+        shown = target + point[len(path) :]
+        if os.path.exists(shown):
+            linux.bind(point, shown)
+            linux.make_read_only(shown)
 
 
 def mount_memory(volume: dict[str, Any]) -> None:
@@ -64,15 +109,8 @@ def mask(path: str, *, directory: bool) -> None:
         linux.bind("/dev/null", path)
 
 
-def _bind_read_only(source: str, target: str) -> None:
-    os.makedirs(target, exist_ok=True)
-    linux.bind(source, target)
-    linux.make_read_only(target)
-
-
 def _kernel_files(stage: str, all_processes: str, *, privileged: bool, unmasked: bool) -> None:
-    proc = stage + "/proc"
-    os.mkdir(proc)
+    proc = _own_directory(stage + "/proc")
     if all_processes:
         linux.bind(all_processes, proc)
     else:
@@ -89,9 +127,9 @@ def _kernel_files(stage: str, all_processes: str, *, privileged: bool, unmasked:
         path = f"{proc}/{name}"
         if os.path.exists(path):
             mask(path, directory=os.path.isdir(path))
-    os.mkdir(stage + "/sys")
+    sys = _own_directory(stage + "/sys")
     try:
-        linux.mount("sysfs", stage + "/sys", "sysfs", linux.MS_RDONLY | _SAFE)
+        linux.mount("sysfs", sys, "sysfs", linux.MS_RDONLY | _SAFE)
     except OSError:
         pass  # a host that hides parts of its own /sys lets nobody mount another; pods do without
 
@@ -99,7 +137,7 @@ def _kernel_files(stage: str, all_processes: str, *, privileged: bool, unmasked:
 def _control_groups(stage: str, groups: dict[str, str]) -> None:
     """The container's own limits, to be read by programs that fit themselves into them."""
     place = stage + "/sys/fs/cgroup"
-    if not groups or not os.path.isdir(place):
+    if not groups or not os.path.ismount(stage + "/sys") or not os.path.isdir(place):
         return
     if list(groups) != [""]:
         linux.mount("tmpfs", place, "tmpfs", _SAFE, "mode=755,size=64k")
@@ -110,9 +148,17 @@ def _control_groups(stage: str, groups: dict[str, str]) -> None:
     linux.make_read_only(place)
 
 
+def _own_directory(path: str) -> str:
+    """A mount point that is what it seems: an image's could be a link to anywhere."""
+    if os.path.islink(path):
+        os.unlink(path)
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
 def _devices(stage: str, shm: str) -> None:
-    dev = stage + "/dev"
-    os.mkdir(dev)
+    dev = _own_directory(stage + "/dev")
+    linux.mount("tmpfs", dev, "tmpfs", linux.MS_NOSUID, "mode=755,size=1m")
     for name in _DEVICES:
         os.close(os.open(f"{dev}/{name}", os.O_CREAT | os.O_CLOEXEC))
         linux.bind(f"/dev/{name}", f"{dev}/{name}")

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from . import linux, rootfs
 from .netlink import Netlink, mac_of
 
+_BARE = {"image": "", "layers": "", "private": [], "owner": None, "user": [0, 0, "/"]}
+
 
 def main() -> None:
     """Print the refusals. Later abilities need earlier ones, so the first refusal ends the trial."""
@@ -56,7 +58,7 @@ def _mounts() -> None:
     os.mkdir(root)
     mount = {"source": "/etc", "target": "/usr/a-place-that-is-not-there/etc", "read_only": True, "size": None, "sub_path": ""}
     plan = {"stage": root, "shm": shm, "directories": [], "groups": {}, "links": {}, "system": system, "mounts": [mount]}
-    rootfs.enter(plan | {"all_processes": "", "privileged": False, "unmasked": False, "read_only": False})
+    rootfs.enter(plan | {"all_processes": "", "privileged": False, "unmasked": False, "read_only": False} | _BARE)
     linux.bound_capabilities(())
     linux.hold_capabilities(())
 

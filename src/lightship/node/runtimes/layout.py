@@ -83,7 +83,7 @@ class Places(NamedTuple):
         return self.base / "etc"
 
     def scratch(self, container: str) -> Path:
-        """What a container of that name may write besides its volumes; emptied at every start."""
+        """What a container of that name writes besides its volumes; gone before every start."""
         return self.base / "scratch" / container
 
 
@@ -120,7 +120,7 @@ def container(spec: ContainerSpec, where: Places, host: Host, *, name: str, ids:
         "target": spec.target,
         "argv": spec.argv,
         "env": environment(spec, name),
-        "cwd": spec.cwd or WORK,
+        "cwd": spec.cwd or ("/" if spec.root else WORK),
         "uid": uid,
         "gid": gid,
         "oom_score_adj": spec.limits.oom_score_adj,
@@ -130,18 +130,21 @@ def container(spec: ContainerSpec, where: Places, host: Host, *, name: str, ids:
         "capabilities": capabilities.numbers(granted),
         "escalates": security.allow_escalation or security.privileged or "SYS_ADMIN" in granted,
         "filter": binascii.b2a_base64(seccomp.program(profile, granted, real_root=os.geteuid() == 0), newline=False).decode(),
-        "root": plan(spec, where, host),
+        "root": plan(spec, where, host) | {"owner": None if nested or ids == 1 else [uid, gid]},
     }
 
 
 def environment(spec: ContainerSpec, name: str) -> dict[str, str]:
     """The spec's environment and the variables that container engines add to every one."""
-    return {"PATH": DEFAULT_PATH, "HOSTNAME": name, "HOME": WORK, **spec.env}
+    home = {} if spec.root else {"HOME": WORK}  # an image knows its users' homes itself
+    return {"PATH": DEFAULT_PATH, "HOSTNAME": name, **home, **spec.env}
 
 
 def plan(spec: ContainerSpec, where: Places, host: Host) -> dict[str, Any]:
     """What `launch.rootfs.enter` carries out. Raises `ValueError` for a mount that no tree can hold."""
-    mounts = [*_own_mounts(spec, where), *_shown(spec.read_only_paths, host.directories), *spec.mounts]
+    system = () if spec.root else host.directories
+    etc = [Mount(source=str(where.etc / name), target=f"/etc/{name}") for name in _ETC]
+    mounts = [*etc, *_shown(spec.read_only_paths, system), *spec.mounts]
     for mount in mounts:
         if not mount.target.startswith("/") or _clean(mount.target) == "/":
             raise ValueError(f'mount target "{mount.target}": must be an absolute path below /')
@@ -150,13 +153,17 @@ def plan(spec: ContainerSpec, where: Places, host: Host) -> dict[str, Any]:
     return {
         "stage": str(where.root),
         "shm": str(where.shm),
+        "image": spec.root,
+        "layers": str(where.scratch(spec.name)) if spec.root or not spec.security.read_only_root else "",
+        "private": [{"target": target, "mode": mode} for target, mode in private(spec).items()],
+        "user": [spec.security.uid or 0, spec.security.gid or 0, spec.env.get("HOME") or ("/" if spec.root else WORK)],
         "directories": list(_DIRECTORIES),
         "privileged": spec.security.privileged,
         "unmasked": spec.security.unmasked_proc or spec.security.privileged,
         "read_only": spec.security.read_only_root,
         "groups": {},  # added when the container has some
         "links": {**host.links, **_LINKS},
-        "system": list(host.directories),
+        "system": list(system),
         "mounts": [
             {
                 "source": m.source,
@@ -176,21 +183,15 @@ def what(mount: Mount, spec: ContainerSpec) -> str:
     return f'volumeMount "{mount.name}" of container "{spec.name}"' if mount.sub_path else ""
 
 
-def _own_mounts(spec: ContainerSpec, where: Places) -> list[Mount]:
-    scratch = where.scratch(spec.name)
-    found = [Mount(source=str(scratch / name), target=target) for name, target in writable(spec).items()]
-    return found + [Mount(source=str(where.etc / name), target=f"/etc/{name}") for name in _ETC]
-
-
-def writable(spec: ContainerSpec) -> dict[str, str]:
-    """Directories on disk that a container may fill, by their names in its scratch space; memory would soon be full."""
-    if spec.security.read_only_root:
+def private(spec: ContainerSpec) -> dict[str, int]:
+    """Directories that belong to a container's user, and their modes. Not those of an image with a tree of its own: it has them."""
+    if spec.root or spec.security.read_only_root:
         return {}
-    found = {"work": WORK, "tmp": "/tmp", "var-tmp": "/var/tmp"}
+    found = {WORK: 0o755, "/tmp": 0o1777, "/var/tmp": 0o1777}
     home = os.path.normpath(spec.env.get("HOME") or WORK)
-    taken = {WORK, "/", *(os.path.normpath(m.target) for m in spec.mounts)}
+    taken = {"/", *(os.path.normpath(m.target) for m in spec.mounts)}
     if home.startswith("/") and home not in taken and not _covered(home, _SYSTEM):
-        found["home"] = home
+        found.setdefault(home, 0o755)
     return found
 
 

@@ -275,7 +275,7 @@ class SandboxRuntime:
         where = layout.places(sandbox.spec)
         try:
             request = layout.container(spec, where, self._host, name=layout.hostname(sandbox.spec), ids=self._ids)
-            await _prepare_scratch(spec, where)
+            await _clear_scratch(spec, where)
             stdio = Stdio(spec, self._clock.now, named_terminal=True)
         except (OSError, ValueError) as error:
             raise ContainerError("CreateContainerError", f"container {spec.name}: {error}") from error
@@ -514,17 +514,11 @@ def _furnish(spec: SandboxSpec, address: str) -> None:
     (where.etc / "nsswitch.conf").write_text(layout.NSSWITCH)
 
 
-async def _prepare_scratch(spec: ContainerSpec, where: layout.Places) -> None:
-    """Fresh writable directories for a container; those of its last run are cleared away."""
+async def _clear_scratch(spec: ContainerSpec, where: layout.Places) -> None:
+    """What the last run of a container has written."""
     scratch = where.scratch(spec.name)
     if scratch.exists():
         await asyncio.to_thread(layout.remove_tree, scratch)
-    for name in layout.writable(spec):
-        path = scratch / name
-        path.mkdir(parents=True)
-        path.chmod(0o1777 if "tmp" in name else 0o755)
-        if os.geteuid() == 0:
-            os.chown(path, spec.security.uid or 0, spec.security.gid or 0)
 
 
 def _kill(pidfd: int) -> None:

@@ -1,0 +1,48 @@
+"""Gives the user of a container a name: a line in the pod's /etc/passwd and /etc/group where the image has none for it.
+
+Called by `rootfs` in the container's own tree, before volumes are put in place. Contract: what CRI-O adds for ids that an image does
+not know.
+"""
+
+import os
+
+from . import linux
+
+_DRAFT = "/dev/.names"
+
+
+def ensure(uid: int, gid: int, home: str) -> None:
+    """Make both ids known. A tree without such files is left as it is."""
+    if uid != 0:
+        _ensure("/etc/passwd", uid, f"{uid}:x:{uid}:{gid}:{uid} user:{home}:/sbin/nologin\n")
+    if gid != 0:
+        _ensure("/etc/group", gid, f"{gid}:x:{gid}:\n")
+
+
+def home_of(uid: int) -> str:
+    """The home directory that the tree has for a user; `/` for one it does not know."""
+    lines = (line.split(":") for line in _read("/etc/passwd").splitlines())
+    return next((words[5] for words in lines if len(words) > 5 and words[2] == str(uid)), "") or "/"
+
+
+def _ensure(path: str, number: int, line: str) -> None:
+    text = _read(path)
+    if not text or any(words[2:3] == [str(number)] for words in (known.split(":") for known in text.splitlines())):
+        return
+    whole = text if text.endswith("\n") else text + "\n"
+    try:
+        with open(path, "a") as file:
+            file.write(line if whole == text else "\n" + line)
+    except OSError:  # read-only: put another one in its place
+        with open(_DRAFT, "w") as file:
+            file.write(whole + line)
+        linux.bind(_DRAFT, path)
+        os.unlink(_DRAFT)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return ""
