@@ -20,7 +20,8 @@ _INSTALLED_TO = ("bin", "lib", "sbin", "share", "local/bin", "local/lib", "local
 def over(lower: str, target: str, where: str) -> bool:
     """Show the directory `lower` at `target`, changes going to the new directory `where`. False: this machine cannot do it there."""
     upper, work = f"{where}/upper", f"{where}/work"
-    os.makedirs(upper)
+    os.makedirs(where)
+    os.mkdir(upper)
     os.mkdir(work)
     top, made = os.stat(lower), os.stat(upper)  # the merged directory looks like the upper one
     if top.st_uid == _UNKNOWN:
