@@ -47,6 +47,17 @@ def test_everything_may_be_written_and_is_gone_afterwards(tier: Tier) -> None:
     assert not any(Path(place, "by-the-pod").exists() for place in places)
 
 
+def test_programs_are_found_where_this_machine_has_them(tier: Tier) -> None:
+    async def story(w: World) -> None:
+        await w.pod()
+        end, text = await w.run(["/bin/ldconfig", "--version"])
+        assert (end.code, text[:8]) == (0, "ldconfig")
+        with pytest.raises(ContainerError, match="no such file"):
+            await w.run(["/bin/no-such-program"])
+
+    tier.drive(story)
+
+
 def test_users_have_names_and_homes(tier: Tier) -> None:
     async def story(w: World) -> None:
         await w.pod()

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from . import entering, linux, names, rootfs, subpath, terminal, wire
 
 _NOT_FOUND, _NOT_EXECUTABLE, _FAILED = 127, 126, 128
+_PROGRAMS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin")
 
 
 def run(spec: dict[str, Any], files: list[int], status: socket.socket) -> NoReturn:
@@ -170,7 +171,12 @@ def execute(argv: list[str], env: dict[str, str]) -> dict[str, Any]:
 
 
 def _candidates(program: str, path: str) -> list[str]:
-    return [program] if "/" in program else [f"{directory or '.'}/{program}" for directory in path.split(":")]
+    """Files to try. A program asked for where images have theirs may be in another such place on this machine."""
+    directory, name = os.path.split(program)
+    elsewhere = [f"{place or '.'}/{name}" for place in path.split(":")]
+    if not directory:
+        return elsewhere
+    return [program, *elsewhere] if directory in _PROGRAMS else [program]
 
 
 def _refusal(message: str, code: int) -> dict[str, Any]:
