@@ -209,7 +209,18 @@ def _show(source: str, spot: str, stage: str) -> None:
     linux.bind(source, spot)
     above, below = os.path.realpath(source).rstrip("/") + "/", os.path.realpath(stage)
     if below.startswith(above):
-        linux.unmount(f"{spot}/{below[len(above) :]}")  # the tree in the making is nobody's to see, least of all inside itself
+        _unmount_all(f"{spot}/{below[len(above) :]}")  # the tree in the making is nobody's to see, least of all inside itself
+
+
+def _unmount_all(path: str) -> None:
+    """Whatever is mounted at a place, and below that."""
+    while True:
+        try:
+            linux.unmount(path)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return
+            raise
 
 
 def _place(spot: str, mount: dict[str, Any]) -> str:
