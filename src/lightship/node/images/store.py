@@ -114,11 +114,11 @@ class Store:
 
     def _measured(self, name: str) -> Record:
         """The record; its size is found out here for an environment that an older version of this program has made."""
-        record = self.record(name)
-        if not record.size and not (self.directory / f"{name}.json").exists():
-            record = msgspec.structs.replace(record, size=tree_size(self.path(name)))
-            with contextlib.suppress(OSError):
-                self._write(name, record)
+        if (self.directory / f"{name}.json").exists():
+            return self.record(name)
+        record = Record(size=tree_size(self.path(name)))
+        with contextlib.suppress(OSError):
+            self._write(name, record)
         return record
 
     def record(self, name: str) -> Record:
