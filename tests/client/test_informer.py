@@ -175,7 +175,10 @@ def test_informers_are_shared_and_start_late_too(backend: Backend) -> None:
             assert late.list() == [created]
             heard = Heard(late)
             assert heard.changes == [("a", None, None)], "a late listener is told what is here already"
-            assert set(cache.of(CONFIG_MAPS)) == {first, late}
+            found = cache.of(CONFIG_MAPS)
+            assert set(found) == {first, late}
+            cache.informer(CONFIG_MAPS, fields="metadata.name=b")
+            assert set(found) == {first, late}, "who goes through them is not disturbed by new ones"
 
     backend.run(scenario)
 

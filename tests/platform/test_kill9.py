@@ -178,6 +178,21 @@ def test_pods_outlive_a_killed_platform(home: Home) -> None:
     eventually(lambda: again.api.call("GET", f"{PODS}/counts").code == 404, "the new platform ends it")
 
 
+def test_fewer_nodes_than_before(home: Home) -> None:
+    site = home.up("--agents", "3")
+    names = sorted(node["metadata"]["name"] for node in site.api.get("/api/v1/nodes")["items"])
+    assert len(names) == 3
+    for number, name in enumerate(names):
+        site.api.run(f"p{number}", "sleep 1000", nodeName=name)
+        site.api.phase(f"p{number}", "Running")
+    site.kill()
+    again = home.up()
+    assert [node["metadata"]["name"] for node in again.api.get("/api/v1/nodes")["items"]] == names[:1]
+    gone = [f"{PODS}/p{number}" for number in (1, 2)]
+    eventually(lambda: all(again.api.call("GET", path).code == 404 for path in gone), "pods of nodes that are gone are too", seconds=60)
+    assert again.api.get(f"{PODS}/p0")["status"]["phase"] == "Running"
+
+
 def _ready(pod: dict[str, dict[str, list[dict[str, object]]]]) -> bool:
     return bool(pod["status"]["containerStatuses"][0]["ready"])
 

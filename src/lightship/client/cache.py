@@ -4,7 +4,6 @@ The manager owns a cache and runs it; controllers ask it for informers, before o
 """
 
 import asyncio
-from collections.abc import Iterator
 from random import Random
 
 from lightship.aio.clock import Clock, SystemClock
@@ -48,9 +47,9 @@ class Cache:
     def _start(self, group: asyncio.TaskGroup, asked: tuple[Resource, str, str, str], informer: Informer) -> None:
         self._tasks[asked] = group.create_task(informer.run(), name=f"informer {informer.resource!r}")
 
-    def of(self, resource: Resource) -> Iterator[Informer]:
-        """All informers of a resource."""
-        return (informer for asked, informer in self._informers.items() if asked[0] == resource)
+    def of(self, resource: Resource) -> list[Informer]:
+        """All informers of a resource, as of now."""
+        return [informer for asked, informer in self._informers.items() if asked[0] == resource]
 
     async def wait_synced(self) -> None:
         """Wait until every informer that was asked for so far has its first list."""

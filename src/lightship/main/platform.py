@@ -38,12 +38,14 @@ from lightship.client import Client
 from lightship.control import Manager
 from lightship.control.manager import background
 from lightship.kinds import metrics
+from lightship.meta import objects
 from lightship.meta.resources import Resource
 from lightship.meta.rest import NodeConnection
 from lightship.node.agent import Agent, Settings
 from lightship.node.images.catalogue import Catalogue
 from lightship.node.images.environments import Environments, cache_directory
 from lightship.node.inputs import provisioner
+from lightship.node.machine import nodestatus
 from lightship.node.network import facts as pod_network
 from lightship.node.runtimes import choice
 from lightship.node.runtimes.runtime import Runtime, RuntimeUnavailableError
@@ -299,10 +301,17 @@ class Platform:
             )
             acting = self.manager.acting_as(Client(server.local(identities.node(name))))
             self._agents[name] = Agent(acting, runtime, catalogue, settings)
+        await self._forget_nodes()
         await self._run(pods.run())
         await self._run(_until_lost(runtime))
         server.add_resources(metrics.RESOURCES)
         await self.client.apply(kinds.CLUSTER_ROLES, metrics.READER)
+
+    async def _forget_nodes(self) -> None:
+        """Nodes of an earlier start with more agents: their pods are as good as gone, and so are they."""
+        for node in (await self.client.list(kinds.NODES)).items:
+            if nodestatus.RUNTIME_ANNOTATION in objects.annotations(node) and objects.name(node) not in self._agents:
+                await self.client.delete(kinds.NODES, objects.name(node), missing_ok=True)
 
     async def _run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a part in the background until the platform ends."""
