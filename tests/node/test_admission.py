@@ -83,6 +83,13 @@ def test_a_port_of_the_machine_is_given_once() -> None:
     assert here.admit(pod(container(ports=udp), meta={"uid": "c"}), {}) is None
 
 
+def test_settings_of_the_kernel_that_others_would_feel() -> None:
+    wanted = [{"name": "net/ipv4/tcp_rmem", "value": "1 2 3"}, {"name": "kernel/msgmax", "value": "1"}]
+    assert room().admit(pod(securityContext={"sysctls": wanted[:1]}), {}) is None
+    want = ("SysctlForbidden", 'forbidden sysctl: "kernel.msgmax" not allowlisted')
+    assert room().admit(pod(securityContext={"sysctls": wanted}), {}) == want
+
+
 def test_pods_of_the_system_end_last_and_within_their_own_time() -> None:
     quick, slow = pod(meta={"uid": "quick"}, terminationGracePeriodSeconds=3), pod(meta={"uid": "slow"})
     system = pod(meta={"uid": "system"}, priority=2_000_001_000)

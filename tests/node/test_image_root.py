@@ -28,7 +28,6 @@ from .test_sandbox_volumes import play, play_without_root
 Told = Callable[[World, Path], Coroutine[Any, Any, None]]
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("lightship.node.launch.layers", reason="this sandbox shows no images with files of their own")
 
 
 @pytest.fixture(autouse=True)

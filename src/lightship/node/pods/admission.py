@@ -10,9 +10,13 @@ from typing import NamedTuple
 from lightship.kinds import pods
 from lightship.meta import objects, quantity
 from lightship.meta.objects import Obj
+from lightship.node.runtimes import sysctls
+
+from . import security
 
 AFFINITY = "NodeAffinity"
 PORTS = "NodePorts"
+SYSCTL = "SysctlForbidden"
 
 
 class Refusal(NamedTuple):
@@ -33,7 +37,7 @@ class Admitted:
 
     def admit(self, pod: Obj, node: Obj) -> Refusal | None:
         """Let a pod in, or say why not. `node` is this node's object."""
-        refusal = self.closed or self._unsuited(pod, node) or self.lacking(pod)
+        refusal = self.closed or _unsafe(pod) or self._unsuited(pod, node) or self.lacking(pod)
         if refusal is None:
             self._pods[objects.uid(pod)] = pod
         return refusal
@@ -80,6 +84,11 @@ class Admitted:
         if any(_collide(port, other) for port in host_ports(pod) for other in taken):
             return Refusal(PORTS, f"Predicate {PORTS} failed: node(s) didn't have free ports for the requested pod ports")
         return None
+
+
+def _unsafe(pod: Obj) -> Refusal | None:
+    name = sysctls.forbidden(security.sysctls(pod))
+    return Refusal(SYSCTL, f'forbidden sysctl: "{name}" not allowlisted') if name else None
 
 
 def asks_for_node(pod: Obj) -> bool:
