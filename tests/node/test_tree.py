@@ -162,3 +162,40 @@ def test_without_layers_trees_are_read_only_but_for_what_is_private() -> None:
             Tier("root", top / "merged").drive(story)
         finally:
             subprocess.run(["umount", "-l", str(top / "merged")], check=True)
+
+
+def test_files_of_an_image_are_the_containers_to_change(tier: Tier) -> None:
+    brought = tier.directory / "brought"
+    (brought / "pages").mkdir(parents=True)
+    (brought / "pages" / "index.html").write_text("a page\n")
+    (brought / "key").write_text("a key\n")
+    (brought / "run").write_text("#!/bin/sh\necho ran\n")
+    (brought / "run").chmod(0o755)
+    (brought / "program").write_bytes(b"#" * 100_000)
+    volume = tier.directory / "volume"
+    volume.mkdir()
+    for path in [*brought.rglob("*"), brought, volume]:
+        if tier.name == "rootless" and os.geteuid() == 0:
+            os.chown(path, tiers.NOBODY, tiers.NOBODY)
+    places = {"/srv/www": "pages", "/key": "key", "/usr/local/bin/run": "run", "/etc/program": "program", "/data/key": "key"}
+    files = [Mount(source=str(brought / source), target=target, read_only=True, of_image=True) for target, source in places.items()]
+    mounts = [*files, Mount(source=str(volume), target="/data"), Mount(source=str(volume), target="/srv/www/more")]
+
+    async def story(w: World) -> None:
+        await w.pod()
+        _, text = await w.sh(
+            "mv /srv/www/index.html /key /tmp/ && cat /tmp/index.html /tmp/key; echo new > /srv/www/index.html; rm /usr/local/bin/run; "
+            "echo >> /etc/program || wc -c < /etc/program; ls /data; echo x > /data/x; ls /srv/www/more",
+            mounts=mounts,
+        )
+        lines = [line for line in text.splitlines() if "/etc/program" not in line]
+        assert lines == ["a page", "a key", "100000", "x"]
+        _, text = await w.sh("cat /srv/www/index.html /key; run", mounts=files)
+        assert text.split("\n")[:3] == ["a page", "a key", "ran"], "a restart finds what the image had"
+        closed = Security(read_only_root=True)
+        _, text = await w.sh("cat /key; rm /key /srv/www/index.html || cat /srv/www/index.html", mounts=files, security=closed)
+        assert [line for line in text.splitlines() if not line.startswith("rm")] == ["a key", "a page"]
+
+    tier.drive(story)
+    assert (brought / "pages" / "index.html").read_text() == "a page\n"
+    assert [path.name for path in volume.iterdir()] == ["x"]

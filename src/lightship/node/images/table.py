@@ -23,7 +23,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     entrypoint: list[str] = []
     """What a container's args are given to."""
     files: dict[str, str] = {}
-    """Path in the container → file or directory of this machine, shown read-only. `{served}` is the folder of files we bring."""
+    """Path in the container → file or directory of this machine, which no pod changes. `{served}` is the folder of files we bring."""
     path: list[str] = []
     """Directories, as the container sees them, that come first on its PATH."""
     variables: dict[str, str] = {}

@@ -7,6 +7,7 @@ place after the old root is detached, so that no symbolic link inside a volume c
 
 import errno
 import os
+import stat
 from typing import Any
 
 from . import layers, linux, names, subpath
@@ -24,6 +25,8 @@ _DEVICE_LINKS = {
 # Kernel settings of the whole machine: shown, never writable, since uid 0 of a pod may be the real one.
 _FROZEN = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 _HIDDEN = ("acpi", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list")
+_SMALL = 65_536
+"""Bytes of a file that is copied at once: configuration, pages, keys, scripts. Programs are shown where they are."""
 _SAFE = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
 
 
@@ -36,7 +39,7 @@ def enter(plan: dict[str, Any]) -> None:
     _kernel_files(stage, plan["all_processes"], privileged=plan["privileged"], unmasked=plan["unmasked"])
     _control_groups(stage, plan["groups"])
     _devices(stage, plan["shm"])
-    mounts = plan["mounts"] if layered else [*_private_mounts(plan), *plan["mounts"]]
+    mounts = plan["mounts"] if layered else [*_private_mounts(plan), *({**mount, "layer": ""} for mount in plan["mounts"])]
     _stage(stage, mounts)
     linux.pivot(stage)
     names.ensure(*plan["user"])
@@ -85,7 +88,7 @@ def _private_mounts(plan: dict[str, Any]) -> list[dict[str, Any]]:
     for number, private in enumerate(plan["private"]):
         source = f"{plan['layers']}/private/{number}"
         _make_private(source, private, plan["owner"])
-        found.append({"source": source, "target": private["target"], "read_only": False, "size": None, "sub_path": ""})
+        found.append({"source": source, "target": private["target"], "read_only": False, "layer": "", "size": None, "sub_path": ""})
     return found
 
 
@@ -189,6 +192,8 @@ def _stage(stage: str, mounts: list[dict[str, Any]]) -> None:
             os.mkdir(spot)
             size = f",size={mount['size']}" if mount["size"] is not None else ""
             linux.mount("tmpfs", spot, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777" + size)
+        elif mount["layer"] and os.path.isdir(mount["source"]) and _layered(mount, spot):
+            continue
         elif mount["sub_path"]:
             held = subpath.prepare(mount["source"], mount["sub_path"], mount["what"])
             try:
@@ -199,6 +204,15 @@ def _stage(stage: str, mounts: list[dict[str, Any]]) -> None:
             _show(mount["source"], spot, stage)
         if mount["read_only"]:
             linux.make_read_only(spot)
+
+
+def _layered(mount: dict[str, Any], spot: str) -> bool:
+    """Show a directory of the image with a layer of its own; False, and nothing done, where there can be none."""
+    os.mkdir(spot)
+    if layers.over(mount["source"], spot, mount["layer"]):
+        return True
+    os.rmdir(spot)
+    return False
 
 
 def _show(source: str, spot: str, stage: str) -> None:
@@ -226,8 +240,10 @@ def _unmount_all(path: str) -> None:
 def _place(spot: str, mount: dict[str, Any]) -> str:
     """Move a staged mount to its path in the new tree, which is the only tree left. Returns the room that had to be made, if any."""
     room = ""
-    target = os.path.realpath(mount["target"])
     directory = os.path.isdir(spot)
+    if mount["layer"] and not directory and _copy(spot, mount["target"]):
+        return room
+    target = os.path.realpath(mount["target"])
     try:
         _make_target(target, directory=directory)
     except OSError as error:
@@ -238,6 +254,28 @@ def _place(spot: str, mount: dict[str, Any]) -> str:
         _make_target(target, directory=directory)
     linux.move(spot, target)
     return room
+
+
+def _copy(spot: str, target: str) -> bool:
+    """Put a small file of the image into the container's layer, where it may be changed and moved; False: better shown where it is."""
+    with open(spot, "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _SMALL:
+            return False
+        content = file.read()
+    place = os.path.join(os.path.realpath(os.path.dirname(target)), os.path.basename(target))
+    try:
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        if os.path.lexists(place):
+            os.unlink(place)
+        made = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+    except OSError:
+        return False  # something there is only to be read
+    with open(made, "wb") as file:
+        file.write(content)
+        os.fchmod(made, stat.S_IMODE(found.st_mode))
+    linux.unmount(spot)
+    return True
 
 
 def _make_target(target: str, *, directory: bool) -> None:

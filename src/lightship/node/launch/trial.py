@@ -56,7 +56,7 @@ def _mounts() -> None:
     system = [path for path in ("/usr", "/etc") if os.path.isdir(path) and not os.path.islink(path)]
     root = stage + "/root"
     os.mkdir(root)
-    mount = {"source": "/etc", "target": "/usr/a-place-that-is-not-there/etc", "read_only": True, "size": None, "sub_path": ""}
+    mount = {"source": "/etc", "target": "/usr/a-place-that-is-not-there/etc", "read_only": True, "layer": "", "size": None, "sub_path": ""}
     plan = {"stage": root, "shm": shm, "directories": [], "groups": {}, "links": {}, "system": system, "mounts": [mount]}
     rootfs.enter(plan | {"all_processes": "", "privileged": False, "unmasked": False, "read_only": False} | _BARE)
     linux.bound_capabilities(())

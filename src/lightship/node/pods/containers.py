@@ -163,7 +163,8 @@ def _image_files(start: Start) -> list[Mount]:
     """What the image adds to the tree, where no volume takes its place."""
     taken = {os.path.normpath(mount.target) for mount in start.mounts}
     files = start.environment.files
-    return [Mount(source=source, target=target, read_only=True) for target, source in files.items() if target not in taken]
+    shown = {target: source for target, source in files.items() if target not in taken}
+    return [Mount(source=source, target=target, read_only=True, of_image=True) for target, source in shown.items()]
 
 
 def argv(command: Command, environment: Environment) -> list[str]:

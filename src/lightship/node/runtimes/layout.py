@@ -150,11 +150,13 @@ def plan(spec: ContainerSpec, where: Places, host: Host) -> dict[str, Any]:
             raise ValueError(f'mount target "{mount.target}": must be an absolute path below /')
         if mount.source and not mount.source.startswith("/"):
             raise ValueError(f'mount source "{mount.source}": must be an absolute path')
+    layers = str(where.scratch(spec.name)) if spec.root or not spec.security.read_only_root else ""
+    changes = "" if spec.security.read_only_root else layers
     return {
         "stage": str(where.root),
         "shm": str(where.shm),
         "image": spec.root,
-        "layers": str(where.scratch(spec.name)) if spec.root or not spec.security.read_only_root else "",
+        "layers": layers,
         "private": [{"target": target, "mode": mode} for target, mode in private(spec).items()],
         "user": [spec.security.uid or 0, spec.security.gid or 0, spec.env.get("HOME") or ("/" if spec.root else WORK)],
         "directories": list(_DIRECTORIES),
@@ -171,11 +173,17 @@ def plan(spec: ContainerSpec, where: Places, host: Host) -> dict[str, Any]:
                 "what": what(m, spec),
                 "target": _clean(m.target),
                 "read_only": m.read_only,
+                "layer": f"{changes}/image-{number}" if m.of_image and changes else "",
                 "size": m.size,
             }
-            for m in sorted(mounts, key=lambda m: len(Path(_clean(m.target)).parts))
+            for number, m in enumerate(sorted(mounts, key=_order))
         ],
     }
+
+
+def _order(mount: Mount) -> tuple[bool, int]:
+    """What is of the image comes first: a volume hides it, and gets nothing of it."""
+    return not mount.of_image, len(Path(_clean(mount.target)).parts)
 
 
 def what(mount: Mount, spec: ContainerSpec) -> str:

@@ -28,6 +28,8 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     """What the pod calls it, for messages."""
     read_only: bool = False
+    of_image: bool = False
+    """It is part of the image's tree: the container may change what it sees of it, where it has layers of its own."""
     size: int | None = None
     """Bytes that a tmpfs may hold; None: half of the machine's memory, the kernel's default."""
 
