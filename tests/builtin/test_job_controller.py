@@ -1,7 +1,11 @@
 """The Job controller on our API server, in virtual time; the tests play the node."""
 
-from lightship.kinds import JOBS, PODS
+from typing import Any
+
+from lightship.builtin.job import podset
+from lightship.kinds import JOBS, PODS, pod_phase
 from lightship.meta import conditions, objects
+from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions
 from tests.builtin import make
 from tests.builtin.site import Site, run
@@ -150,5 +154,117 @@ def test_time_to_live() -> None:
         await here.until_gone(JOBS, "job")
         assert 99 <= here.manager.clock.monotonic() - before <= 102
         assert await here.pods() == []
+
+    run(work)
+
+
+EXITED_WITH_1 = [{"name": "main", "restartCount": 0, "state": {"terminated": {"exitCode": 1, "reason": "Error"}}}]
+LIMITED: dict[str, Any] = {"completionMode": "Indexed", "backoffLimitPerIndex": 1}
+
+
+def index_of(pod: Obj) -> str:
+    return objects.annotations(pod)["batch.kubernetes.io/job-completion-index"]
+
+
+def test_indexes_fail_each_for_itself() -> None:
+    async def work(here: Site) -> None:
+        await here.client.create(JOBS, make.job(**LIMITED, completions=4, parallelism=2))
+        said: dict[str, list[str]] = {}
+        for _ in range(6):
+            alive = await here.until(lambda: some_alive(here), "a pod to run")
+            await here.move(alive, "Succeeded" if index_of(alive) in "02" else "Failed")
+            said.setdefault(index_of(alive), []).append(objects.annotations(alive)["batch.kubernetes.io/job-index-failure-count"])
+        job = await here.until_condition(JOBS, "job", "Failed")
+        status = objects.status(job)
+        assert (status["failedIndexes"], status["completedIndexes"], status["failed"], status["succeeded"]) == ("1,3", "0,2", 4, 2)
+        assert (conditions.get(job, "Failed") or {})["reason"] == "FailedIndexes"
+        assert said == {"0": ["0"], "1": ["0", "1"], "2": ["0"], "3": ["0", "1"]}
+        assert status["uncountedTerminatedPods"] == {}
+        await here.settle()
+        assert not any(podset.is_tracked(pod) for pod in await here.pods())
+
+    run(work)
+
+
+async def some_alive(here: Site) -> Obj | None:
+    return next((pod for pod in await here.pods() if pod_phase(pod) == "Pending"), None)
+
+
+def test_too_many_failed_indexes_end_the_job() -> None:
+    async def work(here: Site) -> None:
+        await here.client.create(JOBS, make.job(**{**LIMITED, "backoffLimitPerIndex": 0}, maxFailedIndexes=0, completions=4, parallelism=1))
+        (pod,) = await here.until_pods(1)
+        await here.move(pod, "Failed")
+        job = await here.until_condition(JOBS, "job", "Failed")
+        assert (conditions.get(job, "Failed") or {})["reason"] == "MaxFailedIndexesExceeded"
+        assert (objects.status(job)["failedIndexes"], objects.status(job)["failed"]) == ("0", 1)
+        assert len(await here.pods()) == 1
+
+    run(work)
+
+
+def test_a_rule_fails_an_index_at_once() -> None:
+    async def work(here: Site) -> None:
+        rules = {"rules": [{"action": "FailIndex", "onExitCodes": {"operator": "In", "values": [1]}}]}
+        await here.client.create(JOBS, make.job(**LIMITED, completions=2, parallelism=2, podFailurePolicy=rules))
+        first, second = await here.until_pods(2)
+        await here.move(first, "Succeeded")
+        await here.move(second, "Failed", containerStatuses=EXITED_WITH_1)
+        status = objects.status(await here.until_condition(JOBS, "job", "Failed"))
+        assert (status["failedIndexes"], status["completedIndexes"], status["failed"], status["succeeded"]) == ("1", "0", 1, 1)
+
+    run(work)
+
+
+def test_what_replaces_an_overlooked_pod_has_another_name() -> None:
+    async def work(here: Site) -> None:
+        rules = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]}
+        await here.client.create(JOBS, make.job(completionMode="Indexed", completions=1, podFailurePolicy=rules))
+        names = set()
+        for _ in range(4):
+            (pod,) = await here.until_pods_alive(1)
+            names.add(objects.name(pod))
+            patch = {"status": {"conditions": [{"type": "DisruptionTarget", "status": "True"}]}}
+            pod = await here.client.patch(PODS, objects.name(pod), patch, "default", subresource="status")
+            await here.client.delete(PODS, objects.name(pod), "default", DeleteOptions(grace_period_seconds=30))
+            await here.move(pod, "Failed")
+        assert len(names) == 4
+        assert objects.status(await here.job("job")).get("failed") is None
+
+    run(work)
+
+
+def test_orphans_are_adopted_and_strangers_let_go() -> None:
+    async def work(here: Site) -> None:
+        created = await here.client.create(JOBS, make.job(parallelism=2, completions=4))
+        pod, _ = await here.until_pods(2)
+        orphan = {"metadata": {"ownerReferences": None, "finalizers": None}}
+        await here.client.patch(PODS, objects.name(pod), orphan, "default")
+
+        async def adopted() -> bool:
+            found = await here.client.get(PODS, objects.name(pod), "default")
+            return objects.is_controlled_by(found, created) and podset.is_tracked(found)
+
+        await here.until(adopted)
+        await here.settle()
+        assert len(await here.pods()) == 2, "nothing came in its place"
+        await here.client.patch(PODS, objects.name(pod), {"metadata": {"labels": None}}, "default")
+        await here.until_pods(3)
+        left = await here.client.get(PODS, objects.name(pod), "default")
+        assert not objects.owners(left)
+        assert not podset.is_tracked(left)
+
+    run(work)
+
+
+def test_a_pod_of_that_name_does_not_stop_the_job() -> None:
+    async def work(here: Site) -> None:
+        await here.client.create(JOBS, make.job(suspend=True))
+        job = await here.job("job")
+        name = next(podset.names(job, None, 0, ()))
+        stranger = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": make.pod_spec()}
+        await here.client.create(PODS, stranger)
+        await here.client.patch(JOBS, "job", {"spec": {"suspend": False}}, "default")
+        await here.until_pods(2)
 
     run(work)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lightship.builtin.job import podset
+from lightship.builtin.job import indexes, podset
 from lightship.builtin.job.sync import Plan, is_finished, sync
 from lightship.meta import objects
 from lightship.meta.objects import Obj
@@ -113,3 +113,18 @@ def test_the_limit_ends_it_and_all_failures_are_in_the_books(seed: int) -> None:
     assert is_finished(world.job)
     assert status["failed"] == world.born, "pods that were stopped count as failed too"
     assert status["failed"] > 3
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_every_index_gets_its_tries(seed: int) -> None:
+    world = history(seed, 0.5, completionMode="Indexed", completions=6, parallelism=3, backoffLimit=1000, backoffLimitPerIndex=2)
+    status = objects.status(world.job)
+    completed, failed = indexes.parse(status.get("completedIndexes", "")), indexes.parse(status["failedIndexes"])
+    assert is_finished(world.job)
+    assert completed | failed == set(range(6))
+    assert not completed & failed
+    assert status.get("succeeded", 0) == len(completed) == world.ended["Succeeded"]
+    assert status.get("failed", 0) == world.ended["Failed"] == world.born - len(completed)
+    assert 3 * len(failed) <= world.ended["Failed"] <= 3 * len(failed) + 2 * len(completed)
+    assert status["uncountedTerminatedPods"] == {}
+    assert not any(podset.is_tracked(pod) for pod in world.pods.values())

@@ -265,7 +265,7 @@ def test_a_pod_failure_policy_may_fail_the_job_or_overlook_a_failure() -> None:
     moved = pod(owner, "p", "Failed")
     moved["status"]["conditions"] = [{"type": "DisruptionTarget", "status": "True"}]
     books = ledger.read(owner, [moved])
-    ledger.enter(books, owner, [moved])
+    ledger.enter(books, owner, [moved], NOW)
     assert books.total_failed == 0
     assert books.release == [moved]
     other = pod(owner, "p", "Failed")

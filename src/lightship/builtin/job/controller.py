@@ -3,11 +3,11 @@
 Woken by changes of Jobs and of their pods. It also frees pods whose Job is gone from the finalizer that would keep them for ever.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from lightship.builtin import children
-from lightship.builtin.job import podset
-from lightship.builtin.job.sync import Plan, is_ours, sync
+from lightship.builtin.job import claims, podset
+from lightship.builtin.job.sync import Plan, is_finished, is_ours, sync
 from lightship.builtin.notes import tell
 from lightship.control import Controller, Done, Manager, Outcome, RequeueAfter, Watch, itself
 from lightship.kinds import JOBS, PODS
@@ -16,10 +16,13 @@ from lightship.meta.objects import Key, Obj
 from lightship.meta.rest import JSON_PATCH
 
 INDEX = "builtin/job"
+LOOSE = "builtin/job/loose"
+SELECTOR = "builtin/job/selector"
 
 
 def controller(manager: Manager) -> Controller:
-    return Controller("job", JobReconciler(manager), watches=[itself(JOBS), Watch(PODS, _job_key)], workers=4)
+    reconciler = JobReconciler(manager)
+    return Controller("job", reconciler, watches=[itself(JOBS), Watch(PODS, reconciler.keys)], workers=4)
 
 
 class JobReconciler:
@@ -29,21 +32,42 @@ class JobReconciler:
         self._recorder = manager.recorder
         self._jobs = manager.cache.informer(JOBS)
         self._pods = manager.cache.informer(PODS)
-        self._pods.add_index(INDEX, _job_index)
+        self._pods.add_index(INDEX, claims.index_by_job)
+        self._pods.add_index(LOOSE, claims.handles)
+        self._jobs.add_index(SELECTOR, claims.index_by_handle)
+        self._spent: dict[Key, tuple[str, frozenset[str]]] = {}
+        """By Job, its uid and the names that its next pods must not have: of pods that stand nowhere in its books, and of strangers."""
+
+    def keys(self, pod: Obj) -> Iterable[Key]:
+        """The Jobs that a change of a pod concerns."""
+        owner = claims.job_key(pod)
+        if owner is not None:
+            yield owner
+        for handle in claims.handles(pod):
+            yield from self._jobs.keys_by_index(SELECTOR, handle)
 
     async def reconcile(self, key: Key) -> Outcome:
         job = self._jobs.get(key)
         pods = self._pods.by_index(INDEX, str(key))
         if job is None:
+            self._spent.pop(key, None)
             await self._orphaned(pods)
             return Done()
         if not is_ours(job):
             return Done()
-        mine = [pod for pod in pods if objects.is_controlled_by(pod, job)]
-        await self._orphaned(pod for pod in pods if not objects.is_controlled_by(pod, job))
-        plan = sync(job, mine, self._clock.now())
+        mine = await self._claim(job, [pod for pod in pods if objects.is_controlled_by(pod, job)])
+        kept = {objects.uid(pod) for pod in mine}
+        await self._orphaned(pod for pod in pods if not objects.is_controlled_by(pod, job) and objects.uid(pod) not in kept)
+        uid, spent = self._spent.get(key) or ("", frozenset())
+        plan = sync(job, mine, self._clock.now(), spent if uid == objects.uid(job) else ())
+        self._spend(job, plan.spent)
         await self._perform(job, plan)
         return Done() if plan.requeue is None else RequeueAfter(plan.requeue)
+
+    def _spend(self, job: Obj, names: Collection[str]) -> None:
+        if names:
+            uid, spent = self._spent.get(objects.key(job)) or ("", frozenset())
+            self._spent[objects.key(job)] = objects.uid(job), (spent if uid == objects.uid(job) else frozenset()).union(names)
 
     async def _perform(self, job: Obj, plan: Plan) -> None:
         failures = await children.each(plan.drop, lambda pod: self._drop(job, pod))
@@ -73,6 +97,8 @@ class JobReconciler:
         try:
             await children.create(self._client, PODS, pod)
         except errors.StatusError as error:
+            if errors.is_already_exists(error):
+                self._spend(job, [objects.name(pod)])
             self._recorder.event(job, "Warning", "FailedCreate", f"Error creating: {error.message}")
             raise
         self._recorder.event(job, "Normal", "SuccessfulCreate", f"Created pod: {objects.name(pod)}")
@@ -90,21 +116,28 @@ class JobReconciler:
         await children.every((pod for pod in pods if podset.is_tracked(pod)), self._release)
 
     async def _release(self, pod: Obj) -> None:
-        """Take our finalizer away, of this very pod, without disturbing those of others.
+        """Take our finalizer away.
 
         A patch that fails is tried again on what the cache shows then, even if the pod turns out to be released or gone: only when the
         cache shows it too may the books be settled, otherwise the pod could be entered a second time.
         """
-        finalizers = objects.meta(pod).get("finalizers") or []
-        if podset.TRACKING not in finalizers:
-            return
-        path = f"/metadata/finalizers/{finalizers.index(podset.TRACKING)}"
-        patch = [
-            {"op": "test", "path": "/metadata/uid", "value": objects.uid(pod)},
-            {"op": "test", "path": path, "value": podset.TRACKING},
-            {"op": "remove", "path": path},
-        ]
-        await self._client.patch(PODS, objects.name(pod), patch, objects.namespace(pod), type=JSON_PATCH)
+        if patch := claims.release(pod):
+            await self._patch(pod, patch)
+
+    async def _claim(self, job: Obj, owned: list[Obj]) -> list[Obj]:
+        """The pods that are the Job's, after those it gains and without those it loses."""
+        open = not is_finished(job) and not objects.is_deleting(job)
+        found = claims.divide(job, owned, self._pods.by_index(LOOSE, claims.handle(job)), open=open)
+        await children.every(found.part, lambda pod: self._patch(pod, claims.parting(job, pod)))
+        if not found.adopt:
+            return found.mine
+        fresh = await self._client.get_or_none(JOBS, objects.name(job), objects.namespace(job))
+        if fresh is None or objects.uid(fresh) != objects.uid(job) or objects.is_deleting(fresh):
+            return found.mine
+        return found.mine + [await self._patch(pod, claims.adoption(job, pod)) for pod in found.adopt]
+
+    async def _patch(self, pod: Obj, patch: list[Obj]) -> Obj:
+        return await self._client.patch(PODS, objects.name(pod), patch, objects.namespace(pod), type=JSON_PATCH)
 
 
 def _uncount(plan: Plan, missing: int) -> None:
@@ -114,14 +147,3 @@ def _uncount(plan: Plan, missing: int) -> None:
             status["active"] = active
         else:
             status.pop("active", None)
-
-
-def _job_key(pod: Obj) -> Iterable[Key]:
-    owner = objects.controller_of(pod)
-    if owner is None or owner.get("kind") != JOBS.kind or not owner.get("apiVersion", "").startswith(f"{JOBS.group}/"):
-        return ()
-    return (Key(objects.namespace(pod), owner["name"]),)
-
-
-def _job_index(pod: Obj) -> Iterable[str]:
-    return (str(key) for key in _job_key(pod))

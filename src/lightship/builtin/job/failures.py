@@ -1,7 +1,8 @@
-"""What a failed pod means for its Job under a pod failure policy: fail it all, count it, or overlook it.
+"""What a failed pod means for its Job under a pod failure policy: fail it all or its index, count it, or
+overlook it.
 
 Pure; called by `sync` for each pod that has failed and was not counted yet. Without a policy every failure counts.
-Contract: batch/v1 PodFailurePolicy; the action FailIndex needs a back-off limit per index, which is not served, and counts.
+Contract: batch/v1 PodFailurePolicy.
 """
 
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from lightship.meta.objects import Obj
 class Judgement(NamedTuple):
     counts: bool
     verdict: Verdict | None
+    fails_index: bool = False
 
 
 def judge(job: Obj, pod: Obj) -> Judgement:
@@ -25,7 +27,7 @@ def judge(job: Obj, pod: Obj) -> Judgement:
         action = rule.get("action")
         if action == "FailJob":
             return Judgement(True, Verdict(False, "PodFailurePolicy", f"{what} matching FailJob rule at index {number}"))
-        return Judgement(action != "Ignore", None)
+        return Judgement(action != "Ignore", None, action == "FailIndex")
     return Judgement(True, None)
 
 
@@ -34,7 +36,7 @@ def _exit_code(requirement: Obj | None, pod: Obj) -> str | None:
     if not requirement:
         return None
     status = objects.status(pod)
-    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+    for container in (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())):
         code = objects.get_path(container, "state", "terminated", "exitCode")
         if code and requirement.get("containerName") in (None, container.get("name")) and _matches(requirement, code):
             return f"Container {container.get('name')} for pod {objects.key(pod)} failed with exit code {code}"

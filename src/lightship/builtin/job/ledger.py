@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from lightship.builtin.job import failures, indexes, podset
+from lightship.builtin.job import failures, indexes, per_index, podset
 from lightship.builtin.job.verdict import Verdict
 from lightship.meta import objects
 from lightship.meta.objects import Obj
@@ -24,14 +24,22 @@ class Ledger(msgspec.Struct):
     uncounted_succeeded: list[str]
     uncounted_failed: list[str]
     completed: set[int]
+    failed_indexes: set[int] | None = None
+    """Indexes that are not tried again; None when the Job sets no limit per index."""
     release: list[Obj] = []
     """Pods that may lose their finalizer once these books are stored."""
     verdict: Verdict | None = None
     """The end that a pod failure policy demands."""
+    kept: dict[int, Obj] = {}
+    """By index, failed pods that wait for the pod that replaces them; they are entered only then."""
+    kept_uids: list[str] = []
+    """Those of them whose failure counts."""
+    overlooked: list[Obj] = []
+    """Pods that are released and stand nowhere in the books."""
 
     @property
     def total_failed(self) -> int:
-        return self.failed + len(self.uncounted_failed)
+        return self.failed + len(self.uncounted_failed) + len(self.kept_uids)
 
     def total_succeeded(self, job: Obj) -> int:
         return len(self.completed) if podset.is_indexed(job) else self.succeeded + len(self.uncounted_succeeded)
@@ -43,6 +51,10 @@ class Ledger(msgspec.Struct):
         _put(status, "failed", self.failed)
         if indexed:
             _put(status, "completedIndexes", indexes.render(self.completed))
+        if self.failed_indexes is None:
+            status.pop("failedIndexes", None)
+        else:
+            status["failedIndexes"] = indexes.render(self.failed_indexes)
         waiting = {"succeeded": self.uncounted_succeeded, "failed": self.uncounted_failed}
         status["uncountedTerminatedPods"] = {field: list(uids) for field, uids in waiting.items() if uids}
 
@@ -57,7 +69,14 @@ class Ledger(msgspec.Struct):
             uncounted_succeeded=succeeded,
             uncounted_failed=failed,
             completed=self.completed,
+            failed_indexes=self.failed_indexes,
         )
+
+    def let_go(self) -> None:
+        """Enter the pods that were kept: the Job ends, and nothing will replace them."""
+        self.release += self.kept.values()
+        self.uncounted_failed += self.kept_uids
+        self.kept, self.kept_uids = {}, []
 
 
 def read(job: Obj, pods: list[Obj]) -> Ledger:
@@ -70,45 +89,58 @@ def read(job: Obj, pods: list[Obj]) -> Ledger:
         uncounted_succeeded=list(waiting.get("succeeded") or ()),
         uncounted_failed=list(waiting.get("failed") or ()),
         completed=indexes.parse(status.get("completedIndexes") or ""),
+        failed_indexes=indexes.parse(status.get("failedIndexes") or "") if per_index.is_limited(job) else None,
     )
     tracked = {objects.uid(pod) for pod in pods if podset.is_tracked(pod)}
     return books.settled({*books.uncounted_succeeded, *books.uncounted_failed} - tracked)
 
 
-def enter(books: Ledger, job: Obj, pods: list[Obj]) -> None:
+def enter(books: Ledger, job: Obj, pods: list[Obj], now: float) -> None:
     """Write down, in place, the pods that have ended since."""
-    completions = objects.spec(job).get("completions") or 0
     known = {*books.uncounted_succeeded, *books.uncounted_failed}
-    for pod in pods:
-        if not podset.is_tracked(pod):
-            continue
+    tracked = [pod for pod in pods if podset.is_tracked(pod)]
+    for pod in tracked:
         if podset.has_succeeded(pod):
             books.release.append(pod)
-            _succeed(books, job, pod, known, completions)
-        elif podset.has_failed(pod, job):
+            _succeed(books, job, pod, known)
+    failed = [pod for pod in tracked if not podset.has_succeeded(pod) and podset.has_failed(pod, job)]
+    if books.failed_indexes is not None:
+        valid = [pod for pod in failed if _is_valid(job, pod)]
+        books.failed_indexes |= {index for pod in valid if per_index.has_failed(job, pod) and (index := podset.index_of(pod)) is not None}
+        active = [pod for pod in pods if podset.is_active(pod)]
+        books.kept = per_index.predecessors(valid, books.completed | books.failed_indexes, active, now)
+    kept = {objects.uid(pod) for pod in books.kept.values()}
+    for pod in failed:
+        uid = objects.uid(pod)
+        counted = uid in known or _counts(books, job, pod)
+        if uid not in kept:
             books.release.append(pod)
-            if objects.uid(pod) not in known and _counts(books, job, pod, completions):
-                books.uncounted_failed.append(objects.uid(pod))
+        if not counted:
+            books.overlooked.append(pod)
+        elif uid not in known:
+            (books.kept_uids if uid in kept else books.uncounted_failed).append(uid)
 
 
-def _succeed(books: Ledger, job: Obj, pod: Obj, known: set[str], completions: int) -> None:
+def _succeed(books: Ledger, job: Obj, pod: Obj, known: set[str]) -> None:
     if not podset.is_indexed(job):
         if objects.uid(pod) not in known:
             books.uncounted_succeeded.append(objects.uid(pod))
-        return
-    index = podset.index_of(pod)
-    if index is not None and index < completions:
+    elif _is_valid(job, pod) and (index := podset.index_of(pod)) is not None:
         books.completed.add(index)
 
 
-def _counts(books: Ledger, job: Obj, pod: Obj, completions: int) -> bool:
+def _counts(books: Ledger, job: Obj, pod: Obj) -> bool:
     """Does this failure count? Indexes beyond the last do not; a pod failure policy may say no, or end the Job."""
-    index = podset.index_of(pod)
-    if podset.is_indexed(job) and (index is None or index >= completions):
+    if podset.is_indexed(job) and not _is_valid(job, pod):
         return False
     judgement = failures.judge(job, pod)
     books.verdict = books.verdict or judgement.verdict
     return judgement.counts
+
+
+def _is_valid(job: Obj, pod: Obj) -> bool:
+    index = podset.index_of(pod)
+    return index is not None and index < (objects.spec(job).get("completions") or 0)
 
 
 def _put(status: Obj, field: str, value: int | str) -> None:

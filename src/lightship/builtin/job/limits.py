@@ -31,8 +31,12 @@ def seconds_to_wait(pods: Iterable[Obj], now: float) -> float:
     recent = [at for at in failures if at > last_success]
     if not recent:
         return 0.0
-    delay = min(BACKOFF * 2.0 ** min(len(recent) - 1, 16), BACKOFF_LIMIT)
-    return max(0.0, max(recent) + delay - now)
+    return pause(len(recent), max(recent), now)
+
+
+def pause(failures: int, last: float, now: float) -> float:
+    """Seconds until the next try after so many failures, the last of them at `last`."""
+    return max(0.0, last + min(BACKOFF * 2.0 ** min(failures - 1, 16), BACKOFF_LIMIT) - now)
 
 
 def ended_at(pod: Obj, now: float) -> float:

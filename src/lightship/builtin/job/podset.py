@@ -15,11 +15,12 @@ from lightship.meta.objects import Obj
 
 TRACKING = "batch.kubernetes.io/job-tracking"
 INDEX = "batch.kubernetes.io/job-completion-index"
+JOB_NAME = "batch.kubernetes.io/job-name"
 INDEX_ENV = "JOB_COMPLETION_INDEX"
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _JOB_LABELS = {
     "job-name": "name",
-    "batch.kubernetes.io/job-name": "name",
+    JOB_NAME: "name",
     "controller-uid": "uid",
     "batch.kubernetes.io/controller-uid": "uid",
 }
@@ -64,12 +65,12 @@ def index_of(pod: Obj) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def build(job: Obj, index: int | None, name: str) -> Obj:
-    """A new pod of the Job; `index` for Indexed ones."""
+def build(job: Obj, index: int | None, name: str, notes: dict[str, str] | None = None) -> Obj:
+    """A new pod of the Job; `index` for Indexed ones, `notes` are annotations."""
     template = objects.copy(objects.spec(job).get("template") or {})
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
     own = {label: objects.name(job) if what == "name" else objects.uid(job) for label, what in _JOB_LABELS.items()}
-    labels, annotations = {**own, **(metadata.get("labels") or {})}, dict(metadata.get("annotations") or {})
+    labels, annotations = {**own, **(metadata.get("labels") or {})}, {**(metadata.get("annotations") or {}), **(notes or {})}
     if index is not None:
         labels[INDEX] = annotations[INDEX] = str(index)
         spec["hostname"] = f"{objects.name(job)}-{index}"

@@ -5,11 +5,12 @@ plan that does nothing.
 Contract: Kubernetes 1.36 job controller.
 """
 
+from collections.abc import Collection
 from itertools import islice
 
 import msgspec
 
-from lightship.builtin.job import ledger, limits, podset
+from lightship.builtin.job import ledger, limits, per_index, podset
 from lightship.builtin.job.ledger import Ledger
 from lightship.builtin.job.verdict import Verdict
 from lightship.builtin.notes import Note
@@ -38,21 +39,23 @@ class Plan(msgspec.Struct):
     settled: Obj = {}
     """The status to store after that."""
     notes: list[Note] = []
+    spent: list[str] = []
+    """Names that no new pod of the Job may have, besides those that follow from its books."""
     requeue: float | None = None
 
 
 class _Work:
     """One reconcile in progress."""
 
-    def __init__(self, job: Obj, pods: list[Obj], now: float) -> None:
-        self.job, self.pods, self.now = job, pods, now
+    def __init__(self, job: Obj, pods: list[Obj], now: float, spent: Collection[str]) -> None:
+        self.job, self.pods, self.now, self.spent = job, pods, now, spent
         self.spec = objects.spec(job)
         self.status: Obj = objects.copy(objects.status(job))
         self.suspended = bool(self.spec.get("suspend"))
         self.active = [pod for pod in pods if podset.is_active(pod)]
         self.terminating = sum(1 for pod in pods if podset.is_terminating(pod))
         self.books = ledger.read(job, pods)
-        ledger.enter(self.books, job, pods)
+        ledger.enter(self.books, job, pods, now)
         self.plan = Plan()
 
     @property
@@ -85,15 +88,16 @@ def is_ours(job: Obj) -> bool:
     return objects.spec(job).get("managedBy") in (None, CONTROLLER_NAME)
 
 
-def sync(job: Obj, pods: list[Obj], now: float) -> Plan:
-    """Decide. `pods` are those that the Job owns; `now` is in seconds since the epoch."""
+def sync(job: Obj, pods: list[Obj], now: float, spent: Collection[str] = ()) -> Plan:
+    """Decide. `pods` are those that the Job owns; `now` is in seconds since the epoch; `spent` is what earlier plans named so."""
     if is_finished(job) or objects.is_deleting(job):
         return Plan(status=objects.status(job), settled=objects.status(job), release=[pod for pod in pods if podset.is_tracked(pod)])
-    work = _Work(job, pods, now)
+    work = _Work(job, pods, now, spent)
     if not work.suspended and "startTime" not in work.status:
         work.status["startTime"] = times.rfc3339(now)
     verdict = _verdict(work)
     if verdict is not None:
+        work.books.let_go()
         _stop(work, verdict)
     elif work.suspended:
         _drop(work, work.active[:AT_ONCE])
@@ -120,6 +124,9 @@ def _verdict(work: _Work) -> Verdict | None:
     left = limits.seconds_left(work.job, work.now)
     if left is not None and left <= 0:
         return limits.DEADLINE_EXCEEDED
+    failed = work.books.failed_indexes
+    if failed and (verdict := per_index.verdict(work.job, failed, work.books.completed)):
+        return verdict
     return limits.success_policy(work.job, work.books.completed)
 
 
@@ -151,7 +158,7 @@ def _manage(work: _Work) -> None:
     missing = min(AT_ONCE, wanted - len(work.active) - held_back)
     if missing <= 0:
         return
-    wait = limits.seconds_to_wait(work.pods, work.now)
+    wait = 0.0 if per_index.is_limited(work.job) else limits.seconds_to_wait(work.pods, work.now)
     if wait > 0:
         work.wake_in(wait)
         return
@@ -168,14 +175,31 @@ def _wanted(work: _Work) -> int:
 
 
 def _new_pods(work: _Work, missing: int) -> list[Obj]:
-    job, taken = work.job, {objects.name(pod) for pod in work.pods}
+    job, taken = work.job, {*work.spent, *map(objects.name, work.pods)}
     ended = work.books.succeeded + work.books.failed
     if not podset.is_indexed(job):
         return [podset.build(job, None, name) for name in islice(podset.names(job, None, ended, taken), missing)]
     blocking = work.pods if podset.replaces_only_failed(job) else work.active
     busy = {podset.index_of(pod) for pod in blocking if not podlib.is_terminal(pod)} | work.books.completed
-    free = (index for index in range(work.spec.get("completions") or 0) if index not in busy)
-    return [podset.build(job, index, next(podset.names(job, index, work.books.failed, taken))) for index in islice(free, missing)]
+    busy |= work.books.failed_indexes or set()
+    free = islice((index for index in range(work.spec.get("completions") or 0) if index not in busy), missing)
+    return [
+        podset.build(job, index, next(podset.names(job, index, work.books.failed, taken)), _notes(work, index))
+        for index in free
+        if _may_start(work, index)
+    ]
+
+
+def _may_start(work: _Work, index: int) -> bool:
+    """False while an index with a limit of its own waits after a failure."""
+    wait = per_index.seconds_to_wait(work.books.kept.get(index), work.now)
+    if wait > 0:
+        work.wake_in(wait)
+    return wait <= 0
+
+
+def _notes(work: _Work, index: int) -> dict[str, str] | None:
+    return per_index.counts(work.job, work.books.kept.get(index)) if per_index.is_limited(work.job) else None
 
 
 def _is_complete(work: _Work) -> bool:
@@ -193,6 +217,7 @@ def _report(work: _Work, verdict: Verdict | None) -> None:
         work.condition(verdict.interim, True, verdict.reason, verdict.message)
     _count(work, work.books)
     plan.status, plan.release = work.status, work.books.release
+    plan.spent = [objects.name(pod) for pod in (*plan.drop, *work.books.overlooked)]
     work.status = objects.copy(work.status)
     settled = work.books.settled(objects.uid(pod) for pod in plan.release)
     _count(work, settled)
