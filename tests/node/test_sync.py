@@ -631,3 +631,21 @@ def test_unknown_exits_are_ignored() -> None:
     state = PodState(uid="u")
     state.container_exited("nobody", 0, 0, "", "", NOW)
     assert state.containers == {}
+
+
+def test_a_pod_deleted_before_it_could_run_has_failed() -> None:
+    p = Pod(pod())
+    p.perform(instructions.PrepareVolumes())
+    p.perform(instructions.CreateSandbox())
+    assert p.phase == "Pending"
+    p.obj["metadata"] |= deleting()
+    p.settle()
+    assert p.phase == "Failed"
+    assert "waiting" in p.container_state()["state"]
+
+
+def test_a_deleted_pod_that_runs_says_so() -> None:
+    p = Pod(pod())
+    p.settle()
+    p.obj["metadata"] |= deleting()
+    assert p.phase == "Running"

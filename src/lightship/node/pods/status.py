@@ -59,8 +59,10 @@ def pod_phase(pod: Obj, state: PodState, inits: list[Obj], mains: list[Obj]) -> 
     if state.failure is not None and not state.any_running:
         return "Failed"
     phase = _phase(pod, state, inits, mains)
-    if phase in ("Succeeded", "Failed") and state.any_running:
-        return "Running"
+    if state.any_running:
+        return "Running" if phase in ("Succeeded", "Failed") else phase
+    if objects.is_deleting(pod) and phase not in ("Succeeded", "Failed"):
+        return "Failed"  # what was deleted before it could run must not look as if it still might (a finalizer may hold the object)
     return phase
 
 
