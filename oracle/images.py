@@ -3,7 +3,6 @@
     python -m oracle.images DIRECTORY        writes DIRECTORY/images.json, of a platform's data directory
 
 Images that need nothing but tools of the machine are known to Lightship itself. Entries whose programs are not built are left out.
-agnhost copies its certificates before it starts: tests move them away and back, which they could not do with files that are mounted.
 """
 
 import json
