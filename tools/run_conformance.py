@@ -36,7 +36,8 @@ THEIRS = (
 MINUTES = 120
 
 
-def main() -> int:
+def parsed(words: list[str] | None = None) -> argparse.Namespace:
+    """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--names", type=Path, default=NAMES, help="file with one full test name per line")
     parser.add_argument("--focus", help="only names that this regular expression finds")
@@ -45,7 +46,11 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="keep ginkgo's report in this file")
     parser.add_argument("--theirs", default=THEIRS, help="controllers that the kube-controller-manager runs")
     parser.add_argument("--page", type=Path, help="write the page here (default: docs/conformance.md, when all names ran)")
-    args = parser.parse_args()
+    return parser.parse_args(words)
+
+
+def main() -> int:
+    args = parsed()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # whoever ends this ends all that it has started
     absent = programs.missing("kube-controller-manager", "kubectl", "e2e.test", "ginkgo")
     if absent:
