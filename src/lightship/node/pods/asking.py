@@ -15,6 +15,9 @@ from . import status
 from .state import ContainerState
 from .subject import Subject
 
+PATIENCE, PAUSE, YOUNG = 0.5, 0.05, 2.0
+"""Seconds: how long a refused connection is tried again, how often, and until which age of a container."""
+
 
 class Asking:
     """Answers about one pod."""
@@ -39,7 +42,25 @@ class Asking:
             raise errors.internal(f"error attaching to container: {error.message}") from error
 
     async def connect(self, port: int, *, inside: bool = False) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to a port of the pod; `inside`: to its loopback first. Raises `OSError`."""
+        """A connection to a port of the pod; `inside`: to its loopback first. Raises `OSError`.
+
+        A pod can be running, and ready, before its program listens on all of its ports: one that has just started is asked again.
+        """
+        clock = self._subject.node.clock
+        until = clock.monotonic() + PATIENCE
+        while True:
+            try:
+                return await self._connect(port, inside=inside)
+            except ConnectionRefusedError:
+                if clock.monotonic() >= until or not self._is_young():
+                    raise
+                await clock.sleep(PAUSE)
+
+    def _is_young(self) -> bool:
+        now = self._subject.now()
+        return any(container.running and now - container.started < YOUNG for container in self._subject.state.containers.values())
+
+    async def _connect(self, port: int, *, inside: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         found: OSError = ConnectionRefusedError()
         runtime, state = self._subject.node.runtime, self._subject.state
         # Without a network of its own a pod has no loopback of its own: what listens there may be anybody's.
