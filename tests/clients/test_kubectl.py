@@ -165,7 +165,7 @@ def test_nodes(kubectl: Kubectl) -> None:
     assert kubectl("taint", "node", name, "k-").out == f"{node} untainted\n"
     assert kubectl("uncordon", name).out == f"{node} uncordoned\n"
     assert "Allocatable:" in kubectl("describe", node).out
-    assert "Metrics API not available" in kubectl("top", "nodes", code=1).err
+    assert name in kubectl("top", "nodes").out
     assert kubectl("delete", "pod", "p", "--force", "--grace-period=0").out.startswith('pod "p" force deleted')
 
 

@@ -31,7 +31,7 @@ found = [module.name for module in pkgutil.walk_packages(lightship.__path__, "li
 for name in found:
     importlib.import_module(name)
 print(len(found))
-from lightship.node.probe import probe
+from lightship.node.runtimes.probe import probe
 answer = probe()
 print(answer.sandbox, answer.reason)
 """

@@ -1,5 +1,6 @@
 """Every scenario on a real kube-apiserver and on ours: the same steps in a fresh namespace must get the same answers."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -49,9 +50,14 @@ class Play:
         self._client.close()
 
 
+_TRIED: Counter[str] = Counter()
+
+
 @pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
 def test_same_answers(scenario: Scenario) -> None:
-    real, ours = Play(servers.real(), scenario.name), Play(servers.ours(), scenario.name)
+    _TRIED[scenario.name] += 1
+    namespace = scenario.name + ("-again" if _TRIED[scenario.name] > 1 else "")
+    real, ours = Play(servers.real(), namespace), Play(servers.ours(), namespace)
     used = set()
     told = []
     for i, step in enumerate(scenario.steps):

@@ -62,7 +62,7 @@ def test_the_life_of_a_pod(kubectl: Kubectl) -> None:
     assert kubectl("get", "pods", "-o", "custom-columns=N:.metadata.name", "--sort-by=.metadata.name").out == "N\nk\n"
     assert kubectl("logs", "k").out == "one\n"
     described = kubectl("describe", "pod", "k").out
-    for word in ("Started container main", "State:          Running", "QoS Class:"):
+    for word in ("Container started", "State:          Running", "QoS Class:"):
         assert word in described
     assert kubectl("label", "pod", "k", "x=y").out == "pod/k labeled\n"
     assert kubectl("label", "pod", "k", "x-").out == "pod/k unlabeled\n"

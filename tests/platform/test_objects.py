@@ -50,7 +50,7 @@ def test_the_life_of_a_pod(home: Home, site: Site, tmp_path: Path) -> None:
     assert home.call("get", "pod", "talker", "-o", "json").json()["metadata"]["uid"]
     assert yaml.safe_load(home.call("get", "pod/talker", "-o", "yaml").out)["kind"] == "Pod"
     described = home.call("describe", "pod", "talker").out
-    for word in ("Pod: default/talker", "Scheduled", "Started container main", "PodScheduled"):
+    for word in ("Pod: default/talker", "Scheduled", "Container started", "PodScheduled"):
         assert word in described
     assert home.call("delete", "pod", "talker").out == "pod/talker deleted\n"
     assert "talker" not in names(site.api.get(PODS))

@@ -19,6 +19,7 @@ from lightship.apiserver.subresources import admitting
 from lightship.apiserver.transport.exchange import HttpRequest, Reply, Stream, Switch
 from lightship.meta import errors
 from lightship.meta.objects import Obj
+from lightship.meta.rest import NodeConnection
 
 from .forwarding import Connection, Unreachable, forward
 from .links import Place, mended
@@ -41,6 +42,7 @@ async def proxy(core: Core, request: Request, http: HttpRequest, rest: str) -> R
 
     pod, number = _found(core, request, name, port)
     if not rest and not slash and http.method in ("GET", "HEAD") and not http.header(b"upgrade") and not http.path.endswith("/"):
+        _way_to(core, pod)
         # Relative links of a page would lead beside it.
         return Reply(301, b"", headers=(("Location", f"{http.path}/{'?' + http.query if http.query else ''}"),))
 
@@ -97,15 +99,20 @@ def _found(core: Core, request: Request, name: str, port: str) -> tuple[Obj, int
     raise errors.unavailable(f'no endpoints available for service "{request.name}"')
 
 
-async def _to_pod(core: Core, pod: Obj, port: int) -> Connection:
-    meta, node = pod["metadata"], (pod.get("spec") or {}).get("nodeName") or ""
+def _way_to(core: Core, pod: Obj) -> NodeConnection | None:
+    """The pod's node, if it is one of ours. Raises 400 for a pod that can be reached neither so nor directly."""
+    node = (pod.get("spec") or {}).get("nodeName") or ""
     connection = core.nodes(node) if node else None
+    if connection is None and not is_proxyable(_address(pod)):
+        raise errors.bad_request("address not allowed")
+    return connection
+
+
+async def _to_pod(core: Core, pod: Obj, port: int) -> Connection:
+    meta, connection = pod["metadata"], _way_to(core, pod)
     if connection is not None:
         return await connection.connect(meta["namespace"], meta["name"], meta["uid"], port)
-    ip = _address(pod)
-    if not is_proxyable(ip):
-        raise errors.bad_request("address not allowed")
-    return await asyncio.open_connection(ip, port)
+    return await asyncio.open_connection(_address(pod), port)
 
 
 def is_proxyable(address: str) -> bool:
