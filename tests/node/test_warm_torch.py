@@ -17,6 +17,8 @@ from .test_sandbox import abilities
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch]
 
+TRIES = 5
+"""A worker of which nobody hears in time is started in the usual way, which is right: on a busy machine that happens."""
 FACTS = """
 import sys; print("torch" in sys.modules)
 import os, torch, numpy
@@ -168,7 +170,11 @@ def enumerate_text(names: list[str]) -> list[tuple[str, str]]:
 def test_torchrun_starts_workers(tmp_path: Path, environment: Environment, code: int) -> None:
     async def story(torch: Torch) -> None:
         argv = ["torchrun", "--nproc-per-node", "2", "/code/worker.py", str(code)]
-        cold, warm = [await torch.run(argv, warm=choice) for choice in (False, True)]
+        cold = await torch.run(argv, warm=False)
+        for _ in range(TRIES):
+            warm = await torch.run(argv)
+            if warm[1].count("True") == 2:
+                break
         assert warm[0] == cold[0] == (1 if code else 0)
         shown = [sorted(line for line in lines if line.startswith("['")) for _, lines in (cold, warm)]
         assert shown[0] == shown[1]
