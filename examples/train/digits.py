@@ -16,7 +16,7 @@ def main() -> None:
             func=train_digits,  # any function of your own will do; it must bring its imports along
             func_args={"epochs": 10},
             num_nodes=2,
-            resources_per_node={"cpu": "500m", "memory": "1Gi"},
+            resources_per_node={"cpu": 1, "memory": "2Gi"},
         ),
     )
     print(f"submitted {job}")

@@ -4,6 +4,7 @@ Called by `command`. The clients cost seconds to import, so they are loaded in a
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -54,6 +55,11 @@ def load_sdk() -> Sdk:
     return Sdk(trainer, kubernetes, options, KubernetesBackendConfig, train_digits)
 
 
+def share(nodes: int, processors: int) -> str:
+    """What each node asks for: limits are kept, so as much as there is, up to one, and a tenth left for others."""
+    return f"{min(1000, 900 * processors // nodes)}m"
+
+
 class Job:
     """The demo's TrainJob, seen through the SDK and the Kubernetes client."""
 
@@ -72,7 +78,7 @@ class Job:
                 func_args={"epochs": epochs, "output": MOUNT},
                 num_nodes=nodes,
                 packages_to_install=["scikit-learn"],
-                resources_per_node={"cpu": "500m", "memory": "1Gi"},
+                resources_per_node={"cpu": share(nodes, os.cpu_count() or 1), "memory": "2Gi"},
             ),
             options=[self._volume()],
         )
