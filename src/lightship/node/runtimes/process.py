@@ -29,7 +29,8 @@ from lightship.node.launch import subpath
 from lightship.node.network import facts as network
 
 from . import descriptors, farm, layout, processes, programs
-from .enforcement import OUT_OF_MEMORY, Enforcer, open_enforcer
+from .enforcement import OUT_OF_MEMORY, open_enforcer
+from .limited import Limited
 from .programs import HostProgram
 from .runtime import (
     Attached,
@@ -38,11 +39,9 @@ from .runtime import (
     Exit,
     Files,
     Left,
-    Limits,
     Program,
     RuntimeUnavailableError,
     SandboxSpec,
-    Usage,
 )
 from .stdio import Stdio
 
@@ -60,7 +59,7 @@ class _Container:
     beside: set[HostProgram] = field(default_factory=set)
 
 
-class ProcessRuntime:
+class ProcessRuntime(Limited):
     """See `runtime.Runtime`."""
 
     kind = "process"
@@ -68,7 +67,6 @@ class ProcessRuntime:
     def __init__(self, *, clock: Clock, enforcing: str = "auto") -> None:
         self._clock = clock
         self._enforcing = enforcing
-        self._enforcer: Enforcer | None = None
         # Each pod an address of its own where the whole of 127/8 is the loopback; elsewhere only one exists.
         self._addresses = network.Addresses(network.LOOPBACK_CIDR) if sys.platform == "linux" else None
         self._sandboxes: dict[str, SandboxSpec] = {}
@@ -86,21 +84,13 @@ class ProcessRuntime:
             raise RuntimeUnavailableError(f"cannot start a process: {error}") from error
         self._enforcer = await open_enforcer(self._clock, self._kill_container, self._enforcing)
 
-    @property
-    def _limits(self) -> Enforcer:
-        if self._enforcer is None:
-            raise RuntimeUnavailableError("the runtime is not started or already closed")
-        return self._enforcer
-
     async def _kill_container(self, container_id: str) -> None:
         await self.signal(container_id, signal.SIGKILL)
 
     async def close(self) -> None:
         for sandbox_id in list(self._sandboxes):
             await self.remove_sandbox(sandbox_id)
-        if self._enforcer is not None:
-            await self._enforcer.close()
-            self._enforcer = None
+        await self._end_enforcer()
         guard, self._guard = self._guard, None
         if guard is not None:
             await asyncio.to_thread(guard.communicate)
@@ -192,23 +182,6 @@ class ProcessRuntime:
             send = os.killpg if signum == signal.SIGKILL else os.kill
             with contextlib.suppress(ProcessLookupError):
                 send(container.process.pid, signum)
-
-    async def update(self, container_id: str, limits: Limits) -> None:
-        if container_id in self._containers:
-            self._change(container_id, limits)
-
-    async def update_sandbox(self, sandbox_id: str, limits: Limits) -> None:
-        if sandbox_id in self._sandboxes:
-            self._change(sandbox_id, limits)
-
-    def _change(self, id: str, limits: Limits) -> None:
-        try:
-            self._limits.update(id, limits)
-        except OSError as error:
-            raise ContainerError("ResizeFailed", f"limits cannot be changed: {error}") from error
-
-    async def usage(self) -> dict[str, Usage]:
-        return await self._limits.usage()
 
     async def remove_sandbox(self, sandbox_id: str) -> None:
         for container in [c for c in self._containers.values() if c.spec.sandbox_id == sandbox_id]:

@@ -26,8 +26,9 @@ from lightship.node.launch import wire
 from lightship.node.network import facts as network
 
 from . import adoption, descriptors, idmap, layout, processes, resuming, talk
-from .enforcement import OUT_OF_MEMORY, Enforcer, new_name, open_enforcer
+from .enforcement import OUT_OF_MEMORY, new_name, open_enforcer
 from .holding import Container, HeldProgram, Sandbox
+from .limited import CLOSED, Limited
 from .resuming import Facts, Notes
 from .runtime import (
     Attached,
@@ -36,11 +37,9 @@ from .runtime import (
     Exit,
     Files,
     Left,
-    Limits,
     Program,
     RuntimeUnavailableError,
     SandboxSpec,
-    Usage,
 )
 from .stdio import Stdio
 from .talk import expect, packet, started
@@ -51,11 +50,10 @@ log = logging.getLogger(__name__)
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from launch import launcher; launcher.main(int(sys.argv[2]))"
 _INHERITED = ("LD_LIBRARY_PATH",)  # an interpreter may need it to find its own library
 _START_SECONDS = 20.0
-_CLOSED = "the runtime is not started or already closed"
 _LOST = "the pod network is gone, since its helper process was killed"
 
 
-class SandboxRuntime:
+class SandboxRuntime(Limited):
     """See `runtime.Runtime`."""
 
     kind = "sandbox"
@@ -67,7 +65,6 @@ class SandboxRuntime:
         self._notes = Notes(None)
         self._left: dict[str, Left] = {}
         self._enforcing = enforcing
-        self._enforcer: Enforcer | None = None
         self._host = layout.look_around()
         self._addresses = network.Addresses(network.POD_CIDR)
         self._node_addresses = network.Addresses(network.NODE_CIDR, reserved=1)
@@ -165,12 +162,6 @@ class SandboxRuntime:
             self._notes = Notes(adoption.Keeper(near))
             self._notes.cluster(Facts(self._ids, name))
 
-    @property
-    def _limits(self) -> Enforcer:
-        if self._enforcer is None:
-            raise RuntimeUnavailableError(_CLOSED)
-        return self._enforcer
-
     async def _kill_container(self, container_id: str) -> None:
         await self.signal(container_id, signal.SIGKILL)
 
@@ -194,9 +185,7 @@ class SandboxRuntime:
         os.close(self._launcher_pidfd)
         for sandbox_id in list(self._sandboxes):
             await self.remove_sandbox(sandbox_id)
-        if self._enforcer is not None:
-            await self._enforcer.close()
-            self._enforcer = None
+        await self._end_enforcer()
 
     async def wait_lost(self) -> str:
         loop, gone = asyncio.get_running_loop(), asyncio.Event()
@@ -336,23 +325,6 @@ class SandboxRuntime:
         if sandbox is not None:
             sandbox.signal(container_id, signum)
 
-    async def update(self, container_id: str, limits: Limits) -> None:
-        if container_id in self._owners:
-            self._change(container_id, limits)
-
-    async def update_sandbox(self, sandbox_id: str, limits: Limits) -> None:
-        if sandbox_id in self._sandboxes:
-            self._change(sandbox_id, limits)
-
-    def _change(self, id: str, limits: Limits) -> None:
-        try:
-            self._limits.update(id, limits)
-        except OSError as error:
-            raise ContainerError("ResizeFailed", f"limits cannot be changed: {error}") from error
-
-    async def usage(self) -> dict[str, Usage]:
-        return await self._limits.usage()
-
     async def remove_sandbox(self, sandbox_id: str) -> None:
         sandbox = self._sandboxes.get(sandbox_id)
         if sandbox is None:
@@ -407,7 +379,7 @@ class SandboxRuntime:
 
     def _ask_launcher(self, request: dict[str, Any], fds: Sequence[int] = ()) -> socket.socket:
         if self._launcher is None:
-            raise RuntimeUnavailableError(_CLOSED)
+            raise RuntimeUnavailableError(CLOSED)
         try:
             wire.send(self._launcher, request, fds)
         except OSError as error:
