@@ -371,4 +371,4 @@ def init_of(w: World, container_id: str) -> int:
 
 def launcher_of(w: World) -> int:
     runtime: Any = w.runtime
-    return pid_of(runtime._launcher_pidfd)
+    return pid_of(runtime._launcher.pidfd)

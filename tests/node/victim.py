@@ -19,7 +19,7 @@ async def main(kind: str, directory: str, seconds: str) -> None:
     runtime: Runtime = SandboxRuntime(clock=SystemClock()) if kind == "sandbox" else ProcessRuntime(clock=SystemClock())
     async with world(runtime, Path(directory)) as w:
         await _one_pod(w, seconds)
-        helper = pid_of(runtime._launcher_pidfd) if isinstance(runtime, SandboxRuntime) else 0
+        helper = pid_of(runtime._helper.pidfd) if isinstance(runtime, SandboxRuntime) else 0
         print("up", helper, flush=True)
         await asyncio.Event().wait()
 

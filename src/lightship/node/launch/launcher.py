@@ -1,6 +1,6 @@
 """The cluster's own corner of the machine: a process that owns the pod network and forks a sandbox for every pod.
 
-Started once by `runtimes.sandbox` in an isolated interpreter. `main` leaves the host's namespaces for new ones, of which its child is then
+Started once by `runtimes.launcher` in an isolated interpreter. `main` leaves the host's namespaces for new ones, of which its child is then
 process 1: when that child ends for whatever reason the kernel ends every pod with it. It serves requests in order: `sandbox` (fork a
 pod's init, which answers on its own socket), and those of `podnet`, about the network. When the node's process ends it waits a while
 for the next one (`keeping`).

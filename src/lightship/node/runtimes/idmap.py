@@ -1,6 +1,6 @@
 """Which user and group ids exist in the cluster's user namespace: all usual ones as root, only our own otherwise.
 
-Called by `runtimes.sandbox` for the launcher's process, before that goes on. Contract: user_namespaces(7).
+Called by `runtimes.launcher` for the launcher's process, before that goes on. Contract: user_namespaces(7).
 """
 
 import os

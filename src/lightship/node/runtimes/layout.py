@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lightship.node.network import facts as network
+
 from . import capabilities, seccomp, sysctls
 from .runtime import ContainerSpec, Mount, SandboxSpec
 
@@ -102,6 +104,27 @@ def settings(spec: SandboxSpec) -> dict[str, str]:
     if shared:
         raise ValueError(f'sysctl "{shared}" is not of a namespace that a pod has for itself')
     return {name.replace(".", "/"): value for name, value in spec.sysctls.items()}
+
+
+def sandbox(spec: SandboxSpec, address: str, interface: str, *, pids: int) -> dict[str, Any]:
+    """The request for `launch.init`; `pids`: how many processes it should allow, 0 for any number. Raises `ValueError`."""
+    return {
+        "hostname": hostname(spec),
+        "network": {
+            "interface": interface,
+            "address": address,
+            "gateway": network.GATEWAY,
+            "shared": spec.host_network,
+            "node": spec.node,
+        },
+        "shm": str(places(spec).shm),
+        "memory": [{"path": volume.path, "size": volume.size, "gid": volume.gid} for volume in spec.memory],
+        "sysctls": settings(spec),
+        "host_ipc": spec.host_ipc,
+        "all_processes": str(places(spec).processes) if spec.host_processes else "",
+        "share_processes": spec.share_processes,
+        "pids": pids,
+    }
 
 
 def container(spec: ContainerSpec, where: Places, host: Host, *, name: str, ids: int) -> dict[str, Any]:

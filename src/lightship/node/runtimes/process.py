@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import functools
+import itertools
 import os
 import pty
 import shutil
@@ -18,18 +19,16 @@ import socket
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import msgspec
 
 from lightship.aio.clock import Clock
 from lightship.node.launch import subpath
 from lightship.node.network import facts as network
 
-from . import descriptors, farm, layout, processes, programs
+from . import descriptors, farm, frame, layout, processes, programs
 from .enforcement import OUT_OF_MEMORY, open_enforcer
+from .frame import Telling
 from .limited import Limited
 from .programs import HostProgram
 from .runtime import (
@@ -59,23 +58,21 @@ class _Container:
     beside: set[HostProgram] = field(default_factory=set)
 
 
-class ProcessRuntime(Limited):
+class ProcessRuntime(Limited, Telling):
     """See `runtime.Runtime`."""
 
     kind = "process"
 
     def __init__(self, *, clock: Clock, enforcing: str = "auto") -> None:
+        super().__init__()
         self._clock = clock
         self._enforcing = enforcing
         # Each pod an address of its own where the whole of 127/8 is the loopback; elsewhere only one exists.
         self._addresses = network.Addresses(network.LOOPBACK_CIDR) if sys.platform == "linux" else None
         self._sandboxes: dict[str, SandboxSpec] = {}
         self._containers: dict[str, _Container] = {}
-        self._callbacks: list[Callable[[Exit], None]] = []
+        self._programs = itertools.count(1)
         self._guard: subprocess.Popen[str] | None = None
-
-    def on_exit(self, callback: Callable[[Exit], None]) -> None:
-        self._callbacks.append(callback)
 
     async def start(self) -> None:
         try:
@@ -116,11 +113,7 @@ class ProcessRuntime(Limited):
         return address
 
     async def start_container(self, spec: ContainerSpec) -> int:
-        sandbox = self._sandboxes.get(spec.sandbox_id)
-        if sandbox is None:
-            raise ContainerError("SandboxGone", f"container {spec.name}: the sandbox {spec.sandbox_id} is not there any more")
-        if not spec.argv:
-            raise ContainerError("StartError", f"container {spec.name}: no command given and the image names none", 127)
+        sandbox = frame.sandbox_of(spec, self._sandboxes)
         if spec.root:
             raise ContainerError(
                 "CreateContainerError", f"container {spec.name}: host mode shows no image with files of its own, a sandbox does"
@@ -131,14 +124,14 @@ class ProcessRuntime(Limited):
         except subpath.SubPathError as error:
             raise ContainerError("CreateContainerConfigError", str(error.strerror)) from error
         except OSError as error:
-            raise ContainerError("CreateContainerError", f"container {spec.name}: {error}") from error
+            raise frame.unprepared(spec, error) from error
         try:
             groups = self._limits.add_container(spec)
             stdin, stdout, stderr = stdio.files
             process = _spawn(spec, layout.hostname(sandbox), scratch, (stdin, stdout, stderr), groups, tty=spec.tty)
         except OSError as error:
             stdio.finish()
-            raise ContainerError("CreateContainerError", f"container {spec.name}: its limits: {error}") from error
+            raise frame.unprepared(spec, error, "its limits: ") from error
         except BaseException:
             self._limits.ended(spec.id)
             stdio.finish()
@@ -150,11 +143,9 @@ class ProcessRuntime(Limited):
         return process.pid
 
     async def execute(self, container_id: str, argv: list[str], files: Files | None) -> Program:
-        container = self._containers.get(container_id)
-        if container is None:
-            raise ContainerError("SandboxGone", "the container does not run")
+        container = frame.running(container_id, self._containers)
         sandbox = self._sandboxes[container.spec.sandbox_id]
-        spec = msgspec.structs.replace(container.spec, argv=argv)
+        spec = frame.beside(container.spec, argv, next(self._programs))
         scratch = layout.places(sandbox).scratch(spec.name)
         master, slave = pty.openpty() if files is None else (-1, -1)
         try:
@@ -171,10 +162,7 @@ class ProcessRuntime(Limited):
         return program
 
     def attach(self, container_id: str) -> Attached:
-        container = self._containers.get(container_id)
-        if container is None:
-            raise ContainerError("SandboxGone", "the container does not run")
-        return container.stdio.attach()
+        return frame.running(container_id, self._containers).stdio.attach()
 
     async def signal(self, container_id: str, signum: int) -> None:
         container = self._containers.get(container_id)
@@ -241,9 +229,7 @@ class ProcessRuntime(Limited):
         killed = self._enforcer is not None and self._enforcer.ended(container.spec.id)
         reason = OUT_OF_MEMORY if killed else ""
         end = Exit(container.spec.id, 128 - code if code < 0 else code, max(0, -code), self._clock.now(), reason)
-        # Never from within `start_container`: its caller has not seen it return.
-        for callback in self._callbacks:
-            callback(end)
+        self._tell(end)
 
     def _tell_guard(self, line: str) -> None:
         if self._guard is not None and self._guard.stdin is not None:
