@@ -13,7 +13,8 @@ from lightship.meta import conditions, errors, objects
 from lightship.meta.objects import Key, Obj
 from lightship.scheduler import snapshot
 from lightship.scheduler.book import SCHEDULED, Book, Waiting
-from lightship.scheduler.plan import Bind, Decision, Gated, Unschedulable, plan
+from lightship.scheduler.claims.office import Office
+from lightship.scheduler.plan import Bind, Broken, Decision, Gated, Unschedulable, plan
 from lightship.scheduler.snapshot import PodInfo
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Scheduler:
         self._recorder = manager.recorder
         self._pods = manager.cache.informer(PODS)
         self._nodes = manager.cache.informer(NODES)
+        self._office = Office(manager)
         self._book = Book()
         self._pods.on_change(self._book.note)
         self._assumed: dict[str, PodInfo] = {}
@@ -52,9 +54,9 @@ class Scheduler:
         if not waiting:
             return Done()
         nodes = snapshot.snapshot(self._nodes.list(), [*self._book.placed.values(), *self._assumed.values()])
-        failures = [
-            await self._carry_out(decision, waiting[decision.pod.uid]) for decision in plan([w.info for w in waiting.values()], nodes)
-        ]
+        infos = [w.info for w in waiting.values()]
+        decisions = plan(infos, nodes, self._office.desk(infos))
+        failures = [await self._carry_out(decision, waiting[decision.pod.uid]) for decision in decisions]
         for failure in failures:
             if failure is not None:
                 raise failure
@@ -76,6 +78,8 @@ class Scheduler:
                     await self._explain(waiting, "Unschedulable", decision.message, decision.cause)
                 case Gated():
                     await self._explain(waiting, "SchedulingGated", GATED_MESSAGE, GATED_MESSAGE)
+                case Broken():
+                    await self._explain(waiting, "SchedulerError", decision.message, decision.message)
         except errors.StatusError as error:
             return None if errors.is_not_found(error) else error
         return None
@@ -89,6 +93,8 @@ class Scheduler:
         info = decision.pod
         pod = self._pod(info)
         if pod is None:
+            return
+        if decision.grant is not None and not await self._office.reserve(pod, decision.node, decision.grant):
             return
         namespace, name = info.key
         binding = {
@@ -126,5 +132,5 @@ class Scheduler:
             "conditions": conditions.set_condition(known, SCHEDULED, False, reason, message, self._clock.now()),
         }
         await self._client.patch_status(PODS, pod, status)
-        if reason == "Unschedulable":
+        if reason != "SchedulingGated":
             self._recorder.event(pod, "Warning", "FailedScheduling", message)

@@ -20,6 +20,11 @@ def cause(counts: Mapping[str, int], nodes: int) -> str:
     return f"0/{nodes} nodes are available: {listed}."
 
 
+def refusal(reason: str, nodes: int) -> str:
+    """`0/3 nodes are available: resourceclaim in use.`: what was found out before any node was looked at."""
+    return f"0/{nodes} nodes are available: {reason}."
+
+
 def missing(pod: PodInfo, nodes: Sequence[NodeState], objections: Sequence[list[str]]) -> str:
     """What the pod asks for that the nodes do not have; empty when the cause alone says it."""
     if not nodes:

@@ -48,11 +48,18 @@ SCORES: tuple[Weighted, ...] = (
 )
 
 
-def best(pod: PodInfo, nodes: Sequence[NodeState]) -> NodeState:
+CLAIMS_WEIGHT = 2
+"""Of what a pod's claims say of the nodes."""
+
+
+def best(pod: PodInfo, nodes: Sequence[NodeState], of_claims: Callable[[NodeState], int] | None = None) -> NodeState:
     """The node with the highest score; of equals the one whose name sorts first, so that a plan is always the same."""
     totals = [0.0] * len(nodes)
     for weight, score in SCORES:
         totals = [total + weight * points for total, points in zip(totals, score(pod, nodes), strict=True)]
+    if of_claims is not None:
+        points = _normalise([of_claims(node) for node in nodes])
+        totals = [total + CLAIMS_WEIGHT * point for total, point in zip(totals, points, strict=True)]
     return min(zip(totals, nodes, strict=True), key=lambda pair: (-round(pair[0], 6), pair[1].name))[1]
 
 
