@@ -109,7 +109,7 @@ class LimitsContract:
             used = await w.runtime.usage()
             for found in (used[container], used["uid-a"]):
                 assert 64 * MEBIBYTE <= found.working_set <= found.memory < 256 * MEBIBYTE
-                assert found.rss >= 64 * MEBIBYTE
+                assert found.rss > 60 * MEBIBYTE, "the kernel's own sum lags behind a little"
                 assert found.cpu > 10_000_000, "nanoseconds"
                 assert found.processes == 1
             await w.runtime.remove_sandbox("uid-a")

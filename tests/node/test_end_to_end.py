@@ -11,6 +11,7 @@ import pytest
 
 from lightship import kinds
 from lightship.aio.streams import closing
+from lightship.kinds import metrics
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 from lightship.meta.rest import LogOptions, WatchOptions
@@ -99,6 +100,9 @@ class Site:
                         return
 
         self._cluster.run(gone())
+
+    def measured(self, name: str) -> Obj:
+        return self._cluster.run(self._client.get(metrics.POD_METRICS, name, "default"))
 
     def events(self) -> list[str]:
         return [e["reason"] for e in self._cluster.run(self._client.list(kinds.EVENTS, "default")).items]
@@ -210,3 +214,19 @@ def test_hardware_addresses_go_with_addresses(site: Site) -> None:
     assert own == "0a:58:" + ":".join(f"{int(part):02x}" for part in address.split("."))
     gateway = next(line for line in table if line.startswith("10.244.0.1 "))
     assert "0a:58:0a:f4:00:01" in gateway
+
+
+def test_pods_that_take_too_much_end_and_others_live_on(site: Site) -> None:
+    site.start("honest", "exec sleep 1000", spec={"terminationGracePeriodSeconds": 1})
+    site.running("honest")
+    site.start("hog", "x=aaaaaaaa; while :; do x=$x$x; done", resources={"limits": {"memory": "64Mi", "cpu": "1"}})
+    mounts = [{"name": "v", "mountPath": "/data"}]
+    volumes = {"volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]}
+    site.start("filler", "head -c 3000000 /dev/zero > /data/x; exec sleep 1000", spec=volumes, volumeMounts=mounts)
+    ended = site.ended("hog")["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
+    status = site.ended("filler")["status"]
+    assert (status["reason"], status["message"]) == ("Evicted", 'Usage of EmptyDir volume "v" exceeds the limit "1Mi". ')
+    assert [c["name"] for c in site.measured("honest")["containers"]] == ["main"]
+    assert site.running("honest")["status"]["containerStatuses"][0]["restartCount"] == 0
+    site.delete("honest")

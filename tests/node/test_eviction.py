@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lightship import kinds
 from lightship.meta import conditions, objects
 from lightship.meta.objects import Obj
@@ -73,6 +75,49 @@ def test_short_of_memory_the_greediest_goes_and_the_node_says_so() -> None:
         reasons = [reason for reason, _ in await here.events()]
         assert [r for r in reasons if r.startswith("Node")] == ["NodeHasInsufficientMemory", "NodeHasSufficientMemory"]
         assert "EvictionThresholdMet" in reasons
+
+    site.run(story)
+
+
+def test_what_nobody_uses_goes_before_any_pod() -> None:
+    async def story(here: Site) -> None:
+        await here.run_pod(pod("p"))
+        await here.until_phase("Running")
+        left, asked = [Signal(5, 100)], []
+
+        async def reclaim(signal: str) -> bool:
+            asked.append(signal)
+            left.append(Signal(50, 100))
+            return True
+
+        here.agent.evicting.reclaim = reclaim
+        here.agent.evicting.signals = lambda: {"imagefs.available": left[-1]}
+        await here.clock.sleep(60)
+        assert asked == ["imagefs.available"], "once was enough"
+        await here.until_phase("Running")
+        assert ("EvictionThresholdMet", "Attempting to reclaim ephemeral-storage") in await here.events()
+
+    site.run(story)
+
+
+@pytest.mark.parametrize("why_not", ["frees nothing", "another disk", "fails"])
+def test_a_pod_goes_when_that_is_not_enough(why_not: str) -> None:
+    async def story(here: Site) -> None:
+        async def reclaim(signal: str) -> bool:
+            if why_not == "fails":
+                raise OSError(28, "No space left on device")
+            return why_not == "frees nothing"
+
+        pretend_disk(here, {"logs/main": 7 * MIB, "rootfs/main": MIB})
+        here.agent.evicting.reclaim = reclaim
+        await here.run_pod(pod("p"))
+        await here.until_phase("Running")
+        told(here, {"nodefs.available": Signal(5, 100)})
+        gone = await here.until_phase("Failed")
+        assert objects.status(gone)["message"] == (
+            "The node was low on resource: ephemeral-storage. Threshold quantity: 10, available: 5. "
+            "Container main was using 8Mi, request is 0, has larger consumption of ephemeral-storage. "
+        )
 
     site.run(story)
 

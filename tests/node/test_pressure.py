@@ -32,7 +32,7 @@ class TestThresholds:
         ],
     )
     def test_less_than_the_default_is_too_little(self, signal: str, left: Signal, want: Met, condition: str) -> None:
-        assert Watch().judge(PLENTY | {signal: left}, 0) == (frozenset([condition]), [want])
+        assert Watch().judge(PLENTY | {signal: left}, 0) == (frozenset([condition]), [want._replace(signal=signal)])
 
     def test_just_enough_is_enough(self) -> None:
         assert not Watch().judge({"memory.available": Signal(100 * MIB, 8192 * MIB)}, 0).met

@@ -258,6 +258,22 @@ def test_space_is_freed_when_the_disk_is_too_full(tmp_path: Path, free: int, wan
     asyncio.run(run())
 
 
+def test_all_that_nobody_uses_goes_when_pods_would_have_to(tmp_path: Path) -> None:
+    """However full the disk is; but not what was made for a pod that has yet to start."""
+
+    async def main() -> None:
+        store = Store(tmp_path, SystemClock())
+        for name, used in (("idle", 1_000), ("used", 1_000), ("new", 2_950)):
+            await store.lease(name, make)
+            os.utime(tmp_path / f"{name}.lock", (used, used))
+        store.release(["used"], 0.0)
+        assert await keeper.reclaim(store, Policy(), 3_000.0) > 0
+        assert [s.name for s in store.listed()] == ["new", "used"]
+        store.close()
+
+    asyncio.run(main())
+
+
 def test_the_disk_is_measured_where_the_store_will_be(tmp_path: Path) -> None:
     disk = keeper.measure(Store(tmp_path / "not" / "yet", SystemClock()))
     assert 0 < disk.free <= disk.total

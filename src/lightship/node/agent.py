@@ -107,6 +107,7 @@ class Agent:
         """Statistics of the node and its pods."""
         most = int(self._node.allocatable["pods"])
         self._endpoints = Endpoints(settings.name, self._subjects, self._logs, self.measuring, self._node.pods, most)
+        self._keeper = Keeper(manager.client, self._recorder, manager.clock, catalogue, settings.name, self._environments)
         self.evicting = Evicting(
             manager.clock,
             runtime,
@@ -114,9 +115,9 @@ class Agent:
             functools.partial(hostusage.signals, settings.data, cache_directory()),
             self._pressed,
             self._announce,
+            self._reclaim,
             Watch(pressure.thresholds()),
         )
-        self._keeper = Keeper(manager.client, self._recorder, manager.clock, catalogue, settings.name, self._environments)
 
     def _shared(self, catalogue: Catalogue) -> Node:
         settings, manager = self._settings, self._manager
@@ -223,6 +224,13 @@ class Agent:
             self._announce(reason, f"Node {self._settings.name} status is now: {reason}", "Normal")
         self._pressures = conditions
         await self._heartbeat.tell(conditions)
+
+    async def _reclaim(self, signal: str) -> bool:
+        """See `Evicting`."""
+        if signal not in hostusage.freed_with_images(self._settings.data, cache_directory()):
+            return False
+        await self._keeper.reclaim()
+        return True
 
     def _announce(self, reason: str, message: str, type: Literal["Normal", "Warning"] = "Warning") -> None:
         """An event of the node itself, which is its own uid in them as with a kubelet."""

@@ -76,6 +76,15 @@ async def collect(store: Store, policy: Policy, now: float, disk: Disk) -> tuple
     return wanted, freed
 
 
+async def reclaim(store: Store, policy: Policy, now: float) -> int:
+    """Remove all that nobody uses, however full the disk is: the bytes that were freed. Raises `OSError`.
+
+    Contract: kubelet DeleteUnusedImages; what has only just been made stays, since a pod is about to use it.
+    """
+    disk = measure(store)
+    return (await collect(store, msgspec.structs.replace(policy, high=0, low=0), now, disk))[1]
+
+
 def removable(listed: Iterable[Stored], now: float, least_age: float) -> list[Stored]:
     """What nobody uses and could be made again, least recently used first."""
     idle = [s for s in listed if not s.used_by and not s.record.kept and now - s.last_used >= least_age]
@@ -112,6 +121,13 @@ class Keeper:
             except (OSError, errors.StatusError) as error:
                 log.warning("environments could not be looked after node=%s error=%s", self._node, error)
             await self._next(changed)
+
+    async def reclaim(self) -> None:
+        """Free the disk of what nobody uses, before a pod has to go for it. Raises `OSError`."""
+        store = self._catalogue.tidy(self._policy.least_age)
+        if store is not None:
+            freed = await reclaim(store, self._policy, self._clock.now())
+            log.info("removed what no pod uses, since the disk is full node=%s bytes=%d", self._node, freed)
 
     async def _next(self, changed: asyncio.Event) -> None:
         """Wait for the next look; new images are told of at once."""

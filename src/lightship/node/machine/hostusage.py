@@ -39,6 +39,7 @@ def filesystem(path: Path) -> Filesystem:
     return Filesystem(
         capacity=found.f_blocks * found.f_frsize,
         available=found.f_bavail * found.f_frsize,
+        used=(found.f_blocks - found.f_bfree) * found.f_frsize,
         inodes=found.f_files,
         inodes_free=found.f_favail,
     )
@@ -58,6 +59,14 @@ def signals(data: Path, images: Path) -> dict[str, Signal]:
         most = int(Path("/proc/sys/kernel/pid_max").read_text())
         found["pid.available"] = Signal(most - int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2]), most)
     return found
+
+
+def freed_with_images(data: Path, images: Path) -> frozenset[str]:
+    """The signals that get better when environments are removed: also those of the pods' disk where that is the same one."""
+    places = ["imagefs"]
+    if _existing(data).stat().st_dev == _existing(images).stat().st_dev:
+        places.append("nodefs")
+    return frozenset(f"{place}.{what}" for place in places for what in ("available", "inodesFree"))
 
 
 def _existing(path: Path) -> Path:

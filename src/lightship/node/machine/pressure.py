@@ -83,6 +83,7 @@ class Met(NamedTuple):
     resource: str
     threshold: int
     available: int
+    signal: str = ""
 
 
 class Verdict(NamedTuple):
@@ -109,7 +110,7 @@ class Watch:
                 wanted = threshold.quantity(signal.capacity)
                 if signal.available < wanted:
                     self._seen[condition] = now
-                    met.append(Met(resource, wanted, signal.available))
+                    met.append(Met(resource, wanted, signal.available, name))
         return Verdict(frozenset(c for c, seen in self._seen.items() if now - seen < TRANSITION or seen == now), met)
 
 

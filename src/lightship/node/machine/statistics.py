@@ -15,16 +15,13 @@ from .sampling import Rates
 
 
 class Filesystem(NamedTuple):
-    """Bytes and inodes of one."""
+    """Bytes and inodes of one. Some of what is not used may be kept for root, so that it is not available either."""
 
     capacity: int
     available: int
+    used: int
     inodes: int
     inodes_free: int
-
-    @property
-    def used(self) -> int:
-        return max(0, self.capacity - self.available)
 
 
 class Counted(NamedTuple):

@@ -34,7 +34,8 @@ _STORAGE = "ephemeral-storage"
 
 
 class Evicting:
-    """`signals` reads what is left of what; `tell` has the node say which conditions hold; `announce` tells an event of the node."""
+    """`signals` reads what is left of what; `tell` has the node say which conditions hold; `announce` tells an event of the node;
+    `reclaim` frees what no pod uses when a signal needs it, and says whether it could do anything for that signal."""
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Evicting:
         signals: Callable[[], Mapping[str, Signal]],
         tell: Callable[[frozenset[str]], Awaitable[None]],
         announce: Callable[[str, str], None],
+        reclaim: Callable[[str], Awaitable[bool]],
         watch: Watch,
     ) -> None:
         self._clock = clock
@@ -52,6 +54,7 @@ class Evicting:
         self.signals = signals
         self._tell = tell
         self._announce = announce
+        self.reclaim = reclaim
         self._watch = watch
         self._conditions: frozenset[str] = frozenset()
 
@@ -74,7 +77,16 @@ class Evicting:
         if await self._evict_greedy(active) or not verdict.met:
             return
         self._announce("EvictionThresholdMet", f"Attempting to reclaim {verdict.met[0].resource}")
-        await self._evict_for(verdict.met[0], active)
+        if not await self._reclaimed(verdict.met[0]):
+            await self._evict_for(verdict.met[0], active)
+
+    async def _reclaimed(self, met: Met) -> bool:
+        """Whether there is enough of everything again without any pod going. Contract: kubelet reclaimNodeLevelResources."""
+        try:
+            return await self.reclaim(met.signal) and not self._watch.judge(self.signals(), self._clock.monotonic()).met
+        except OSError as error:
+            log.warning("what nobody uses could not be removed reason=%s", error)
+            return False
 
     def refuse(self, subject: Subject) -> None:
         """Turn a pod away that has come to a node under pressure, unless it is one that may."""

@@ -9,17 +9,19 @@ import contextlib
 import logging
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from .cgroup import Tree, Version1, Version2, enable, erase, shares, weight
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 TOP = "lightship"
 _WANTED_1 = ("memory", "cpu", "cpuacct", "pids")
 _WANTED_2 = frozenset({"memory", "cpu", "pids"})
+_TRIES = 10
 _DEEP = 8
 """How far down leftovers are looked for."""
 
@@ -161,8 +163,7 @@ def _handed_down(parent: Path, own: Path, name: str, controllers: frozenset[str]
             (parent / "lightship-node" / "cgroup.procs").write_text("0")
             moved = True
         enable(parent, controllers)
-        (parent / TOP).mkdir(exist_ok=True)
-        enable(parent / TOP, controllers)
+        _shared(lambda: _make_below(parent, controllers))
         if _made(base):
             _weigh(base, "cpu.weight", weight(_cpus()))
             return base
@@ -173,6 +174,19 @@ def _handed_down(parent: Path, own: Path, name: str, controllers: frozenset[str]
             (parent / "cgroup.procs").write_text("0")
             (parent / "lightship-node").rmdir()
     return None
+
+
+def _make_below(parent: Path, controllers: frozenset[str]) -> None:
+    (parent / TOP).mkdir(exist_ok=True)
+    enable(parent / TOP, controllers)
+
+
+def _shared(make: Callable[[], T]) -> T:
+    """The directory above ours is everybody's, and the last one to leave takes it away: perhaps just when we have found it."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(FileNotFoundError):
+            return make()
+    return make()
 
 
 def _weigh(base: Path | None, file: str, amount: int) -> None:
@@ -189,7 +203,7 @@ def _cpus() -> float:
 def _made(base: Path) -> bool:
     """Make a directory and see whether a process may go there."""
     try:
-        base.mkdir(parents=True, exist_ok=True)
+        _shared(lambda: base.mkdir(parents=True, exist_ok=True))
         with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as trial:
             (base / "cgroup.procs").write_text(str(trial.pid))
     except OSError:
@@ -220,10 +234,17 @@ def sweep(points: list[Path]) -> None:
     here = os.stat("/proc/self/ns/pid").st_ino
     for point in dict.fromkeys(points):
         for top in _tops(point):
-            for entry in os.scandir(top):
-                if entry.is_dir() and _is_left(entry.name, here):
-                    log.info("removing control groups of a platform that is gone directory=%s", entry.path)
-                    _forget([Path(entry.path)])
+            for name in _names(top):
+                if _is_left(name, here):
+                    log.info("removing control groups of a platform that is gone directory=%s/%s", top, name)
+                    _forget([top / name])
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:  # its last platform has taken it away meanwhile
+        return []
 
 
 def _tops(point: Path) -> list[Path]:
