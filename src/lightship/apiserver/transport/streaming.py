@@ -10,7 +10,7 @@ from lightship.aio.streams import closing
 
 from .exchange import HttpRequest, Stamps, Stream, head
 
-_ONE_WRITE = 64 * 1024
+_ONE_WRITE = 256 * 1024
 """Bytes that are handed over before the client is waited for."""
 
 
@@ -50,12 +50,13 @@ class Outflow:
 
     async def _write_long(self, data: bytes) -> None:
         """Piece by piece: all watchers share `data`, but what has been written is a copy for each, and many may not be reading."""
+        whole = memoryview(data)
         for at in range(0, len(data), _ONE_WRITE):
-            self._write(data[at : at + _ONE_WRITE])
+            self._write(whole[at : at + _ONE_WRITE])
             await self._drain()
 
-    def _write(self, data: bytes) -> None:
-        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+    def _write(self, data: bytes | memoryview) -> None:
+        self._transport.write(b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if self._chunked else data)
 
     def finish(self) -> bool:
         """End the response; False when only the end of the connection can tell the client."""

@@ -3,7 +3,7 @@
 `logwriter` appends here; `streams.logs` reads with `segments` and `open_segment`. `0.log` is written to; when it is full it becomes
 `0.log.1`, then `0.log.2` and so on, counting up for good, so that a reader always knows which one comes next. All but the newest of those
 are compressed, by a thread, and the oldest go, but for a while not those that somebody is reading, who locks them. All state is in the
-names: whoever opens a log later goes on where another stopped.
+names: whoever opens a log later goes on where another stopped. Who follows in the same process gets what is new from memory (`recent`).
 Contract: kubelet containerLogMaxSize, containerLogMaxFiles.
 """
 
@@ -17,6 +17,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+from weakref import WeakValueDictionary
+
+from .recent import FileId, Recent, Said, identity
 
 SIZE = 10 * 1024 * 1024
 """Bytes of a file before the next one is begun."""
@@ -91,6 +94,12 @@ def remove(path: str) -> None:
             os.unlink(segment.path)
 
 
+def recent(path: str) -> Recent | None:
+    """What was written to this log lately; None when this process does not write it."""
+    file = _written.get(path)
+    return file.recent if file is not None else None
+
+
 class LogFile:
     """A log to append to. Made and used on the event loop."""
 
@@ -100,30 +109,44 @@ class LogFile:
         self._path = path
         self._limit = size
         self._kept = kept
-        self._file = _open(path)
-        self._size = os.fstat(self._file).st_size
+        self.recent = Recent()
+        self._file, self._size, self._identity = self._begin()
         self._packing: asyncio.TimerHandle | None = None
         self._closed = threading.Event()
         self.lost = 0
         """Bytes that the disk did not take since `mark` was last written."""
+        _written[path] = self
 
-    def write(self, text: bytes, mark: Callable[[int], bytes]) -> None:
-        """Append whole records. What the disk does not take is counted and gone: a program must not stop because it is full, nor the
-        node; when there is room again `mark` (lost bytes → a record) tells so first."""
+    def write(self, text: bytes, mark: Callable[[int], bytes], stamp: bytes = b"", said: bytes = b"") -> None:
+        """Append whole records, those of what was `said` at the time `stamp`, which followers are told. What the disk does not take is
+        counted and gone: a program must not stop because it is full, nor the node; when there is room again `mark` (lost bytes → a record)
+        tells so first."""
         if self._size and self._size + len(text) > self._limit:
             self._turn()
         if self.lost and self._append(mark(self.lost)):
             self.lost = 0
+        begin = self._size
         if self.lost or not self._append(text):
             self.lost += len(text)
+        elif said and self.recent.followers:
+            self.recent.add(self._identity, begin, Said(stamp, said, self._size))
 
     def close(self) -> None:
         if self._file >= 0:
             os.close(self._file)
         self._file = -1
         self._closed.set()
+        if _written.get(self._path) is self:
+            del _written[self._path]
         if self._packing is not None:
             self._packing.cancel()
+
+    def _begin(self) -> tuple[int, int, FileId]:
+        """(descriptor, size, identity) of the file that is there, or of a new one, to write to from now on. Raises `OSError`."""
+        file = _open(self._path)
+        which = identity(file)
+        self.recent.forget(which)
+        return file, os.fstat(file).st_size, which
 
     def _append(self, text: bytes) -> bool:
         """All of it or nothing: half a record would spoil the next one."""
@@ -144,12 +167,12 @@ class LogFile:
         number = older[-1].number + 1 if older else 1
         try:
             os.rename(self._path, f"{self._path}.{number}")
-            fresh = _open(self._path)
+            fresh = self._begin()
         except OSError:
             self._limit += self._limit
             return
         os.close(self._file)
-        self._file, self._size = fresh, 0
+        self._file, self._size, self._identity = fresh
         self._drop(older[: max(0, len(older) + 2 - self._kept)], len(older) + 2)
         if self._packing is None:
             self._packing = asyncio.get_running_loop().call_later(COMPRESS_EVERY, self._pack)
@@ -207,6 +230,9 @@ def _packed(source: str, target: str, stopped: threading.Event) -> bool:
         raise
     os.unlink(target)
     return False
+
+
+_written: WeakValueDictionary[str, LogFile] = WeakValueDictionary()
 
 
 def _open(path: str) -> int:

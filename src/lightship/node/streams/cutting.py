@@ -1,7 +1,8 @@
 """From the records of log files to the text that a client sees: times and tags off, parts joined.
 
 `logs` feeds it with blocks. Records are cut by fixed columns, since our own writer makes them: 30 bytes of time, the stream, a tag, the
-text. Where only whole lines are, as nearly always, one pass strips them all. Pure.
+text. Where only whole lines are, as nearly always, one pass strips them all. What comes from memory (`runtimes.recent`) is text already.
+Pure.
 """
 
 import re
@@ -27,11 +28,23 @@ class Cutter:
         end = data.rfind(b"\n") + 1
         data, self._rest = data[:end], data[end:]
         if data and not (self._since or self._kept or data[_TAG : _TAG + 1] != b"F"):
-            text, others = _HEAD.subn(b"\n", data)
-            if others + 1 == data.count(b"\n"):
+            lines = _HEAD.split(data)
+            if len(lines) == data.count(b"\n"):
                 self._continued = False
-                return text[_TEXT:]
+                lines[0] = lines[0][_TEXT:]
+                return b"\n".join(lines)
         return self._each(data) if data else b""
+
+    def said(self, stamp: bytes, text: bytes) -> bytes:
+        """What the client sees of text that was written at this time. Between whole records only."""
+        if self._since and stamp < self._since:
+            return b""
+        if not self._kept:
+            return text
+        head = b"" if self._continued else stamp + b" "
+        self._continued = not text.endswith(b"\n")
+        lines = text.replace(b"\n", b"\n" + stamp + b" ")
+        return head + (lines if self._continued else lines[: -len(stamp) - 1])
 
     def _each(self, piece: bytes) -> bytes:
         lines = piece[:-1].split(b"\n")

@@ -8,8 +8,10 @@ Contract: PodLogOptions; kubelet validateContainerLogStatus (texts), CRI logging
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -21,6 +23,7 @@ from lightship.aio.streams import closing
 from lightship.meta import errors, times
 from lightship.meta.rest import LogOptions
 from lightship.node.runtimes import logfiles
+from lightship.node.runtimes.recent import FileId, Follower, identity
 
 from . import tailing
 from .cutting import Cutter
@@ -104,14 +107,14 @@ class Logs:
         path = str(run.path)
         start = await _aside(path, lambda: tailing.start(path, options.tail_lines))
         number, offset, last = start.number, start.offset, logfiles.segments(path)[-1].number
-        with self._files.subscribe(path) as grown:
+        with self._files.subscribe(path) as grown, _following(path, options) as recent:
             while (opened := await _open(path, number)) is not None:
                 number, file = opened
                 with file:
                     file.seek(offset)
                     offset = 0
                     follows = options.follow and (lambda: source.running(run.container_id))
-                    async with closing(self._file(path, file, follows or None, grown, lines)) as chunks:
+                    async with closing(self._file(path, file, follows or None, grown, lines, recent)) as chunks:
                         async for chunk in chunks:
                             yield chunk
                     if _is_current(path, file) or (not options.follow and number >= last):
@@ -119,21 +122,50 @@ class Logs:
                 number += 1
 
     async def _file(
-        self, path: str, file: BinaryIO, follows: Callable[[], bool] | None, grown: asyncio.Event, lines: Cutter
+        self,
+        path: str,
+        file: BinaryIO,
+        follows: Callable[[], bool] | None,
+        grown: asyncio.Event,
+        lines: Cutter,
+        recent: Follower | None,
     ) -> AsyncIterator[bytes]:
         """The rest of one file of a log; of the current one to the end of the container, if it is followed."""
+        read = functools.partial(_read, file)
+        if recent is not None:
+            read = functools.partial(_recall, file, identity(file.fileno()), recent)
         while True:
             grown.clear()
             # Asked before reading: what was written before the end is read after it.
             over = follows is None or not follows() or not _is_current(path, file)
-            while block := file.read(BLOCK):
-                chunk = lines.feed(block)
+            while (chunk := read(lines)) is not None:
                 if chunk:
                     yield chunk
                 await self._clock.sleep(0)
             if over:
                 return
             await grown.wait()
+
+
+def _following(path: str, options: LogOptions) -> AbstractContextManager[Follower | None]:
+    recent = logfiles.recent(path) if options.follow else None
+    return recent.following() if recent is not None else contextlib.nullcontext()
+
+
+def _read(file: BinaryIO, lines: Cutter, most: int = BLOCK) -> bytes | None:
+    """What the client sees of the next block of a file, None at its end."""
+    block = file.read(min(most, BLOCK))
+    return lines.feed(block) if block else None
+
+
+def _recall(file: BinaryIO, which: FileId, recent: Follower, lines: Cutter) -> bytes | None:
+    """The same, from memory where that has it."""
+    at = file.tell()
+    said = recent.take(which, at)
+    if said is None:
+        return _read(file, lines, recent.until(which, at) or BLOCK)
+    file.seek(said.end)
+    return lines.said(said.stamp, said.text)
 
 
 async def _aside(path: str, work: Callable[[], T]) -> T:
