@@ -3,7 +3,7 @@
 from typing import Any
 
 from lightship.meta.objects import Obj
-from lightship.scheduler import snapshot
+from lightship.scheduler import reading
 from lightship.scheduler.snapshot import NodeState, PodInfo
 
 
@@ -34,8 +34,8 @@ def node(
 def info(name: str = "p", **fields: Any) -> PodInfo:
     found = pod(name, **fields)
     found["metadata"]["uid"] = f"uid-{name}"
-    return snapshot.pod_info(found)
+    return reading.pod_info(found)
 
 
 def state(name: str = "n", **fields: Any) -> NodeState:
-    return snapshot.node_state(node(name, **fields))
+    return reading.node_state(node(name, **fields))

@@ -45,13 +45,13 @@ def test_a_pod_that_is_gone_is_forgotten() -> None:
 def test_a_change_of_the_status_is_not_read_again_but_what_it_says_is() -> None:
     book, before = Book(), pod()
     book.note(KEY, None, before)
-    known = book.waiting[KEY].info
+    known = book.waiting[KEY]
     said = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}
     after = objects.copy(before)
     after["status"] = {"conditions": [said]}
     book.note(KEY, before, after)
-    assert book.waiting[KEY].info is known
-    assert book.waiting[KEY][1:] == ("Unschedulable", "no room")
+    assert book.waiting[KEY] is known
+    assert book.said[KEY] == ("Unschedulable", "no room")
 
 
 def test_another_pod_of_the_name_and_another_spec_are_read() -> None:

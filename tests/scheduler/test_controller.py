@@ -140,7 +140,8 @@ def test_a_pod_that_asks_for_too_much_says_what_is_missing_once() -> None:
         await here.add_node("n1", cpu="2")
         await here.add("big", requests={"cpu": "64"})
         found = await here.until_waiting("big")
-        want = "0/1 nodes are available: 1 Insufficient cpu. The pod asks for 64 cpu; node n1 has 2 in all."
+        unhelpful = "no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+        want = f"0/1 nodes are available: 1 Insufficient cpu. {unhelpful} The pod asks for 64 cpu; node n1 has 2 in all."
         assert (found["reason"], found["message"]) == ("Unschedulable", want)
         for number in range(5):
             await here.add(f"small{number}")

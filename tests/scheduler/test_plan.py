@@ -10,11 +10,21 @@ from hypothesis import strategies as st
 from lightship.meta.objects import Key
 from lightship.scheduler import filters
 from lightship.scheduler.plan import Bind, Gated, Unschedulable, plan
-from lightship.scheduler.snapshot import NodeState, PodInfo, Port, node_state, on_node, snapshot
+from lightship.scheduler.reading import node_state
+from lightship.scheduler.snapshot import NodeState, PodInfo, Port, on_node
 from tests.scheduler import make
 
 TAINT = {"key": "team", "value": "a", "effect": "NoSchedule"}
 TOLERATION = {"key": "team", "operator": "Equal", "value": "a", "effect": "NoSchedule"}
+
+
+def unhelpful(nodes: int, text: str = "Preemption is not helpful for scheduling") -> str:
+    """What kube-scheduler adds when nobody can be evicted to any avail."""
+    return f" no new claims to deallocate, preemption: 0/{nodes} nodes are available: {nodes} {text}."
+
+
+def victimless(nodes: int) -> str:
+    return unhelpful(nodes, "No preemption victims found for incoming pod")
 
 
 def affinity(*expressions: dict[str, Any], **term: Any) -> dict[str, Any]:
@@ -67,7 +77,7 @@ def test_a_node_that_is_not_ready_is_tainted_unless_it_says_nothing() -> None:
     unready["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
     (decision,) = plan([make.info()], [node_state(unready)])
     assert isinstance(decision, Unschedulable)
-    assert decision.cause == "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }."
+    assert decision.cause == "0/1 nodes are available: 1 node(s) had untolerated taint(s)." + unhelpful(1)
 
 
 def test_a_node_under_pressure_is_tainted() -> None:
@@ -75,7 +85,7 @@ def test_a_node_under_pressure_is_tainted() -> None:
     pressed["status"]["conditions"] = [{"type": "Ready", "status": "True"}, {"type": "MemoryPressure", "status": "True"}]
     (decision,) = plan([make.info()], [node_state(pressed)])
     assert isinstance(decision, Unschedulable)
-    assert decision.cause == "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/memory-pressure: }."
+    assert decision.cause == "0/1 nodes are available: 1 node(s) had untolerated taint(s)." + unhelpful(1)
     tolerant = make.info(tolerations=[{"key": "node.kubernetes.io/memory-pressure", "operator": "Exists"}])
     (decision,) = plan([tolerant], [node_state(pressed)])
     assert isinstance(decision, Bind)
@@ -86,37 +96,41 @@ MESSAGES = [
         "too much of one",
         {"requests": {"cpu": "64"}},
         [make.node("n1")],
-        "0/1 nodes are available: 1 Insufficient cpu. The pod asks for 64 cpu; node n1 has 4 in all.",
+        "0/1 nodes are available: 1 Insufficient cpu." + unhelpful(1) + " The pod asks for 64 cpu; node n1 has 4 in all.",
     ),
     (
         "too much of two",
         {"requests": {"cpu": "64", "memory": "1Ti"}},
         [make.node("n1")],
         (
-            "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory. "
-            "The pod asks for 64 cpu; node n1 has 4 in all. The pod asks for 1Ti memory; node n1 has 8Gi in all."
+            "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory."
+            + unhelpful(1)
+            + " The pod asks for 64 cpu; node n1 has 4 in all. The pod asks for 1Ti memory; node n1 has 8Gi in all."
         ),
     ),
     (
         "a device nobody has",
         {"requests": {"nvidia.com/gpu": "8"}},
         [make.node("n1")],
-        "0/1 nodes are available: 1 Insufficient nvidia.com/gpu. The pod asks for 8 nvidia.com/gpu; node n1 has none.",
+        "0/1 nodes are available: 1 Insufficient nvidia.com/gpu." + unhelpful(1) + " The pod asks for 8 nvidia.com/gpu; node n1 has none.",
     ),
     (
         "each node its own reason",
         {"requests": {"cpu": "5"}},
         [make.node("n1"), make.node("n2", unschedulable=True), make.node("n3", taints=[TAINT])],
         (
-            "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {team: a}, 1 node(s) were unschedulable. "
-            "The pod asks for 5 cpu; node n1 has 4 in all."
+            "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable."
+            + unhelpful(3)
+            + " The pod asks for 5 cpu; node n1 has 4 in all. The pod does not tolerate team=a:NoSchedule."
         ),
     ),
     (
         "a label nobody has",
         {"nodeSelector": {"accelerator": "h100"}},
         [make.node("n1")],
-        "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. The pod asks for nodes labelled accelerator=h100.",
+        "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
+        + unhelpful(1)
+        + " The pod asks for nodes labelled accelerator=h100.",
     ),
     ("no nodes", {}, [], "no nodes available to schedule pods. Start a node, or wait until one registers."),
 ]
@@ -124,14 +138,15 @@ MESSAGES = [
 
 @pytest.mark.parametrize(("name", "pod", "nodes", "want"), MESSAGES, ids=[row[0] for row in MESSAGES])
 def test_why_not(name: str, pod: dict[str, Any], nodes: list[Any], want: str) -> None:
-    (decision,) = plan([make.info(**pod)], snapshot(nodes, []))
+    (decision,) = plan([make.info(**pod)], [node_state(node) for node in nodes])
     assert isinstance(decision, Unschedulable)
     assert decision.message == want
 
 
 def test_what_is_taken_is_not_given_twice() -> None:
-    placed = on_node(make.info("old", requests={"cpu": "3"}), "n")
-    decisions = plan([make.info("a", requests={"cpu": "1"}), make.info("b", requests={"cpu": "1"})], snapshot([make.node()], [placed]))
+    node = make.state()
+    node.take(on_node(make.info("old", requests={"cpu": "3"}), "n"))
+    decisions = plan([make.info("a", requests={"cpu": "1"}), make.info("b", requests={"cpu": "1"})], [node])
     assert [type(d) for d in decisions] == [Bind, Unschedulable]
     late = decisions[1]
     assert isinstance(late, Unschedulable)
@@ -143,7 +158,7 @@ def test_a_full_node_takes_no_more_pods() -> None:
     assert [type(d) for d in decisions] == [Bind, Unschedulable]
     late = decisions[1]
     assert isinstance(late, Unschedulable)
-    assert late.cause == "0/1 nodes are available: 1 Too many pods."
+    assert late.cause == "0/1 nodes are available: 1 Too many pods." + victimless(1)
 
 
 def test_host_ports_are_taken_once_per_address() -> None:
@@ -192,7 +207,8 @@ def test_pods_that_ask_for_nothing_are_spread() -> None:
 
 
 def test_filters_are_declared_in_order() -> None:
-    assert [f.__name__ for f in filters.FILTERS] == ["unschedulable", "taints", "node_affinity", "host_ports", "resources"]
+    want = ["named", "unschedulable", "taints", "node_affinity", "host_ports", "resources", "disks"]
+    assert [f.__name__ for f in (*filters.STATIC, *filters.FILTERS)] == want
 
 
 AMOUNTS = st.dictionaries(st.sampled_from(["cpu", "memory", "gpu"]), st.integers(0, 8), max_size=3)

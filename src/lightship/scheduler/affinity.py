@@ -4,7 +4,27 @@ Called by `filters` and `scores`. Contract: core/v1 NodeSelectorTerm, Toleration
 """
 
 from lightship.meta.objects import Obj
-from lightship.scheduler.snapshot import NodeState
+from lightship.scheduler.snapshot import NodeState, PodInfo
+
+
+def suits(pod: PodInfo, node: NodeState) -> bool:
+    """Does a node have the labels that a pod insists on?"""
+    if pod.node_selector and not has_labels(node, pod.node_selector):
+        return False
+    return pod.required_terms is None or matches_any(node, pod.required_terms)
+
+
+def pinned(pod: PodInfo) -> frozenset[str] | None:
+    """The nodes that a pod names, as those of a DaemonSet do; None when it names none."""
+    if not pod.required_terms:
+        return None
+    found: set[str] = set()
+    for term in pod.required_terms:
+        named = [f for f in term.get("matchFields") or () if f.get("key") == "metadata.name" and f.get("operator") == "In"]
+        if not named:
+            return None
+        found |= frozenset.intersection(*(frozenset(f.get("values") or ()) for f in named))
+    return frozenset(found)
 
 
 def matches_term(node: NodeState, term: Obj) -> bool:

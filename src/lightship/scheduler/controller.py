@@ -1,136 +1,181 @@
-"""The bind loop: looks at waiting pods and nodes, asks `plan`, binds, and says on each pod that must wait why it waits.
+"""The bind loop: takes pods from the queue, asks the planner, binds, and says on each pod that must wait why it waits.
 
-One key stands for the whole loop, so changes that come together are planned together. Woken by changes of pods and nodes; an
-unschedulable pod is planned again whenever something changes, and told about only when the cause changes.
+One key stands for the whole loop. Each cycle decides for the pods at the head of the queue one after another, then writes what was
+decided, several writes side by side. A pod that found no place is looked at again when something has changed that can help it, and told
+about only when the cause has changed.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable
 
-from lightship.control import Controller, Done, Manager, Outcome, Watch
-from lightship.kinds import NODES, PODS
-from lightship.meta import conditions, errors, objects
+from lightship.control import Controller, Done, Manager, Outcome, RequeueAfter, Watch
+from lightship.kinds import NAMESPACES, NODES, POD_DISRUPTION_BUDGETS, PODS
+from lightship.meta import errors, objects
 from lightship.meta.objects import Key, Obj
 from lightship.scheduler import snapshot
-from lightship.scheduler.book import SCHEDULED, Book, Waiting
+from lightship.scheduler.book import Book, Said
+from lightship.scheduler.claims.desk import Desk
 from lightship.scheduler.claims.office import Office
-from lightship.scheduler.plan import Bind, Broken, Decision, Gated, Unschedulable, plan
+from lightship.scheduler.cluster import Budget
+from lightship.scheduler.plan import Bind, Broken, Decision, Gated, Held, Planner, Unschedulable
 from lightship.scheduler.snapshot import PodInfo
+from lightship.scheduler.terms import selector_of
+from lightship.scheduler.writes import Writes
 
 log = logging.getLogger(__name__)
 
 CYCLE = Key("", "cycle")
 GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
+MOST = 500
+"""Pods of one cycle: so many are decided before the first is bound, and before pods that came later are looked at."""
+SIDE_BY_SIDE = 16
+"""Writes under way at once."""
 
 
 def controller(manager: Manager) -> Controller:
     def every_change(_: Obj) -> Iterable[Key]:
         return (CYCLE,)
 
-    return Controller("scheduler", Scheduler(manager), watches=[Watch(PODS, every_change), Watch(NODES, every_change)])
+    watches = [Watch(PODS, every_change), Watch(NODES, every_change), Watch(NAMESPACES, every_change)]
+    return Controller("scheduler", Scheduler(manager), watches=watches)
 
 
 class Scheduler:
     """The reconciler behind `CYCLE`."""
 
     def __init__(self, manager: Manager) -> None:
-        self._client = manager.client
         self._clock = manager.clock
-        self._recorder = manager.recorder
-        self._pods = manager.cache.informer(PODS)
-        self._nodes = manager.cache.informer(NODES)
+        pods = manager.cache.informer(PODS)
+        self._writes = Writes(manager.client, pods, manager.recorder, manager.clock)
+        self._budgets = manager.cache.informer(POD_DISRUPTION_BUDGETS)
         self._office = Office(manager)
         self._book = Book()
-        self._pods.on_change(self._book.note)
-        self._assumed: dict[str, PodInfo] = {}
-        """Pods that we bound and whose node the cache does not show yet, by uid."""
+        self._planner = Planner(self._book.cluster)
+        manager.cache.informer(NODES).on_change(self._book.note_node)
+        manager.cache.informer(NAMESPACES).on_change(self._note_namespace)
+        self._budgets.on_change(self._note_budget)
+        pods.on_change(self._book.note)
         self._uncertain: dict[str, PodInfo] = {}
-        """Pods whose binding failed, or whose answer was lost: asked for before the next plan."""
+        """Pods whose binding failed, or whose answer was lost: asked for before the next plan. Until then they take up room."""
 
     async def reconcile(self, key: Key) -> Outcome:
-        """One cycle: plan for all that wait, then carry the plan out."""
+        """One cycle: plan for the pods at the head of the queue, then carry the plan out."""
         await self._make_certain()
-        waiting = self._waiting()
-        if not waiting:
-            return Done()
-        nodes = snapshot.snapshot(self._nodes.list(), [*self._book.placed.values(), *self._assumed.values()])
-        infos = [w.info for w in waiting.values()]
-        decisions = plan(infos, nodes, self._office.desk(infos))
-        failures = [await self._carry_out(decision, waiting[decision.pod.uid]) for decision in decisions]
+        queue = self._book.queue
+        pods = queue.take(self._clock.monotonic(), MOST)
+        desk = self._office.desk(pods)
+        failures = await self._carry_out([self._decide(pod, desk) for pod in pods])
         for failure in failures:
-            if failure is not None:
-                raise failure
-        return Done()
+            raise failure
+        due = queue.due(self._clock.monotonic())
+        return Done() if due is None else RequeueAfter(due)
 
-    def _waiting(self) -> dict[str, Waiting]:
-        """Pods without a node by uid, except those whose binding is on its way to us."""
-        found = {waiting.info.uid: waiting for waiting in self._book.waiting.values()}
-        self._assumed = {uid: info for uid, info in self._assumed.items() if uid in found}
-        return {uid: waiting for uid, waiting in found.items() if uid not in self._assumed}
+    def _decide(self, pod: PodInfo, desk: Desk | None) -> Decision:
+        decision = self._planner.decide(pod, desk.open(pod) if desk is not None else None)
+        if isinstance(decision, Bind):
+            self._book.assume(pod)
+        else:
+            self._book.queue.failed(pod, _refusals(decision), self._clock.monotonic())
+        return decision
 
-    async def _carry_out(self, decision: Decision, waiting: Waiting) -> Exception | None:
-        """Do what was decided for one pod. A failure is returned, so that the other pods get their turn first."""
-        try:
-            match decision:
-                case Bind():
-                    await self._bind(decision)
-                case Unschedulable():
-                    await self._explain(waiting, "Unschedulable", decision.message, decision.cause)
-                case Gated():
-                    await self._explain(waiting, "SchedulingGated", GATED_MESSAGE, GATED_MESSAGE)
-                case Broken():
-                    await self._explain(waiting, "SchedulerError", decision.message, decision.message)
-        except errors.StatusError as error:
-            return None if errors.is_not_found(error) else error
-        return None
+    async def _carry_out(self, decisions: list[Decision]) -> list[Exception]:
+        """Do what was decided. A failure is returned, so that the other pods get their turn first."""
+        failures: list[Exception] = []
+        free = asyncio.Semaphore(SIDE_BY_SIDE)
 
-    def _pod(self, info: PodInfo) -> Obj | None:
-        """The pod as it is now, if it is still there."""
-        pod = self._pods.get(info.key)
-        return pod if pod is not None and objects.uid(pod) == info.uid else None
+        async def one(decision: Decision) -> None:
+            async with free:
+                try:
+                    await self._act(decision)
+                except errors.StatusError as error:
+                    if not errors.is_not_found(error):
+                        failures.append(error)
+                        self._book.queue.wake_pod(decision.pod.key)
+
+        async with asyncio.TaskGroup() as group:
+            for decision in decisions:
+                group.create_task(one(decision))
+        return failures
+
+    async def _act(self, decision: Decision) -> None:
+        match decision:
+            case Bind():
+                await self._bind(decision)
+            case Unschedulable():
+                await self._tell(decision)
+            case Gated():
+                await self._explain(decision.pod, Said("SchedulingGated", GATED_MESSAGE), GATED_MESSAGE, None)
+            case Broken():
+                await self._explain(decision.pod, Said("SchedulerError", decision.message), decision.message, None)
 
     async def _bind(self, decision: Bind) -> None:
         info = decision.pod
-        pod = self._pod(info)
-        if pod is None:
-            return
-        if decision.grant is not None and not await self._office.reserve(pod, decision.node, decision.grant):
-            return
-        namespace, name = info.key
-        binding = {
-            "apiVersion": "v1",
-            "kind": "Binding",
-            "metadata": {"namespace": namespace, "name": name, "uid": info.uid},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": decision.node},
-        }
         self._uncertain[info.uid] = info
-        await self._client.create_subresource(PODS, name, namespace, "binding", binding)
-        self._assume(self._uncertain.pop(info.uid), decision.node)
-        self._recorder.event(pod, "Normal", "Scheduled", f"Successfully assigned {namespace}/{name} to {decision.node}")
+        if await self._writes.bind(info, decision.node, self._office, decision.grant):
+            del self._uncertain[info.uid]
+
+    async def _tell(self, decision: Unschedulable) -> None:
+        """Say why the pod waits; when others must go for it, see them off first."""
+        nominated = "" if decision.hopeless else None
+        if decision.eviction is not None:
+            nominated = decision.eviction.node
+            await self._evict(decision)
+        await self._explain(decision.pod, Said("Unschedulable", decision.message), decision.cause, nominated)
+
+    async def _evict(self, decision: Unschedulable) -> None:
+        pod, eviction = decision.pod, decision.eviction
+        assert eviction is not None
+        nominated = list(self._book.cluster.nominated.get(eviction.node, {}).values())
+        for other in nominated:
+            if other.priority < pod.priority:
+                await self._writes.release(other)
+        for victim in eviction.victims:
+            await self._writes.evict(victim, pod, eviction.node)
+
+    async def _explain(self, info: PodInfo, now: Said, cause: str, nominated: str | None) -> None:
+        said = self._book.said.get(info.key) or Said("", "")
+        await self._writes.explain(info, said, now, cause, nominated)
 
     async def _make_certain(self) -> None:
         """Ask where the pods are of whose binding we do not know. Nothing can be planned before: they may take up room."""
         for uid, pod in list(self._uncertain.items()):
-            live = await self._client.get_or_none(PODS, pod.key.name, pod.key.namespace)
-            if live is not None and objects.uid(live) == uid and (node := objects.spec(live).get("nodeName")):
-                self._assume(pod, node)
+            node = await self._writes.whereabouts(pod)
             del self._uncertain[uid]
+            placed = self._book.cluster.pods.get(uid)
+            if node:
+                if placed is None or placed.node_name != node:
+                    self._book.cluster.add_pod(snapshot.on_node(pod, node))
+                continue
+            self._book.doubt(pod)
+            self._planner.undo(pod)
+            if node is not None:
+                self._book.queue.failed(pod, frozenset(), self._clock.monotonic())
 
-    def _assume(self, pod: PodInfo, node: str) -> None:
-        self._assumed[pod.uid] = snapshot.on_node(pod, node)
+    def _note_namespace(self, key: Key, old: Obj | None, new: Obj | None) -> None:
+        labels = objects.labels(new) if new is not None else {}
+        if labels != self._book.cluster.namespace_labels(key.name):
+            self._book.cluster.set_namespace(key.name, labels)
+            self._book.queue.wake({"pods"})
 
-    async def _explain(self, waiting: Waiting, reason: str, message: str, cause: str) -> None:
-        """Say on the pod why it waits, and tell an event; nothing when that was said before with the same cause."""
-        if waiting.reason == reason and waiting.message.startswith(cause):
-            return
-        pod = self._pod(waiting.info)
-        if pod is None:
-            return
-        known = objects.status(pod).get("conditions") or []
-        status = {
-            **objects.status(pod),
-            "conditions": conditions.set_condition(known, SCHEDULED, False, reason, message, self._clock.now()),
-        }
-        await self._client.patch_status(PODS, pod, status)
-        if reason != "SchedulingGated":
-            self._recorder.event(pod, "Warning", "FailedScheduling", message)
+    def _note_budget(self, key: Key, old: Obj | None, new: Obj | None) -> None:
+        others = [budget for budget in self._book.cluster.budgets if budget.key != key]
+        self._book.cluster.budgets = others if new is None else [*others, budget_of(new)]
+
+
+def _refusals(decision: Decision) -> frozenset[str]:
+    """What has to change before the pod is worth another look."""
+    match decision:
+        case Unschedulable():
+            return decision.filters
+        case Held() | Broken():
+            return frozenset({"claims"})
+        case _:
+            return frozenset({"gates"})
+
+
+def budget_of(obj: Obj) -> Budget:
+    """A PodDisruptionBudget as the plan sees it."""
+    status = objects.status(obj)
+    selector = selector_of(objects.spec(obj).get("selector"))
+    return Budget(objects.key(obj), selector, status.get("disruptionsAllowed") or 0, frozenset(status.get("disruptedPods") or {}))

@@ -1,18 +1,28 @@
-"""The scheduling decision: pods that wait and nodes with what is taken of them in, one decision per pod out.
+"""The scheduling decision: pods that wait and a cluster with what is taken of it in, one decision per pod out.
 
-Pure and deterministic: the same input gives the same plan, whatever the order of the pods. `controller` carries plans out; simulations
-may call `plan` directly. Pods are planned one after another, by priority and age; a pod that does not fit does not hold up the rest.
+`Planner` decides for one pod after another and keeps what it has decided in its `Cluster`; `controller` has one for as long as it runs.
+`plan` is the same as one pure function, for simulations and tests: equal input gives an equal plan, whatever the order of the pods.
+Pods are planned by priority and age; a pod that does not fit does not hold up the rest. No I/O, no clock, no randomness.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
 
-from lightship.scheduler import filters, reasons, scores
+from lightship.scheduler import reasons, scores, snapshot
 from lightship.scheduler.claims.desk import AllocationError, Case, Desk, Grant
+from lightship.scheduler.cluster import Cluster
+from lightship.scheduler.filters import Verdict
+from lightship.scheduler.plugins import Plugin
+from lightship.scheduler.preemption import Eviction, Preemption
+from lightship.scheduler.ranking import Ranking
+from lightship.scheduler.scores import Weighted
 from lightship.scheduler.snapshot import NodeState, PodInfo
+
+SHAPES = 64
+"""Shapes of pods whose rankings are kept: a few megabytes each on 5,000 nodes."""
 
 
 class Bind(msgspec.Struct, frozen=True):
@@ -29,11 +39,16 @@ class Unschedulable(msgspec.Struct, frozen=True):
     pod: PodInfo
     cause: str
     missing: str
+    eviction: Eviction | None = None
+    """Who must go so that it can run; room for it is being made then."""
+    hopeless: bool = False
+    """No room can be made for it: a nomination, if it has one, no longer holds."""
+    filters: frozenset[str] = frozenset()
+    """Which filters refused nodes: what has to change before it is worth another look."""
 
     @property
     def message(self) -> str:
-        cause = self.cause if self.cause.endswith(".") or not self.missing else f"{self.cause}."
-        return f"{cause} {self.missing}".rstrip()
+        return f"{self.cause if self.cause.endswith('.') or not self.missing else f'{self.cause}.'} {self.missing}".rstrip()
 
 
 class Gated(msgspec.Struct, frozen=True):
@@ -58,34 +73,127 @@ class Broken(msgspec.Struct, frozen=True):
 Decision: TypeAlias = Bind | Unschedulable | Gated | Held | Broken
 
 
-def plan(pods: Iterable[PodInfo], nodes: Sequence[NodeState], desk: Desk | None = None) -> list[Decision]:
+def plan(pods: Iterable[PodInfo], nodes: Iterable[NodeState], desk: Desk | None = None) -> list[Decision]:
     """One decision for each pod, in the order in which they were taken. `pods` and `nodes` are not changed; `desk` knows of the claims
     of pods, and which devices this plan has given away."""
-    room = [node.copy() for node in nodes]
-    return [_decide(pod, room, desk.open(pod) if desk is not None else None) for pod in sorted(pods, key=lambda p: p.order)]
+    planner = Planner(Cluster(nodes))
+    return [planner.decide(pod, desk.open(pod) if desk is not None else None) for pod in sorted(pods, key=lambda p: p.order)]
 
 
-def _decide(pod: PodInfo, nodes: list[NodeState], case: Case | None) -> Decision:
-    """Decide for one pod, and take its room from the chosen node."""
-    if pod.gates:
-        return Gated(pod)
-    if case is not None and case.refusal:
-        return Held(pod) if case.silent else Unschedulable(pod, reasons.refusal(case.refusal, len(nodes)), "")
-    try:
-        objections = [_objections(pod, node, case) for node in nodes]
-    except AllocationError as error:
-        return Broken(pod, f'running "DynamicResources" filter plugin: {error}')
-    feasible = [node for node, against in zip(nodes, objections, strict=True) if not against]
-    if not feasible:
-        counts = Counter(reason for against in objections for reason in against)
-        return Unschedulable(pod, reasons.cause(counts, len(nodes)), reasons.missing(pod, nodes, objections))
-    chosen = scores.best(pod, feasible) if case is None else scores.best(pod, feasible, case.score)
-    chosen.take(pod)
-    return Bind(pod, chosen.name, case.take(chosen.name) if case is not None else None)
+class _Shape:
+    """What is remembered for all pods of one shape."""
+
+    __slots__ = ("missing", "preemption", "ranking")
+
+    def __init__(self, ranking: Ranking, preemption: Preemption) -> None:
+        self.ranking = ranking
+        self.preemption = preemption
+        self.missing = ("", "")
+        """A cause, and what was said to be missing for it."""
 
 
-def _objections(pod: PodInfo, node: NodeState, case: Case | None) -> list[str]:
-    """Why not this node; claims are looked at last, since they are the dearest to look at."""
-    if case is None:
-        return filters.objections(pod, node)
-    return filters.objections(case.fits(pod, node), node) or case.against(node)
+class Planner:
+    """Decides, and remembers: a pod that it binds is on its node in `cluster` from then on, until somebody takes it away again."""
+
+    def __init__(self, cluster: Cluster, plugins: Sequence[Plugin] = (), local: Sequence[Weighted] = scores.LOCAL) -> None:
+        self.cluster = cluster
+        self._plugins = tuple(plugins)
+        self._local = tuple(local)
+        self._shapes: OrderedDict[object, _Shape] = OrderedDict()
+
+    def decide(self, pod: PodInfo, case: Case | None = None) -> Decision:
+        """Where the pod goes, or why nowhere; `case` is of a pod that has claims."""
+        if pod.gates:
+            return Gated(pod)
+        if not self.cluster.nodes:
+            return Unschedulable(pod, reasons.NO_NODES, reasons.START_A_NODE, filters=frozenset({"node"}))
+        if case is not None and case.refusal and case.silent:
+            return Held(pod)
+        shape = self._shape(pod, case)
+        if why := (case.refusal if case is not None else "") or shape.ranking.refusal():
+            return self._refused(pod, why)
+        try:
+            return self._find(pod, shape, case)
+        except AllocationError as error:
+            return Broken(pod, f'running "DynamicResources" filter plugin: {error}')
+
+    def _find(self, pod: PodInfo, shape: _Shape, case: Case | None) -> Decision:
+        node = self._nominated(pod, shape.ranking) or shape.ranking.best()
+        if node is None:
+            return self._unschedulable(pod, shape)
+        self.place(pod if case is None else case.fits(pod, node), node)
+        return Bind(pod, node.name, case.take(node.name) if case is not None else None)
+
+    def place(self, pod: PodInfo, node: NodeState) -> None:
+        """The pod goes to this node."""
+        self.cluster.nominate(pod, "")
+        for plugin in self._plugins:
+            if plugin.wants(pod):
+                plugin.reserve(pod, node)
+        self.cluster.add_pod(snapshot.on_node(pod, node.name))
+
+    def undo(self, pod: PodInfo) -> None:
+        """The pod did not get to the node where it was placed."""
+        self.cluster.remove_pod(pod.uid)
+        for plugin in self._plugins:
+            if plugin.wants(pod):
+                plugin.unreserve(pod)
+
+    def verdicts(self, pod: PodInfo) -> Mapping[str, Verdict]:
+        """Why nodes cannot run the pod now, by node; those that can are not in it. For `explain`."""
+        ranking = self._shape(pod).ranking
+        ranking.sync()
+        found = {node.name: ranking.verdict(node) or ranking.crowded_out(node) for node in self.cluster.nodes.values()}
+        return {name: verdict for name, verdict in found.items() if verdict is not None}
+
+    def refusal(self, pod: PodInfo) -> str:
+        """Why no node at all will do, whatever room it has; empty when some may."""
+        return self._shape(pod).ranking.refusal()
+
+    def _shape(self, pod: PodInfo, case: Case | None = None) -> _Shape:
+        cluster = self.cluster
+        foreign = cluster.foreign_to(pod)
+        if case is not None:
+            ranking = Ranking(cluster, pod, foreign, self._plugins, self._local, case)
+            return _Shape(ranking, Preemption(cluster, ranking))
+        key = (pod.shape or pod.uid, tuple(rule.number for rule in foreign), None if pod.spread else cluster.spread_selector(pod))
+        found = self._shapes.get(key)
+        if found is None:
+            ranking = Ranking(cluster, pod, foreign, self._plugins, self._local)
+            found = self._shapes[key] = _Shape(ranking, Preemption(cluster, ranking))
+            if len(self._shapes) > SHAPES:
+                self._shapes.popitem(last=False)
+        else:
+            self._shapes.move_to_end(key)
+        return found
+
+    def _nominated(self, pod: PodInfo, ranking: Ranking) -> NodeState | None:
+        """The node where room was made for the pod, if it fits there by now."""
+        node = self.cluster.nodes.get(pod.nominated) if pod.nominated else None
+        if node is None:
+            return None
+        ranking.sync()
+        return None if ranking.verdict(node) or ranking.crowded_out(node) else node
+
+    def _refused(self, pod: PodInfo, why: str) -> Unschedulable:
+        count = len(self.cluster.nodes)
+        use = reasons.cause({"Preemption is not helpful for scheduling": count}, count)
+        cause = f"{reasons.refusal(why, count)} {reasons.post_filter(use)}"
+        return Unschedulable(pod, cause, "", hopeless=True, filters=frozenset({"volumes", "claims"}))
+
+    def _unschedulable(self, pod: PodInfo, shape: _Shape) -> Unschedulable:
+        """Why not, and whether evicting somebody would help."""
+        ranking = shape.ranking
+        verdicts, counts = ranking.all_verdicts()
+        cause = reasons.cause(counts, len(self.cluster.nodes))
+        refused = frozenset(verdict.cause for verdict in verdicts.values())
+        if shape.missing[0] != cause:
+            shape.missing = (cause, reasons.missing(pod, self.cluster, verdicts))
+        found = shape.preemption.find(pod, verdicts)
+        if isinstance(found, Eviction):
+            self.cluster.nominate(pod, found.node)
+            return Unschedulable(pod, cause, shape.missing[1], eviction=found, filters=refused)
+        hopeless = found.startswith("0/")
+        if hopeless:
+            self.cluster.nominate(pod, "")
+        return Unschedulable(pod, f"{cause} {reasons.post_filter(found)}", shape.missing[1], hopeless=hopeless, filters=refused)

@@ -3,12 +3,16 @@
 Called by `plan` for pods that fit nowhere. Pure text; decides nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-from lightship.scheduler import filters
-from lightship.scheduler.snapshot import NodeState, PodInfo
+from lightship.scheduler import affinity, filters
+from lightship.scheduler.cluster import Cluster
+from lightship.scheduler.filters import Verdict
+from lightship.scheduler.snapshot import BLOCKING_EFFECTS, NodeState, PodInfo
 
 NO_NODES = "no nodes available to schedule pods"
+START_A_NODE = "Start a node, or wait until one registers."
+_LISTED = 3
 _UNITS = ("", "Ki", "Mi", "Gi", "Ti", "Pi")
 
 
@@ -25,14 +29,27 @@ def refusal(reason: str, nodes: int) -> str:
     return f"0/{nodes} nodes are available: {reason}."
 
 
-def missing(pod: PodInfo, nodes: Sequence[NodeState], objections: Sequence[list[str]]) -> str:
+def post_filter(preemption: str) -> str:
+    """What kube-scheduler adds about making room: first of devices, which a pod without claims cannot free, then of pods."""
+    return f"no new claims to deallocate, preemption: {preemption}"
+
+
+def missing(pod: PodInfo, cluster: Cluster, verdicts: Mapping[str, Verdict]) -> str:
     """What the pod asks for that the nodes do not have; empty when the cause alone says it."""
-    if not nodes:
-        return "Start a node, or wait until one registers."
-    short = _lacking(objections)
-    sentences = [_resource(name, pod, _nodes_lacking(name, nodes, objections)) for name in short]
-    if any(filters.AFFINITY in against for against in objections):
+    short: dict[str, list[NodeState]] = {}
+    selected = tainted = False
+    for name, verdict in verdicts.items():
+        if verdict.cause == "resources":
+            for reason in verdict.reasons:
+                if reason.startswith(filters.INSUFFICIENT):
+                    short.setdefault(reason.removeprefix(filters.INSUFFICIENT), []).append(cluster.nodes[name])
+        selected = selected or filters.AFFINITY in verdict.reasons
+        tainted = tainted or verdict.cause == "taints"
+    sentences = [_resource(name, pod, nodes) for name, nodes in sorted(short.items())]
+    if selected:
         sentences.append(_selector(pod))
+    if tainted:
+        sentences.append(_taints(pod, (cluster.nodes[name] for name, verdict in verdicts.items() if verdict.cause == "taints")))
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -43,16 +60,6 @@ def show(resource: str, value: int) -> str:
     if resource == "memory" or resource.endswith("storage") or resource.startswith("hugepages-"):
         return _bytes(value)
     return str(value)
-
-
-def _lacking(objections: Sequence[list[str]]) -> list[str]:
-    prefix = filters.INSUFFICIENT
-    return sorted({reason.removeprefix(prefix) for against in objections for reason in against if reason.startswith(prefix)})
-
-
-def _nodes_lacking(resource: str, nodes: Sequence[NodeState], objections: Sequence[list[str]]) -> list[NodeState]:
-    reason = filters.INSUFFICIENT + resource
-    return [node for node, against in zip(nodes, objections, strict=True) if reason in against]
 
 
 def _resource(name: str, pod: PodInfo, nodes: Iterable[NodeState]) -> str:
@@ -71,6 +78,19 @@ def _selector(pod: PodInfo) -> str:
         return ""
     wanted = ", ".join(f"{key}={value}" for key, value in sorted(pod.node_selector.items()))
     return f"The pod asks for nodes labelled {wanted}."
+
+
+def _taints(pod: PodInfo, nodes: Iterable[NodeState]) -> str:
+    """Which taints it would have to tolerate; of many different ones, as of nodes with a taint each, the first few."""
+    found = {_taint(affinity.untolerated(node, pod.tolerations, BLOCKING_EFFECTS) or {}) for node in nodes}
+    listed = sorted(found)
+    more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+    return f"The pod does not tolerate {', '.join(listed[:_LISTED])}{more}."
+
+
+def _taint(taint: Mapping[str, str]) -> str:
+    value = f"={taint['value']}" if taint.get("value") else ""
+    return f"{taint.get('key', '')}{value}:{taint.get('effect', '')}"
 
 
 def _bytes(value: int) -> str:

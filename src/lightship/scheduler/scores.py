@@ -1,15 +1,22 @@
-"""Which of the nodes that could run a pod is best: an ordered, weighted list of scores from 0 to 100.
+"""How good a node would be for a pod: scores from 0 to 100, weighted and summed.
 
-Called by `plan` with the nodes that passed the filters. Contract: the weights are kube-scheduler's defaults for the same plugins.
+`LOCAL` scores look at one node alone; `ranking` keeps their sum for each node and asks again when the node has changed. Other scorers
+(topology, cost, fragmentation) are given to the planner in place of `LOCAL`, or beside it. `total` adds what only means something among
+the nodes in question. Contract: the arithmetic and the weights are kube-scheduler's defaults for the same plugins.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from lightship.scheduler import affinity
 from lightship.scheduler.snapshot import NodeState, PodInfo
 
-Score: TypeAlias = Callable[[PodInfo, Sequence[NodeState]], list[float]]
+Score: TypeAlias = Callable[[PodInfo, NodeState], int]
+
+AFFINITY_WEIGHT, TAINT_WEIGHT, SPREAD_WEIGHT, COMPANY_WEIGHT, CLAIMS_WEIGHT = 2, 3, 2, 2, 2
+MEGABYTE = 1024 * 1024
+IMAGE_LEAST, IMAGE_MOST = 23 * MEGABYTE, 1000 * MEGABYTE
+"""Sizes of images between which it begins to count, and counts fully (for each container), that a node has them."""
 
 
 class Weighted(NamedTuple):
@@ -17,73 +24,93 @@ class Weighted(NamedTuple):
     score: Score
 
 
-def least_allocated(pod: PodInfo, nodes: Sequence[NodeState]) -> list[float]:
+class Relative(NamedTuple):
+    """What can be scored only in comparison with other nodes."""
+
+    affinity: int
+    """Weights of preferred node affinity terms that hold."""
+    taints: int
+    """PreferNoSchedule taints that are not tolerated."""
+    crowding: int | None
+    """See `Rules.crowding`."""
+    liking: int
+    """See `Rules.liking`."""
+    claims: int
+    """See `Case.score`."""
+
+
+def least_allocated(pod: PodInfo, node: NodeState) -> int:
     """The mean of what would be left of cpu and memory, in percent."""
-    return [sum(100 * (1 - share) for share in _shares(pod, node)) / 2 for node in nodes]
+    has, (cpu, memory), (more_cpu, more_memory) = node.allocatable, node.weight, pod.weight
+    total = kinds = 0
+    for wanted, capacity in ((cpu + more_cpu, has.get("cpu", 0)), (memory + more_memory, has.get("memory", 0))):
+        if capacity:
+            kinds += 1
+            if wanted <= capacity:
+                total += (capacity - wanted) * 100 // capacity
+    return total // kinds if kinds else 0
 
 
-def balanced(pod: PodInfo, nodes: Sequence[NodeState]) -> list[float]:
-    """High where cpu and memory would be used in like measure."""
-    return [100 - 50 * abs(cpu - memory) for cpu, memory in (_shares(pod, node) for node in nodes)]
+def balanced(pod: PodInfo, node: NodeState) -> int:
+    """High where the pod makes cpu and memory used in a more like measure."""
+    has, used = node.allocatable, node.used
+    cpus, bytes_ = has.get("cpu", 0), has.get("memory", 0)
+    cpu, memory = pod.requests.get("cpu", 0), pod.requests.get("memory", 0)
+    if not (cpu or memory):
+        return 0
+    if not (cpus and bytes_):
+        return 75
+    used_cpu, used_memory = used.get("cpu", 0), used.get("memory", 0)
+    with_pod = abs(min(1.0, (used_cpu + cpu) / cpus) - min(1.0, (used_memory + memory) / bytes_)) / 2
+    without = abs(min(1.0, used_cpu / cpus) - min(1.0, used_memory / bytes_)) / 2
+    return 50 + (50 + int((1 - with_pod) * 100) - int((1 - without) * 100)) // 2
 
 
-def preferred_affinity(pod: PodInfo, nodes: Sequence[NodeState]) -> list[float]:
-    if not pod.preferred_terms:
-        return [0.0] * len(nodes)
-    return _normalise([_preference(pod, node) for node in nodes])
+LOCAL: tuple[Weighted, ...] = (Weighted(1, least_allocated), Weighted(1, balanced))
 
 
-def few_soft_taints(pod: PodInfo, nodes: Sequence[NodeState]) -> list[float]:
-    """High where few PreferNoSchedule taints are left untolerated."""
-    counts = [_soft_taints(pod, node) for node in nodes]
-    worst = max(counts)
-    return [100 * (worst - count) / worst if worst else 100.0 for count in counts]
+def image_locality(spread: Mapping[str, int], nodes: int) -> Score:
+    """High where the pod's images are; an image counts by its size and by how many of the nodes have it (`spread`)."""
+
+    def score(pod: PodInfo, node: NodeState) -> int:
+        if not node.images:
+            return 0
+        size = sum(int(node.images[name] * (spread.get(name, 0) / nodes)) for name in pod.images if name in node.images)
+        most = IMAGE_MOST * pod.containers
+        return 100 * (min(max(size, IMAGE_LEAST), most) - IMAGE_LEAST) // (most - IMAGE_LEAST)
+
+    return score
 
 
-SCORES: tuple[Weighted, ...] = (
-    Weighted(1, least_allocated),
-    Weighted(1, balanced),
-    Weighted(2, preferred_affinity),
-    Weighted(3, few_soft_taints),
-)
+def preference(pod: PodInfo, node: NodeState) -> int:
+    return sum(t.get("weight", 0) for t in pod.preferred_terms if affinity.matches_term(node, t.get("preference") or {}))
 
 
-CLAIMS_WEIGHT = 2
-"""Of what a pod's claims say of the nodes."""
-
-
-def best(pod: PodInfo, nodes: Sequence[NodeState], of_claims: Callable[[NodeState], int] | None = None) -> NodeState:
-    """The node with the highest score; of equals the one whose name sorts first, so that a plan is always the same."""
-    totals = [0.0] * len(nodes)
-    for weight, score in SCORES:
-        totals = [total + weight * points for total, points in zip(totals, score(pod, nodes), strict=True)]
-    if of_claims is not None:
-        points = _normalise([of_claims(node) for node in nodes])
-        totals = [total + CLAIMS_WEIGHT * point for total, point in zip(totals, points, strict=True)]
-    return min(zip(totals, nodes, strict=True), key=lambda pair: (-round(pair[0], 6), pair[1].name))[1]
-
-
-def _shares(pod: PodInfo, node: NodeState) -> tuple[float, float]:
-    return (
-        _share(node.weight[0] + pod.weight[0], node.allocatable.get("cpu", 0)),
-        _share(node.weight[1] + pod.weight[1], node.allocatable.get("memory", 0)),
-    )
-
-
-def _share(used: int, capacity: int) -> float:
-    return min(1.0, used / capacity) if capacity > 0 else 1.0
-
-
-def _preference(pod: PodInfo, node: NodeState) -> int:
-    terms = pod.preferred_terms
-    return sum(term.get("weight", 0) for term in terms if affinity.matches_term(node, term.get("preference") or {}))
-
-
-def _soft_taints(pod: PodInfo, node: NodeState) -> int:
+def soft_taints(pod: PodInfo, node: NodeState) -> int:
     soft = (taint for taint in node.taints if taint.get("effect") == "PreferNoSchedule")
     return sum(1 for taint in soft if not affinity.tolerates(pod.tolerations, taint))
 
 
-def _normalise(points: Sequence[int]) -> list[float]:
-    most = max(points)
-    return [100 * p / most if most else 0.0 for p in points]
+def relative(candidates: Sequence[Relative]) -> list[int]:
+    """The weighted sum of the scores that compare the candidates."""
+    if len(candidates) == 1:
+        return [0]
+    liked, disliked = max(c.liking for c in candidates), min(c.liking for c in candidates)
+    wanted, tainted = max(c.affinity for c in candidates), max(c.taints for c in candidates)
+    crowds = [c.crowding for c in candidates if c.crowding is not None]
+    most, least = max(crowds, default=0), min(crowds, default=0)
+    claimed = max(c.claims for c in candidates)
+    return [
+        AFFINITY_WEIGHT * (100 * c.affinity // wanted if wanted else 0)
+        + TAINT_WEIGHT * (100 - 100 * c.taints // tainted if tainted else 100)
+        + SPREAD_WEIGHT * _evenness(c.crowding, most, least)
+        + COMPANY_WEIGHT * (int(100 * ((c.liking - disliked) / (liked - disliked))) if liked > disliked else 0)
+        + CLAIMS_WEIGHT * (100 * c.claims // claimed if claimed else 0)
+        for c in candidates
+    ]
+
+
+def _evenness(crowding: int | None, most: int, least: int) -> int:
+    if crowding is None:
+        return 0
+    return 100 * (most + least - crowding) // most if most else 100
