@@ -36,3 +36,18 @@ def jobset(name: str = "js", *jobs: Obj, **spec: Any) -> Obj:
         "metadata": {"name": name, "namespace": "default"},
         "spec": {"replicatedJobs": list(jobs) or [replicated(pods=2)], **spec},
     }
+
+
+def replica_set(name: str = "web", *, pod: Obj | None = None, **spec: Any) -> Obj:
+    return workload("ReplicaSet", name, pod=pod, **spec)
+
+
+def workload(kind: str, name: str = "web", *, pod: Obj | None = None, **spec: Any) -> Obj:
+    """Of the group apps, with pods that have the label app and go on for ever."""
+    template = {"metadata": {"labels": {"app": name}}, "spec": pod or pod_spec(restartPolicy="Always")}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"selector": {"matchLabels": {"app": name}}, "template": template, **spec},
+    }

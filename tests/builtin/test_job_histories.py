@@ -7,6 +7,7 @@ import pytest
 
 from lightship.builtin.job import indexes, podset
 from lightship.builtin.job.sync import Plan, is_finished, sync
+from lightship.kinds import pods as podlib
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 from tests.builtin import make
@@ -80,7 +81,7 @@ def history(seed: int, failures: float, **spec: Any) -> World:
     for _ in range(400):
         world.now += 700
         world.look()
-        alive = sum(1 for pod in world.pods.values() if podset.is_active(pod))
+        alive = sum(1 for pod in world.pods.values() if podlib.is_active(pod))
         assert alive <= job["spec"]["parallelism"]
         if is_finished(world.job):
             break

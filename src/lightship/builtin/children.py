@@ -1,7 +1,7 @@
 """Making and unmaking children for controllers: many at once, each exactly once, whatever happened to the answers before.
 
 `create` treats an object that exists as made, if it has the same owner: the answer to an earlier create may have been lost. `remove`
-deletes by uid, so that a successor of the same name is never hit. Used by the Job and JobSet controllers.
+deletes by uid, so that a successor of the same name is never hit. Used by the controllers of workloads.
 """
 
 import asyncio
@@ -64,6 +64,19 @@ async def every(items: Iterable[T], action: Callable[[T], Awaitable[object]]) ->
     """As `each`; the first failure is raised after all were tried."""
     for failure in await each(items, action):
         raise failure
+
+
+async def slowly(items: Iterable[T], action: Callable[[T], Awaitable[object]]) -> tuple[int, list[Exception]]:
+    """As `each`, in batches of 1, 2, 4…, so that what refuses one (a quota) is not asked for all of them: stops after the first batch with
+    a failure. How many were done, and what went wrong."""
+    listed: Sequence[T] = list(items)
+    start, batch = 0, 1
+    while start < len(listed):
+        failures = await each(listed[start : start + batch], action)
+        if failures:
+            return min(start + batch, len(listed)) - len(failures), failures
+        start, batch = start + batch, batch * 2
+    return len(listed), []
 
 
 def _same_owner(found: Obj, wanted: Obj) -> bool:

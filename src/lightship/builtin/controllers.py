@@ -13,6 +13,7 @@ from lightship.builtin.job import controller as job
 from lightship.builtin.jobset import controller as jobset
 from lightship.builtin.known_kinds import KnownKinds
 from lightship.builtin.policies import controller as policies
+from lightship.builtin.replicaset import controller as replicaset
 from lightship.control import Controller, Manager
 from lightship.meta.resources import Resource
 
@@ -42,6 +43,7 @@ def controllers(
         *([accounttokens.controller(manager, sign, ca_pem)] if sign else []),
         *([jobset.controller(manager)] if JOB_SETS in resources else []),
         job.controller(manager),
+        *replicaset.controllers(manager),
         endpoints.controller(manager),
         podgc.controller(manager),
         ttl.controller(manager),

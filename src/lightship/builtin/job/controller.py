@@ -5,7 +5,7 @@ Woken by changes of Jobs and of their pods. It also frees pods whose Job is gone
 
 from collections.abc import Collection, Iterable
 
-from lightship.builtin import children
+from lightship.builtin import children, claiming
 from lightship.builtin.job import claims, podset
 from lightship.builtin.job.sync import Plan, is_finished, is_ours, sync
 from lightship.builtin.notes import tell
@@ -16,8 +16,6 @@ from lightship.meta.objects import Key, Obj
 from lightship.meta.rest import JSON_PATCH
 
 INDEX = "builtin/job"
-LOOSE = "builtin/job/loose"
-SELECTOR = "builtin/job/selector"
 
 
 def controller(manager: Manager) -> Controller:
@@ -33,8 +31,8 @@ class JobReconciler:
         self._jobs = manager.cache.informer(JOBS)
         self._pods = manager.cache.informer(PODS)
         self._pods.add_index(INDEX, claims.index_by_job)
-        self._pods.add_index(LOOSE, claims.handles)
-        self._jobs.add_index(SELECTOR, claims.index_by_handle)
+        self._pods.add_index(claiming.LOOSE, claiming.handles)
+        self._jobs.add_index(claiming.SELECTOR, claiming.index_by_handle)
         self._spent: dict[Key, tuple[str, frozenset[str]]] = {}
         """By Job, its uid and the names that its next pods must not have: of pods that stand nowhere in its books, and of strangers."""
 
@@ -43,8 +41,8 @@ class JobReconciler:
         owner = claims.job_key(pod)
         if owner is not None:
             yield owner
-        for handle in claims.handles(pod):
-            yield from self._jobs.keys_by_index(SELECTOR, handle)
+        for handle in claiming.handles(pod):
+            yield from self._jobs.keys_by_index(claiming.SELECTOR, handle)
 
     async def reconcile(self, key: Key) -> Outcome:
         job = self._jobs.get(key)
@@ -72,9 +70,9 @@ class JobReconciler:
     async def _perform(self, job: Obj, plan: Plan) -> None:
         failures = await children.each(plan.drop, lambda pod: self._drop(job, pod))
         failures += await children.each(plan.delete, lambda pod: self._delete(job, pod))
-        failed_creates = await self._create(job, plan.create)
+        created, failed_creates = await children.slowly(plan.create, lambda pod: self._create(job, pod))
         if failed_creates:
-            _uncount(plan, len(failed_creates))
+            _uncount(plan, len(plan.create) - created)
         stored = await self._client.patch_status(JOBS, job, plan.status)
         failures += failed_creates + await children.each(plan.release, self._release)
         if failures:
@@ -83,17 +81,7 @@ class JobReconciler:
         await self._client.patch_status(JOBS, stored, plan.settled)
         tell(self._recorder, job, plan.notes)
 
-    async def _create(self, job: Obj, pods: list[Obj]) -> list[Exception]:
-        """Create in batches of 1, 2, 4…, so that what refuses one pod (a quota) is not asked for all of them."""
-        start, batch = 0, 1
-        while start < len(pods):
-            failures = await children.each(pods[start : start + batch], lambda pod: self._create_one(job, pod))
-            if failures:
-                return failures + [failures[0]] * (len(pods) - start - min(batch, len(pods) - start))
-            start, batch = start + batch, batch * 2
-        return []
-
-    async def _create_one(self, job: Obj, pod: Obj) -> None:
+    async def _create(self, job: Obj, pod: Obj) -> None:
         try:
             await children.create(self._client, PODS, pod)
         except errors.StatusError as error:
@@ -127,7 +115,7 @@ class JobReconciler:
     async def _claim(self, job: Obj, owned: list[Obj]) -> list[Obj]:
         """The pods that are the Job's, after those it gains and without those it loses."""
         open = not is_finished(job) and not objects.is_deleting(job)
-        found = claims.divide(job, owned, self._pods.by_index(LOOSE, claims.handle(job)), open=open)
+        found = claims.divide(job, owned, self._pods.by_index(claiming.LOOSE, claiming.handle(job)), open=open)
         await children.every(found.part, lambda pod: self._patch(pod, claims.parting(job, pod)))
         if not found.adopt:
             return found.mine

@@ -12,6 +12,7 @@ import msgspec
 
 from lightship.builtin.job import failures, indexes, per_index, podset
 from lightship.builtin.job.verdict import Verdict
+from lightship.kinds import pods as podlib
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 
@@ -107,7 +108,7 @@ def enter(books: Ledger, job: Obj, pods: list[Obj], now: float) -> None:
     if books.failed_indexes is not None:
         valid = [pod for pod in failed if _is_valid(job, pod)]
         books.failed_indexes |= {index for pod in valid if per_index.has_failed(job, pod) and (index := podset.index_of(pod)) is not None}
-        active = [pod for pod in pods if podset.is_active(pod)]
+        active = [pod for pod in pods if podlib.is_active(pod)]
         books.kept = per_index.predecessors(valid, books.completed | books.failed_indexes, active, now)
     kept = {objects.uid(pod) for pod in books.kept.values()}
     for pod in failed:

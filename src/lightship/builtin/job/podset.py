@@ -41,14 +41,6 @@ def is_tracked(pod: Obj) -> bool:
     return TRACKING in (objects.meta(pod).get("finalizers") or ())
 
 
-def is_active(pod: Obj) -> bool:
-    return not podlib.is_terminal(pod) and not objects.is_deleting(pod)
-
-
-def is_terminating(pod: Obj) -> bool:
-    return objects.is_deleting(pod) and not podlib.is_terminal(pod)
-
-
 def has_succeeded(pod: Obj) -> bool:
     return podlib.phase(pod) == "Succeeded"
 

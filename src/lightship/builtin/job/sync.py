@@ -52,8 +52,8 @@ class _Work:
         self.spec = objects.spec(job)
         self.status: Obj = objects.copy(objects.status(job))
         self.suspended = bool(self.spec.get("suspend"))
-        self.active = [pod for pod in pods if podset.is_active(pod)]
-        self.terminating = sum(1 for pod in pods if podset.is_terminating(pod))
+        self.active = [pod for pod in pods if podlib.is_active(pod)]
+        self.terminating = sum(1 for pod in pods if podlib.is_terminating(pod))
         self.books = ledger.read(job, pods)
         ledger.enter(self.books, job, pods, now)
         self.plan = Plan()

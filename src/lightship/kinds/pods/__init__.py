@@ -7,19 +7,22 @@ Contract: core/v1 Pod; resource sums as component-helpers resource.PodRequests; 
 
 from collections.abc import Iterable, Mapping
 
-from lightship.meta import conditions, quantity
+from lightship.meta import conditions, objects, quantity, times
 from lightship.meta.objects import Obj
 
 from .checks import check_pod_spec
 from .defaults import default_pod_spec
 
 __all__ = [
+    "available_in",
     "check_pod_spec",
     "containers",
     "default_pod_spec",
+    "is_active",
     "is_ready",
     "is_sidecar",
     "is_terminal",
+    "is_terminating",
     "node_name",
     "phase",
     "qos_class",
@@ -42,6 +45,27 @@ def is_terminal(pod: Obj) -> bool:
 
 def is_ready(pod: Obj) -> bool:
     return conditions.is_true(pod, "Ready")
+
+
+def is_active(pod: Obj) -> bool:
+    """It runs or will: it has not ended and is not on its way out."""
+    return not is_terminal(pod) and not objects.is_deleting(pod)
+
+
+def is_terminating(pod: Obj) -> bool:
+    """On its way out, and not at the end of it."""
+    return objects.is_deleting(pod) and not is_terminal(pod)
+
+
+def available_in(pod: Obj, min_ready_seconds: int, now: float) -> float | None:
+    """Seconds until a pod that stays ready has been so for long enough, 0 when it has; None when it is not ready. `now` is in seconds since
+    the epoch."""
+    ready = conditions.get(pod, "Ready")
+    if ready is None or ready.get("status") != "True":
+        return None
+    if not min_ready_seconds or not ready.get("lastTransitionTime"):
+        return 0.0 if not min_ready_seconds else float(min_ready_seconds)
+    return max(0.0, times.parse(ready["lastTransitionTime"]) + min_ready_seconds - now)
 
 
 def node_name(pod: Obj) -> str:
