@@ -7,6 +7,7 @@ from lightship.builtin.api import JOB_SETS
 from lightship.builtin.certificates import approver, cleaner, signer
 from lightship.builtin.certificates.authority import Authority
 from lightship.builtin.clusterroles import controller as clusterroles
+from lightship.builtin.deployment import controller as deployment
 from lightship.builtin.endpoints import controller as endpoints
 from lightship.builtin.garbage import controller as garbage
 from lightship.builtin.job import controller as job
@@ -44,6 +45,7 @@ def controllers(
         *([jobset.controller(manager)] if JOB_SETS in resources else []),
         job.controller(manager),
         *replicaset.controllers(manager),
+        deployment.controller(manager),
         endpoints.controller(manager),
         podgc.controller(manager),
         ttl.controller(manager),
