@@ -15,6 +15,7 @@ from lightship.builtin.jobset import controller as jobset
 from lightship.builtin.known_kinds import KnownKinds
 from lightship.builtin.policies import controller as policies
 from lightship.builtin.replicaset import controller as replicaset
+from lightship.builtin.statefulset import controller as statefulset
 from lightship.control import Controller, Manager
 from lightship.meta.resources import Resource
 
@@ -46,6 +47,7 @@ def controllers(
         job.controller(manager),
         *replicaset.controllers(manager),
         deployment.controller(manager),
+        statefulset.controller(manager),
         endpoints.controller(manager),
         podgc.controller(manager),
         ttl.controller(manager),

@@ -1,0 +1,128 @@
+"""Versions of a workload that has no ReplicaSets: its templates, kept as ControllerRevisions, numbered in the order of their use.
+
+Called by the controllers of StatefulSets and DaemonSets; `Plan` is decided purely, `keep` carries it out.
+Contract: Kubernetes 1.36 pkg/controller/history: names and hashes are upstream's, so that either controller goes on with the other's.
+"""
+
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from lightship.builtin import children
+from lightship.builtin.podtemplate import ALPHABET
+from lightship.client.client import Client
+from lightship.kinds import CONTROLLER_REVISIONS
+from lightship.meta import errors, objects
+from lightship.meta.objects import Obj
+
+HASH = "controller-revision-hash"
+_LONGEST = 223
+_ESCAPES = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))
+"""As encoding/json of Go writes them."""
+
+
+class Plan(msgspec.Struct):
+    """What to do so that there is a revision of today's template, and which one it is."""
+
+    update: Obj
+    """The revision of today's template."""
+    create: bool = False
+    renumber: int = 0
+    """The number that an earlier version gets which is in use again."""
+
+
+def ordered(revisions: Iterable[Obj]) -> list[Obj]:
+    """The earliest first."""
+    return sorted(revisions, key=lambda r: (number(r), objects.meta(r).get("creationTimestamp") or "", objects.name(r)))
+
+
+def number(revision: Obj) -> int:
+    return int(revision.get("revision") or 0)
+
+
+def plan(owner: Obj, revisions: list[Obj], collisions: int) -> Plan:
+    """`revisions` as `ordered`; `collisions` is how often a name was taken by another template."""
+    wanted = revision_of(owner, number(revisions[-1]) + 1 if revisions else 1, collisions)
+    equal = [revision for revision in revisions if is_equal(revision, wanted)]
+    if not equal:
+        return Plan(wanted, create=True)
+    if is_equal(revisions[-1], wanted):
+        return Plan(revisions[-1])
+    return Plan(equal[-1], renumber=number(wanted))
+
+
+def revision_of(owner: Obj, revision: int, collisions: int) -> Obj:
+    """The ControllerRevision of an owner's template."""
+    template = objects.spec(owner).get("template") or {}
+    data = {"spec": {"template": {**template, "$patch": "replace"}}}
+    hashed = _hash(data, collisions)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {
+            "name": f"{objects.name(owner)[:_LONGEST]}-{hashed}",
+            "namespace": objects.namespace(owner),
+            "labels": {**((template.get("metadata") or {}).get("labels") or {}), HASH: hashed},
+            "annotations": dict(objects.annotations(owner)),
+            "ownerReferences": [objects.owner_reference(owner)],
+        },
+        "data": data,
+        "revision": revision,
+    }
+
+
+def is_equal(one: Obj, other: Obj) -> bool:
+    return bool(one.get("data") == other.get("data"))
+
+
+def restored(owner: Obj, revision: Obj) -> Obj:
+    """The template that a revision has kept; today's where it has none."""
+    template = objects.get_path(revision, "data", "spec", "template")
+    if template is None:
+        template = objects.spec(owner).get("template") or {}
+    return {field: value for field, value in template.items() if field != "$patch"}
+
+
+def surplus(revisions: list[Obj], live: Collection[str], limit: int) -> list[Obj]:
+    """Revisions beyond the history, the earliest first; those of the `live` names are no history yet."""
+    past = [revision for revision in revisions if objects.name(revision) not in live]
+    return past[: max(0, len(past) - limit)] if limit >= 0 else []
+
+
+async def keep(client: Client, plan: Plan) -> tuple[Obj, bool]:
+    """Carry a plan out. The revision of today's template, and whether its name was taken by another."""
+    if plan.renumber:
+        metadata = {"resourceVersion": objects.meta(plan.update)["resourceVersion"]}
+        patch = {"metadata": metadata, "revision": plan.renumber}
+        return await client.patch(CONTROLLER_REVISIONS, objects.name(plan.update), patch, objects.namespace(plan.update)), False
+    if not plan.create:
+        return plan.update, False
+    try:
+        return await children.create(client, CONTROLLER_REVISIONS, plan.update), False
+    except errors.StatusError as error:
+        if not errors.is_already_exists(error):
+            raise
+        found = await client.get_or_none(CONTROLLER_REVISIONS, objects.name(plan.update), objects.namespace(plan.update))
+        if found is not None and not is_equal(found, plan.update):
+            return plan.update, True
+        raise
+
+
+def _hash(data: Obj, collisions: int) -> str:
+    text = msgspec.json.encode(data, order="sorted")
+    for plain, escaped in _ESCAPES:
+        text = text.replace(plain, escaped)
+    return safe(str(_fnv(text + str(collisions).encode())))
+
+
+def safe(text: str) -> str:
+    """A text in letters that spell nothing. Contract: apimachinery rand.SafeEncodeString."""
+    return "".join(ALPHABET[ord(char) % len(ALPHABET)] for char in text)
+
+
+def _fnv(data: bytes) -> int:
+    """FNV-1, 32 bits."""
+    found = 0x811C9DC5
+    for byte in data:
+        found = (found * 0x01000193 & 0xFFFFFFFF) ^ byte
+    return found
