@@ -19,7 +19,7 @@ from lightship.main import identities
 from lightship.meta import conditions, objects, times
 from lightship.meta.objects import Key, Obj
 from lightship.meta.resources import Resource
-from lightship.meta.rest import Transport, User
+from lightship.meta.rest import DeleteOptions, Transport, User
 from lightship.store import memory
 
 T = TypeVar("T")
@@ -37,12 +37,12 @@ class Site:
         self.manager = manager
         self.client = client
 
-    async def until(self, holds: Callable[[], Awaitable[T | None]], what: str = "") -> T:
-        """Wait, in virtual time, until a question is answered with something true."""
+    async def until(self, holds: Callable[[], Awaitable[T | None]], what: str = "", *, step: float = 0.01) -> T:
+        """Wait, in virtual time, until a question is answered with something true. It is asked every `step` seconds."""
         for _ in range(20_000):
             if (answer := await holds()) is not None and answer is not False:
                 return answer
-            await self.manager.clock.sleep(0.01)
+            await self.manager.clock.sleep(step)
         raise AssertionError(f"it never happened: {what or holds}")
 
     async def pods(self, namespace: str = "default", labels: str = "") -> list[Obj]:
@@ -107,6 +107,10 @@ class Site:
         listed = [*known, {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": now}]
         patch = {"status": {"phase": phase, "conditions": listed, **status}}
         return await self.client.patch(PODS, objects.name(pod), patch, objects.namespace(pod), subresource="status")
+
+    async def end(self, pod: Obj) -> None:
+        """Play the node: a pod on its way out is gone."""
+        await self.client.delete(PODS, objects.name(pod), objects.namespace(pod), DeleteOptions(grace_period_seconds=0), missing_ok=True)
 
     async def job(self, name: str) -> Obj:
         return await self.client.get(JOBS, name, "default")

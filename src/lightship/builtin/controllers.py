@@ -7,6 +7,8 @@ from lightship.builtin.api import JOB_SETS
 from lightship.builtin.certificates import approver, cleaner, signer
 from lightship.builtin.certificates.authority import Authority
 from lightship.builtin.clusterroles import controller as clusterroles
+from lightship.builtin.cronjob import controller as cronjob
+from lightship.builtin.daemonset import controller as daemonset
 from lightship.builtin.deployment import controller as deployment
 from lightship.builtin.endpoints import controller as endpoints
 from lightship.builtin.garbage import controller as garbage
@@ -48,6 +50,8 @@ def controllers(
         *replicaset.controllers(manager),
         deployment.controller(manager),
         statefulset.controller(manager),
+        daemonset.controller(manager),
+        cronjob.controller(manager),
         endpoints.controller(manager),
         podgc.controller(manager),
         ttl.controller(manager),

@@ -40,6 +40,11 @@ def number(revision: Obj) -> int:
     return int(revision.get("revision") or 0)
 
 
+def version(pod: Obj) -> str:
+    """What a pod says of which version it is."""
+    return objects.labels(pod).get(HASH, "")
+
+
 def plan(owner: Obj, revisions: list[Obj], collisions: int) -> Plan:
     """`revisions` as `ordered`; `collisions` is how often a name was taken by another template."""
     wanted = revision_of(owner, number(revisions[-1]) + 1 if revisions else 1, collisions)

@@ -1,10 +1,7 @@
 """The controllers of ReplicaSets and ReplicationControllers: read an owner and its pods from the caches, ask `sync`, and do it.
 
-A name that was drawn for a pod whose create had no answer is drawn again the next time, so that such a pod is met and not doubled.
+Woken by owners and pods. Pods get names that were drawn (`podtemplate.Names`), so that a create without an answer makes none twice.
 """
-
-from collections import defaultdict
-from collections.abc import Iterable
 
 from lightship.builtin import children, podtemplate
 from lightship.builtin.claiming import Claimer
@@ -31,14 +28,12 @@ class ReplicaReconciler:
     def __init__(self, manager: Manager, kind: Resource) -> None:
         self._client = manager.client
         self._clock = manager.clock
-        self._random = manager.random
         self._recorder = manager.recorder
         self._kind = kind
         self._owners = manager.cache.informer(kind)
         self._pods = manager.cache.informer(PODS)
         self.claimer = Claimer(manager, kind, PODS)
-        self._unanswered: dict[str, list[str]] = defaultdict(list)
-        """Names of pods whose creates had no answer, by the uid of their owner."""
+        self._names = podtemplate.Names(manager.random)
 
     async def reconcile(self, key: Key) -> Outcome:
         owner = self._owners.get(key)
@@ -61,27 +56,21 @@ class ReplicaReconciler:
 
     async def _perform(self, owner: Obj, plan: Plan) -> list[Exception]:
         failures = await children.each(plan.delete, lambda pod: self._delete(owner, pod))
-        _, refused = await children.slowly(self._names(owner, plan.create), lambda name: self._create(owner, name))
+        names = [self._names.draw(owner, "", lambda name: self._is_known(owner, name)) for _ in range(plan.create)]
+        _, refused = await children.slowly(names, lambda name: self._create(owner, name))
         return failures + refused
 
-    def _names(self, owner: Obj, count: int) -> Iterable[str]:
-        again = self._unanswered.pop(objects.uid(owner), [])
-        known = [name for name in again if Key(objects.namespace(owner), name) not in self._pods][:count]
-        draw = podtemplate.namer(owner, self._random)
-        return [*known, *(draw() for _ in range(count - len(known)))]
+    def _is_known(self, owner: Obj, name: str) -> bool:
+        return Key(objects.namespace(owner), name) in self._pods
 
     async def _create(self, owner: Obj, name: str) -> None:
         pod = podtemplate.build(owner, objects.spec(owner).get("template") or {}, name, podtemplate.prefix_of(owner))
         try:
             await children.create(self._client, PODS, pod)
-        except errors.StatusError as error:
-            if error.code >= 500:
-                self._unanswered[objects.uid(owner)].append(name)
+        except Exception as error:
+            self._names.unanswered(owner, "", name, error)
             if not errors.is_namespace_terminating(error):
-                self._recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {error.message}")
-            raise
-        except Exception:
-            self._unanswered[objects.uid(owner)].append(name)
+                self._recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {_text(error)}")
             raise
         self._recorder.event(owner, "Normal", "SuccessfulCreate", f"Created pod: {name}")
 

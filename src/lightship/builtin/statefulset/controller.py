@@ -48,7 +48,7 @@ class StatefulSetReconciler:
         await self._client.patch_status(STATEFUL_SETS, owner, plan.status)
         if failures:
             raise failures[0]
-        live = {objects.name(versions.current), objects.name(update), *map(members.revision, pods)}
+        live = {objects.name(versions.current), objects.name(update), *map(history.version, pods)}
         limit = objects.spec(owner).get("revisionHistoryLimit")
         surplus = history.surplus(revisions, live, 10 if limit is None else int(limit))
         await children.every(surplus, lambda revision: children.remove(self._client, CONTROLLER_REVISIONS, revision))

@@ -43,10 +43,6 @@ def is_wanted(owner: Obj, pod: Obj) -> bool:
     return 0 <= ordinal(pod) - first(owner) < replicas(owner)
 
 
-def revision(pod: Obj) -> str:
-    return objects.labels(pod).get(HASH, "")
-
-
 def build(owner: Obj, template: Obj, number: int, revision_name: str) -> Obj:
     """The pod of an ordinal, of the template that a revision has kept."""
     name = f"{objects.name(owner)}-{number}"

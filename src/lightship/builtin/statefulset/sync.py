@@ -173,7 +173,7 @@ def _update(work: _Work) -> None:
         pod = work.by_ordinal.get(number)
         if number < members.first(work.owner) + int(kept):
             return
-        if pod is not None and members.revision(pod) != wanted and not objects.is_deleting(pod):
+        if pod is not None and history.version(pod) != wanted and not objects.is_deleting(pod):
             work.plan.delete.append(pod)
             return
         if not work.is_fine(pod):
@@ -187,8 +187,8 @@ def _status(work: _Work) -> Obj:
     leaving = {objects.uid(pod) for pod in work.plan.delete}
     numbers = {
         "readyReplicas": len(ready),
-        "currentReplicas": sum(1 for pod in alive if members.revision(pod) == current and objects.uid(pod) not in leaving),
-        "updatedReplicas": sum(1 for pod in alive if members.revision(pod) == update),
+        "currentReplicas": sum(1 for pod in alive if history.version(pod) == current and objects.uid(pod) not in leaving),
+        "updatedReplicas": sum(1 for pod in alive if history.version(pod) == update),
     }
     wanted = members.replicas(work.owner)
     rolls = (objects.spec(work.owner).get("updateStrategy") or {}).get("type") == "RollingUpdate"

@@ -1,14 +1,17 @@
 """The schedule of a CronJob: five fields of minutes, hours, days, months and days of the week, or a word for them.
 
-`cron_rules` asks whether one can be read; the controller of CronJobs, when it is due. Pure; time zones are the caller's.
+`cron_rules` asks whether one can be read; the controller of CronJobs, when it is due. Pure.
 Contract: github.com/robfig/cron/v3 standard parser, as kube-apiserver 1.36 uses it; its error texts.
 """
 
 import re
 from collections.abc import Mapping
+from datetime import datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 
 _FIELDS = 5
+_HORIZON = 5 * 366 * 86400
+"""Seconds that a due time is looked for."""
 _DESCRIPTORS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -70,6 +73,36 @@ def parse(text: str) -> Schedule:
         raise ValueError(f"expected exactly {_FIELDS} fields, found {len(fields)}: [{' '.join(fields)}]")
     minutes, hours, days, months, weekdays = (_field(field, bounds) for field, bounds in zip(fields, _BOUNDS, strict=True))
     return Schedule(minutes[0], hours[0], days[0], months[0], weekdays[0], any_day=days[1], any_weekday=weekdays[1])
+
+
+def after(schedule: Schedule, moment: float, zone: tzinfo) -> float | None:
+    """When it is due next after `moment`, both in seconds since the epoch; None when not within five years (the 31st of February).
+
+    An hour that clocks skip has no due times, one that they repeat has them twice, as in the real one.
+    """
+    if schedule.every:
+        return float(int(moment) + int(schedule.every))
+    found = (int(moment) // 60 + 1) * 60
+    end = found + _HORIZON
+    while found < end:
+        local = datetime.fromtimestamp(found, zone)
+        if local.month not in schedule.months:
+            year, month = divmod(local.year * 12 + local.month, 12)
+            found = max(found + 60, int(datetime(year, month + 1, 1, tzinfo=zone).timestamp()))
+        elif not _is_day(schedule, local):
+            found = max(found + 60, int(datetime.combine(local.date() + timedelta(days=1), time(), zone).timestamp()))
+        elif local.hour not in schedule.hours:
+            found += 3600 - 60 * local.minute
+        elif local.minute not in schedule.minutes:
+            found += 60
+        else:
+            return float(found)
+    return None
+
+
+def _is_day(schedule: Schedule, local: datetime) -> bool:
+    day, weekday = local.day in schedule.days, local.isoweekday() % 7 in schedule.weekdays
+    return (day and weekday) if schedule.any_day or schedule.any_weekday else (day or weekday)
 
 
 def _descriptor(text: str) -> Schedule:
