@@ -26,11 +26,9 @@ from oracle import images, programs
 
 NAMES = conformance_page.ROOT / "oracle" / "conformance.txt"
 THEIRS = (
-    "cronjob-controller,daemonset-controller,deployment-controller,device-taint-eviction-controller,"
-    "disruption-controller,endpointslice-mirroring-controller,horizontal-pod-autoscaler-controller,"
+    "device-taint-eviction-controller,disruption-controller,endpointslice-mirroring-controller,horizontal-pod-autoscaler-controller,"
     "persistentvolume-binder-controller,persistentvolume-protection-controller,persistentvolumeclaim-protection-controller,"
-    "replicaset-controller,replicationcontroller-controller,resourceclaim-controller,"
-    "service-cidr-controller,statefulset-controller,taint-eviction-controller,node-lifecycle-controller,"
+    "resourceclaim-controller,service-cidr-controller,taint-eviction-controller,node-lifecycle-controller,"
     "volumeattributesclass-protection-controller"
 )
 MINUTES = 120
