@@ -10,6 +10,8 @@ from lightship.builtin.clusterroles import controller as clusterroles
 from lightship.builtin.cronjob import controller as cronjob
 from lightship.builtin.daemonset import controller as daemonset
 from lightship.builtin.deployment import controller as deployment
+from lightship.builtin.disruption import controller as disruption
+from lightship.builtin.disruption import stale
 from lightship.builtin.endpoints import controller as endpoints
 from lightship.builtin.garbage import controller as garbage
 from lightship.builtin.job import controller as job
@@ -53,6 +55,8 @@ def controllers(
         daemonset.controller(manager),
         cronjob.controller(manager),
         endpoints.controller(manager),
+        disruption.controller(manager, served),
+        stale.controller(manager),
         podgc.controller(manager),
         ttl.controller(manager),
         ephemeral.controller(manager),
