@@ -37,6 +37,7 @@ chmod 666 /new/dev/kvm /new/dev/net/tun 2>/dev/null
 
 echo "tester:x:1001:1001::/home/tester:/bin/bash" >>/new/etc/passwd
 echo "tester:x:1001:" >>/new/etc/group
+echo "tester:*:19000:0:99999:7:::" >>/new/etc/shadow
 rm -f /new/run/nologin /new/etc/machine-id
 echo 0123456789abcdef0123456789abcdef >/new/etc/machine-id
 mkdir -p /new/home/tester
@@ -54,6 +55,7 @@ for setting in $SYSCTLS; do
 done
 hostname machine
 cp /vm.service /new/etc/systemd/system/vm.service
+chmod 644 /new/etc/systemd/system/vm.service
 printf 'account required pam_permit.so\nauth required pam_permit.so\nsession required pam_systemd.so class=user\n' >/new/etc/pam.d/vm
 if [ -n "$SYSTEMD" ]; then exec switch_root /new /lib/systemd/systemd --unit=vm.service; fi
 exec switch_root /new /mnt/start
