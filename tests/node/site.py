@@ -72,6 +72,7 @@ class Pretend:
     """A runtime whose containers do nothing until the test ends them. Obeys SIGTERM unless `stubborn`."""
 
     kind = "sandbox"
+    limits = ("cgroup v2", "")
 
     def __init__(self, clock: LoopClock) -> None:
         self._clock = clock

@@ -1,11 +1,13 @@
 """Version 2 of control groups, on a directory that only looks like one: what is written where."""
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from lightship.node.runtimes import cgroup, cgroup_places
+from lightship.node.runtimes import cgroup, cgroup_places, scopes
 from lightship.node.runtimes.cgroup import Version2
 from lightship.node.runtimes.cgroup_places import Place
 from lightship.node.runtimes.groups import Groups
@@ -78,15 +80,94 @@ def test_pods_lie_below_their_class_and_a_container_dies_as_a_whole(tmp_path: Pa
     assert read(tmp_path, "burstable", "cpu.weight") == [str(cgroup.weight(3.0))]
 
 
-def test_a_group_of_our_own_is_divided_and_one_of_others_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_that_is_handed_down_is_divided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroup_places, "_made", lambda base: True)
     own = tmp_path / "scope"
     for directory in (own, own / "lightship"):
         directory.mkdir()
         look_real(directory)
-    (own / "cgroup.procs").write_text(f"{os.getpid()}\n")
-    assert cgroup_places._handed_down(own, own, "1-2-3", CONTROLLERS) == own / "lightship" / "1-2-3"
-    assert (own / "lightship-node" / "cgroup.procs").read_text() == "0", "groups with processes have no children"
+    assert cgroup_places._handed_down(own, "1-2-3", CONTROLLERS) == own / "lightship" / "1-2-3"
     assert (own / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
     assert list(cgroup_places._candidates(own, tmp_path)) == [own, tmp_path]
-    assert cgroup_places._handed_down(tmp_path / "nowhere", own, "1-2-3", CONTROLLERS) is None
+    assert cgroup_places._handed_down(tmp_path / "nowhere", "1-2-3", CONTROLLERS) is None
+
+
+class Surroundings:
+    """A group that this process is in, and a systemd that may be asked for another."""
+
+    def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.own = top / "session.scope"
+        self.scope = top / "lightship.scope"
+        self.asked: list[list[str]] = []
+        for directory, others in ((self.own, "1\n"), (self.scope, "")):
+            directory.mkdir()
+            look_real(directory)
+            (directory / "cgroup.controllers").write_text("cpu memory pids\n")
+            (directory / "cgroup.procs").write_text(f"{others}{os.getpid()}\n")
+        monkeypatch.setattr(scopes, "_own", lambda: self.own)
+        monkeypatch.setattr(scopes, "_SYSTEMD", top)
+        monkeypatch.setattr(scopes, "_LINGER", top / "linger")
+        monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+        monkeypatch.setattr(subprocess, "run", self._run)
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+    def _run(self, argv: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        self.asked.append(argv)
+        self.own = self.scope
+        return subprocess.CompletedProcess(argv, 0, "", "")
+
+    def divided(self) -> list[str]:
+        return [path.parent.name for path in (self.own / "lightship-node", self.scope / "lightship-node") if path.exists()]
+
+
+@pytest.fixture
+def around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Surroundings:
+    return Surroundings(tmp_path, monkeypatch)
+
+
+def test_a_group_of_our_own_is_divided_without_asking(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
+    (around.own / "cgroup.procs").write_text(f"{os.getpid()}\n")
+    monkeypatch.setattr(scopes, "_is_marked", lambda own: True)
+    scopes.settle()
+    assert not around.asked
+    assert (around.own / "lightship-node" / "cgroup.procs").read_text() == "0", "groups with processes have no children"
+    around.own /= "lightship-node"
+    scopes.settle()
+    assert not list(around.own.glob("*/")), "once is enough"
+
+
+def test_systemd_is_asked_for_a_scope_where_others_are(around: Surroundings) -> None:
+    scopes.settle()
+    assert around.asked[0][:3] == ["busctl", "--system", "call"]
+    asked = " ".join(around.asked[0])
+    assert f"fail 5 PIDs au 1 {os.getpid()} Delegate b true" in asked
+    assert (around.scope / "lightship-node" / "cgroup.procs").read_text() == "0"
+
+
+def test_a_service_is_never_left(around: Surroundings) -> None:
+    around.own = around.own.rename(around.own.with_name("some.service"))
+    scopes.settle()
+    assert not around.asked
+    assert "Delegate=yes" in scopes.advice()
+
+
+def test_nobody_is_moved_to_where_logging_out_ends_it(around: Surroundings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1001)
+    monkeypatch.setattr(scopes, "_names", lambda user: ["tester"])
+    assert "log in" in scopes.advice()
+    monkeypatch.setattr(scopes, "_has_session", lambda user: True)
+    assert "loginctl enable-linger" in scopes.advice()
+    assert "systemd-run --user --scope -p Delegate=yes lightship up" in scopes.advice()
+    scopes.settle()
+    assert not around.asked
+    (tmp_path / "linger").mkdir()
+    (tmp_path / "linger" / "tester").touch()
+    scopes.settle()
+    assert around.asked[0][:2] == ["busctl", "--user"]
+
+
+def test_machines_without_systemd_say_so(around: Surroundings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(scopes, "_SYSTEMD", tmp_path / "none")
+    scopes.settle()
+    assert not around.asked
+    assert "no control group was handed to this process" in scopes.advice()

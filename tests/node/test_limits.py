@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lightship.aio.clock import SystemClock
-from lightship.node.runtimes import cgroup, cgroup_places
+from lightship.node.runtimes import cgroup, cgroup_mounts, cgroup_places
 from lightship.node.runtimes.process import ProcessRuntime
 from lightship.node.runtimes.runtime import Limits
 from lightship.node.runtimes.sandbox import SandboxRuntime
@@ -230,7 +230,7 @@ def test_groups_of_a_killed_platform_are_removed_by_the_next() -> None:
     needs_groups()
     code = """
 import os, subprocess, sys
-from lightship.node.runtimes import cgroup, cgroup_places
+from lightship.node.runtimes import cgroup, cgroup_mounts, cgroup_places
 place = cgroup_places.open_place(cgroup_places.instance_name(os.getpid()) + "-1")
 place.tree.make("pod")
 child = subprocess.Popen(["/bin/sleep", "1000"])
@@ -294,7 +294,7 @@ class TestPlaces:
 """
 
     def test_mounts_are_told_apart(self) -> None:
-        found = cgroup_places.mounted(self.MOUNTS)
+        found = cgroup_mounts.mounted(self.MOUNTS)
         assert [(str(m.point), m.root, sorted(m.controllers)) for m in found] == [
             ("/sys/fs/cgroup/cpu,cpuacct", "/", ["cpu", "cpuacct"]),
             ("/sys/fs/cgroup/memory", "/docker/1", ["memory"]),
@@ -302,9 +302,9 @@ class TestPlaces:
         ]
 
     def test_own_groups_are_found_through_mounts_of_a_part(self) -> None:
-        paths = cgroup_places.memberships("9:name=systemd:/x\n4:memory:/docker/1/a\n1:cpu,cpuacct:/\n0::/user.slice\n")
-        cpu, memory, unified = cgroup_places.mounted(self.MOUNTS)
+        paths = cgroup_mounts.memberships("9:name=systemd:/x\n4:memory:/docker/1/a\n1:cpu,cpuacct:/\n0::/user.slice\n")
+        cpu, memory, unified = cgroup_mounts.mounted(self.MOUNTS)
         assert paths["cpuacct"] == "/"
-        assert str(cgroup_places.own_directory(memory, paths["memory"])) == "/sys/fs/cgroup/memory/a"
-        assert str(cgroup_places.own_directory(cpu, paths["cpu"])) == "/sys/fs/cgroup/cpu,cpuacct"
-        assert str(cgroup_places.own_directory(unified, paths[""])) == "/sys/fs/cgroup/unified/user.slice"
+        assert str(cgroup_mounts.own_directory(memory, paths["memory"])) == "/sys/fs/cgroup/memory/a"
+        assert str(cgroup_mounts.own_directory(cpu, paths["cpu"])) == "/sys/fs/cgroup/cpu,cpuacct"
+        assert str(cgroup_mounts.own_directory(unified, paths[""])) == "/sys/fs/cgroup/unified/user.slice"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lightship import kinds
@@ -67,6 +68,8 @@ def test_status_keeps_what_others_wrote_and_is_stable() -> None:
 def test_the_reason_for_host_mode_is_told() -> None:
     annotations = nodestatus.metadata(WHO, MACHINE)["annotations"]
     assert annotations == {"lightship.dev/runtime": "process", "lightship.dev/runtime-reason": "no namespaces"}
+    watched = nodestatus.metadata(msgspec.structs.replace(WHO, limits=("watchdog", "log in")), MACHINE)["annotations"]
+    assert watched["lightship.dev/limits"] == "watchdog: log in"
 
 
 def test_a_heartbeat_that_is_refused_is_not_the_end() -> None:

@@ -17,6 +17,8 @@ overlay() { # what is at $1 can be written to from now on, at $2
     mount -t overlay -o "lowerdir=$1,upperdir=$layer/upper,workdir=$layer/work" overlay "$2"
 }
 overlay "/new$REPO" /repo
+tar -x -C /repo -f /tree.tar # a copy: edits meanwhile do not disturb
+rm /tree.tar
 for place in etc var root home; do overlay "/new/$place" "/new/$place"; done
 mkdir -m 1777 /new/mnt/tmp
 mount -o bind /new/mnt/tmp /new/tmp

@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ HERE = Path(__file__).parent
 DAEMONS = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")
 PACKAGES = "qemu-system-x86 busybox-static kmod e2fsprogs"
 TIMED_OUT = 124
+ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
 class Wanted(NamedTuple):
@@ -129,6 +129,9 @@ def _own_files(command: str, wanted: Wanted, repository: Path, base: Path) -> di
     files = {name: (HERE / f"{name}.sh").read_bytes() for name in ("init", "start", "modprobe")}
     files["vm.service"] = (HERE / "vm.service").read_bytes()
     files["settings"] = "".join(f"{key}='{value}'\n" for key, value in settings.items()).encode()
+    listed = subprocess.run(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=repository, check=True, capture_output=True).stdout
+    options = ["--null", "--ignore-failed-read", "-T", "-"]
+    files["tree.tar"] = subprocess.run(["tar", "-c", *options], cwd=repository, input=listed, check=True, capture_output=True).stdout
     files["command"] = f"cd '{repository}'\n{command}\n".encode()
     return files
 
@@ -144,7 +147,7 @@ def _shared(listening: Path) -> Iterator[None]:
         server.listen(1)
         options = ["-o", "source=/,cache=always,sandbox=chroot,xattr,log_level=err", f"--fd={server.fileno()}", "-f"]
         process = subprocess.Popen(
-            ["unshare", "-m", "sh", "-c", inner, "sh", daemon, *options],
+            [*ENDS_WITH_US, "unshare", "-m", "sh", "-c", inner, "sh", daemon, *options],
             pass_fds=(server.fileno(),),
             stdin=subprocess.DEVNULL,
             stderr=None if os.environ.get("VM_VERBOSE") else subprocess.DEVNULL,
@@ -166,7 +169,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _arguments(directory: Path, vmlinuz: Path, wanted: Wanted, output: int, status: int) -> list[str]:
     words = f"console=ttyS0 rdinit=/init panic=-1 quiet mitigations=off random.trust_cpu=on systemd.show_status=0 {wanted.parameters}"
     return [
-        "qemu-system-x86_64",
+        *(*ENDS_WITH_US, "qemu-system-x86_64"),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *(("-accel", "kvm", "-cpu", "host") if fast() else ("-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "Nehalem,+rdrand")),
         *("-smp", str(wanted.cpus), "-m", str(wanted.memory)),

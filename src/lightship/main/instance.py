@@ -24,6 +24,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str
     started: float
     """Seconds since the epoch."""
+    notes: tuple[str, ...] = ()
+    """What this machine does not let it do, and what to do about it."""
 
 
 class Instance:

@@ -105,6 +105,7 @@ class Platform:
         self._agents: dict[str, Agent] = {}
         self._dialling = network.Dialling()
         self._door = ("127.0.0.1", 0)
+        self._notes: list[str] = []
         self.running: Running
         """How to reach it."""
         self.client: Client
@@ -170,7 +171,12 @@ class Platform:
         if self._dialling.runtime is not None:
             await self._dialling.runtime.remove_unclaimed()
         self.running = Running(
-            pid=os.getpid(), api=url, kubeconfig=str(instance.kubeconfig), data_dir=str(instance.data_dir), started=self._clock.now()
+            pid=os.getpid(),
+            api=url,
+            kubeconfig=str(instance.kubeconfig),
+            data_dir=str(instance.data_dir),
+            started=self._clock.now(),
+            notes=tuple(self._notes),
         )
 
     def _open_store(self) -> store.Store:
@@ -284,6 +290,7 @@ class Platform:
             self._stack.push_async_callback(door.close)
         pods = network.PodNetwork(runtime, self.manager.cache, self._random)
         unguarded = await pods.open()
+        self._notes = _notes(chosen, unguarded)
         environments = Environments(cache_directory(), self._clock, f"{self._config.instance.name} ({os.getpid()})")
         self._stack.callback(environments.store.close)
         catalogue = Catalogue(data / "images.json", environments)
@@ -325,6 +332,16 @@ def resources(chosen: Sequence[str]) -> tuple[Resource, ...]:
     """The kinds to serve, where these `selection.words` say which controllers run."""
     brought = (kind for kind, needed in BROUGHT if any(selection.selected(name, chosen) for name in needed))
     return (*kinds.BUILTIN, *brought)
+
+
+def _notes(chosen: choice.Chosen, unguarded: str) -> list[str]:
+    """What pods do not get on this machine, for who starts the platform."""
+    found = {
+        "pods run in host mode, which protects nothing": chosen.reason,
+        "limits are watched, not kept by the kernel": chosen.runtime.limits[1],
+        "network policies are not enforced": unguarded if chosen.runtime.kind == "sandbox" else "",
+    }
+    return [f"{what}: {why}" for what, why in found.items() if why]
 
 
 async def _until_lost(runtime: Runtime) -> None:

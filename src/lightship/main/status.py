@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def inspect(instance: Instance) -> dict[str, Any]:
-    """The fields of `status -o json`: name, ready, api, kubeconfig, pid, dataDir; api and pid are null when nothing runs."""
+    """The fields of `status -o json`: name, ready, api, kubeconfig, pid, dataDir, notes; api and pid are null when nothing runs."""
     running = instance.running()
     return {
         "name": instance.name,
@@ -38,6 +38,7 @@ def inspect(instance: Instance) -> dict[str, Any]:
         "kubeconfig": str(instance.kubeconfig),
         "pid": running.pid if running else None,
         "dataDir": str(instance.data_dir),
+        "notes": list(running.notes) if running else [],
     }
 
 
@@ -57,7 +58,9 @@ def sentence(found: dict[str, Any]) -> str:
     if found["pid"] is None:
         return f'"{found["name"]}" is not running\n  hint: lightship up{_option(found["name"])}'
     state = "ready" if found["ready"] else "starting or unwell"
-    return f'"{found["name"]}" is {state}\n  API server  {found["api"]}\n  kubeconfig  {found["kubeconfig"]}\n  process     {found["pid"]}'
+    notes = "".join(f"\n  note        {note}" for note in found["notes"])
+    where = f"  API server  {found['api']}\n  kubeconfig  {found['kubeconfig']}\n  process     {found['pid']}"
+    return f'"{found["name"]}" is {state}\n{where}{notes}'
 
 
 def _option(name: str) -> str:

@@ -87,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
         say(f'Lightship "{instance.name}" is ready ({seconds(clock.monotonic() - begun)})')
         say(f"  API server  {running.api}")
         say(f"  kubeconfig  {running.kubeconfig}")
+        for note in running.notes:
+            say(f"  note        {note}")
         say(f"  try         export KUBECONFIG={running.kubeconfig} && kubectl get nodes")
 
     options = {
@@ -124,6 +126,7 @@ def description(instance: Instance, running: Running) -> dict[str, Any]:
         "kubeconfig": running.kubeconfig,
         "pid": running.pid,
         "dataDir": running.data_dir,
+        "notes": list(running.notes),
     }
 
 

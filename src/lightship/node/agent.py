@@ -99,6 +99,7 @@ class Agent:
             address=settings.address,
             runtime=runtime.kind,
             runtime_reason=settings.runtime_reason,
+            limits=runtime.limits,
             policies_reason=settings.policies_reason,
         )
         self._heartbeat = Heartbeat(manager.client, identity, self._machine, manager.clock)

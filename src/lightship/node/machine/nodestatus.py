@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 RUNTIME_ANNOTATION = "lightship.dev/runtime"
 REASON_ANNOTATION = "lightship.dev/runtime-reason"
+LIMITS_ANNOTATION = "lightship.dev/limits"
 POLICIES_ANNOTATION = "lightship.dev/network-policies"
 LEASE_NAMESPACE = "kube-node-lease"
 LEASE_SECONDS = 40
@@ -74,6 +75,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     runtime: str
     runtime_reason: str = ""
+    limits: tuple[str, str] = ("", "")
+    """Who keeps limits, and why it is not the kernel if it is not."""
     policies_reason: str = ""
     """Why network policies are not enforced, if they are not."""
 
@@ -130,6 +133,8 @@ def metadata(identity: Identity, machine: Machine) -> Obj:
     annotations = {RUNTIME_ANNOTATION: identity.runtime}
     if identity.runtime_reason:
         annotations[REASON_ANNOTATION] = identity.runtime_reason
+    if any(identity.limits):
+        annotations[LIMITS_ANNOTATION] = ": ".join(filter(None, identity.limits))
     if identity.policies_reason:
         annotations[POLICIES_ANNOTATION] = f"not enforced: {identity.policies_reason}"
     return {"name": identity.name, "labels": labels, "annotations": annotations}

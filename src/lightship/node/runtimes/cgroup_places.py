@@ -1,7 +1,8 @@
 """Where this process may have control groups of its own: found by trying, in the mounts and groups that /proc tells of.
 
 Called by `enforcement` once, in a thread. Everything of ours lies below a directory `lightship`, inside the group that the platform itself
-is in (so that whatever limits the platform limits its pods too), or for version 2, where groups with processes have no children, beside it.
+is in (so that whatever limits the platform limits its pods too), or for version 2, where groups with processes have no children, beside it
+(`scopes` has seen to that). Pods that outlived a platform are where that one had put them.
 Directories of platforms that are gone are removed, with what still runs in them.
 """
 
@@ -13,13 +14,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from . import scopes
 from .cgroup import Tree, Version1, Version2, enable, erase, shares, weight
+from .cgroup_mounts import Mounted, memberships, mounted, own_directory, started
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 TOP = "lightship"
-_WANTED_1 = ("memory", "cpu", "cpuacct", "pids")
 _WANTED_2 = frozenset({"memory", "cpu", "pids"})
 _TRIES = 10
 _DEEP = 8
@@ -31,40 +33,6 @@ class Place(NamedTuple):
 
     tree: Tree
     bases: list[Path]
-
-
-class Mounted(NamedTuple):
-    """One mount of control groups: where, which part of the tree, and its controllers (none for version 2)."""
-
-    point: Path
-    root: str
-    controllers: frozenset[str]
-
-
-def mounted(text: str) -> list[Mounted]:
-    """What /proc/self/mountinfo says of control groups; named ones without controllers are left out."""
-    found = []
-    for line in text.splitlines():
-        before, _, after = line.partition(" - ")
-        kind, _, options = after.split(" ", 2)
-        root, point = before.split()[3:5]
-        if kind == "cgroup2":
-            found.append(Mounted(Path(point), root, frozenset()))
-        elif kind == "cgroup" and (controllers := frozenset(options.split(",")) & {*_WANTED_1}):
-            found.append(Mounted(Path(point), root, controllers))
-    return found
-
-
-def memberships(text: str) -> dict[str, str]:
-    """Path of a process by controller, from /proc/<pid>/cgroup; that of version 2 has an empty name."""
-    lines = (line.split(":", 2) for line in text.splitlines())
-    return {name: path for _, names, path in lines for name in names.split(",")}
-
-
-def own_directory(mount: Mounted, path: str) -> Path:
-    """Where a group is, seen through a mount that may show a part of the tree only."""
-    relative = os.path.relpath(path, mount.root)
-    return mount.point if relative == "." or relative.startswith("..") else mount.point / relative
 
 
 class OwnMemory(NamedTuple):
@@ -111,15 +79,16 @@ def open_place(name: str) -> Place | None:
         paths = memberships(Path("/proc/self/cgroup").read_text())
     except OSError:
         return None
-    sweep([mount.point for mount in mounts])
-    return _version_2(mounts, paths, name) or _version_1(mounts, paths, name)
+    known = [top / name for top in sweep([mount.point for mount in mounts]) if (top / name).is_dir()]
+    return _version_2(mounts, paths, name, known) or _version_1(mounts, paths, name, known)
 
 
-def _version_1(mounts: list[Mounted], paths: dict[str, str], name: str) -> Place | None:
+def _version_1(mounts: list[Mounted], paths: dict[str, str], name: str, known: list[Path]) -> Place | None:
     bases: dict[str, Path] = {}
     for mount in mounts:
         for controller in sorted(mount.controllers & paths.keys()):
-            base = own_directory(mount, paths[controller]) / TOP / name
+            there = (base for base in known if base.is_relative_to(mount.point))
+            base = next(there, own_directory(mount, paths[controller]) / TOP / name)
             if base in bases.values() or _made(base):
                 bases.setdefault(controller, base)
     kept = list(dict.fromkeys(bases.values()))
@@ -130,17 +99,18 @@ def _version_1(mounts: list[Mounted], paths: dict[str, str], name: str) -> Place
     return Place(Version1(bases), kept)
 
 
-def _version_2(mounts: list[Mounted], paths: dict[str, str], name: str) -> Place | None:
+def _version_2(mounts: list[Mounted], paths: dict[str, str], name: str, known: list[Path]) -> Place | None:
     mount = next((m for m in mounts if not m.controllers), None)
     if mount is None or "" not in paths:
         return None
     own = own_directory(mount, paths[""])
-    for parent in _candidates(own, mount.point):
+    again = [base.parent.parent for base in known if base.is_relative_to(mount.point)]
+    for parent in [*again, *_candidates(own.parent if own.name == scopes.NODE else own, mount.point)]:
         try:
             offered = _WANTED_2 & set((parent / "cgroup.controllers").read_text().split())
         except OSError:
             continue
-        if "memory" in offered and (base := _handed_down(parent, own, name, offered)):
+        if "memory" in offered and (base := _handed_down(parent, name, offered)):
             return Place(Version2(base, offered), [base])
     return None
 
@@ -153,15 +123,9 @@ def _candidates(own: Path, top: Path) -> Iterator[Path]:
         yield own
 
 
-def _handed_down(parent: Path, own: Path, name: str, controllers: frozenset[str]) -> Path | None:
+def _handed_down(parent: Path, name: str, controllers: frozenset[str]) -> Path | None:
     base = parent / TOP / name
-    moved = False
     try:
-        if parent == own and (parent / "cgroup.procs").read_text().split() == [str(os.getpid())]:
-            # A group that was made for us alone: we go one down, for only groups without processes have children.
-            (parent / "lightship-node").mkdir(exist_ok=True)
-            (parent / "lightship-node" / "cgroup.procs").write_text("0")
-            moved = True
         enable(parent, controllers)
         _shared(lambda: _make_below(parent, controllers))
         if _made(base):
@@ -169,10 +133,6 @@ def _handed_down(parent: Path, own: Path, name: str, controllers: frozenset[str]
             return base
     except OSError as error:
         log.debug("no control groups directory=%s reason=%s", parent, error)
-    if moved:
-        with contextlib.suppress(OSError):
-            (parent / "cgroup.procs").write_text("0")
-            (parent / "lightship-node").rmdir()
     return None
 
 
@@ -226,18 +186,21 @@ def close_place(place: Place) -> None:
 
 def instance_name(pid: int) -> str:
     """Tells with whom a directory goes: process namespace, process, and when that was started."""
-    return f"{os.stat('/proc/self/ns/pid').st_ino}-{pid}-{_started(pid)}"
+    return f"{os.stat('/proc/self/ns/pid').st_ino}-{pid}-{started(pid)}"
 
 
-def sweep(points: list[Path]) -> None:
-    """Remove what platforms left behind that were killed."""
+def sweep(points: list[Path]) -> list[Path]:
+    """Remove what platforms left behind that were killed; the directories where such things can be."""
+    tops = []
     here = os.stat("/proc/self/ns/pid").st_ino
     for point in dict.fromkeys(points):
         for top in _tops(point):
+            tops.append(top)
             for name in _names(top):
                 if _is_left(name, here):
                     log.info("removing control groups of a platform that is gone directory=%s/%s", top, name)
                     _forget([top / name])
+    return tops
 
 
 def _names(directory: Path) -> list[str]:
@@ -263,12 +226,4 @@ def _is_left(name: str, here: int) -> bool:
     words = name.split("-")
     if len(words) < 3 or not all(word.isdigit() for word in words[:3]) or int(words[0]) != here:
         return False
-    return _started(int(words[1])) != int(words[2])
-
-
-def _started(pid: int) -> int:
-    """Ticks since boot at which a process was started; -1 when there is none."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except OSError:
-        return -1
+    return started(int(words[1])) != int(words[2])

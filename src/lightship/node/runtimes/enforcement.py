@@ -14,7 +14,7 @@ from typing import Protocol
 
 from lightship.aio.clock import Clock
 
-from . import cgroup_places
+from . import cgroup_places, scopes
 from .groups import Groups
 from .runtime import ContainerSpec, Limits, SandboxSpec, Usage
 from .watchdog import Watchdog
@@ -32,6 +32,11 @@ class Enforcer(Protocol):
     @property
     def kind(self) -> str:
         """`cgroup v1`, `cgroup v2` or `watchdog`."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why it is none of control groups, and what to do about it; empty when it is, or when that is how it has to be."""
         ...
 
     def add_sandbox(self, spec: SandboxSpec) -> None:
@@ -89,6 +94,12 @@ def new_name(pid: int) -> str:
     return f"{cgroup_places.instance_name(pid)}-{os.getpid()}-{next(_numbers)}" if sys.platform == "linux" else ""
 
 
+async def settle() -> None:
+    """Be where control groups can be had. To be called before anything is started that pods will be started by."""
+    if sys.platform == "linux":
+        await asyncio.to_thread(scopes.settle)
+
+
 async def open_enforcer(clock: Clock, kill: Kill, wanted: str = "auto", *, name: str = "") -> Enforcer:
     """`wanted` is `auto`, or `watchdog` to do without control groups; `name` is one of `new_name`, again where pods live on."""
     if wanted == "auto" and sys.platform == "linux":
@@ -96,6 +107,7 @@ async def open_enforcer(clock: Clock, kill: Kill, wanted: str = "auto", *, name:
         place = await asyncio.to_thread(cgroup_places.open_place, name)
         if place is not None:
             return Groups(place, Limits(cpu_request=float(os.cpu_count() or 1), memory=memory_for_pods(machine_memory())))
+        return Watchdog(clock, kill, await asyncio.to_thread(scopes.advice))
     return Watchdog(clock, kill)
 
 

@@ -32,6 +32,8 @@ class _Pod(NamedTuple):
 class Groups:
     """See `enforcement.Enforcer`."""
 
+    reason = ""
+
     def __init__(self, place: Place, all_pods: Limits) -> None:
         self._place = place
         self._tree = place.tree

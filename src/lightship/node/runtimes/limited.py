@@ -20,6 +20,11 @@ class Limited:
             raise RuntimeUnavailableError(CLOSED)
         return self._enforcer
 
+    @property
+    def limits(self) -> tuple[str, str]:
+        """See `runtime.Runtime`."""
+        return self._limits.kind, self._limits.reason
+
     async def _end_enforcer(self) -> None:
         if self._enforcer is not None:
             await self._enforcer.close()

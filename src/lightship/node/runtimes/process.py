@@ -27,7 +27,7 @@ from lightship.node.launch import subpath
 from lightship.node.network import facts as network
 
 from . import descriptors, farm, frame, layout, processes, programs
-from .enforcement import OUT_OF_MEMORY, open_enforcer
+from .enforcement import OUT_OF_MEMORY, open_enforcer, settle
 from .frame import Telling
 from .limited import Limited
 from .programs import HostProgram
@@ -75,6 +75,8 @@ class ProcessRuntime(Limited, Telling):
         self._guard: subprocess.Popen[str] | None = None
 
     async def start(self) -> None:
+        if self._enforcing == "auto":
+            await settle()
         try:
             self._guard = _start_guard()
         except OSError as error:

@@ -261,6 +261,11 @@ class Runtime(Protocol):
         """`sandbox` (Linux namespaces) or `process` (host mode)."""
         ...
 
+    @property
+    def limits(self) -> tuple[str, str]:
+        """Who keeps limits, once it has started: `cgroup v1`, `cgroup v2` or `watchdog`; and for the last why, and what to do about it."""
+        ...
+
     async def start(self) -> None:
         """Make the pod network ready. Raises `RuntimeUnavailableError` when this machine cannot."""
         ...

@@ -24,7 +24,7 @@ from lightship.node.launch import wire
 from lightship.node.network import facts as network
 
 from . import adoption, descriptors, frame, furnishing, launcher, layout, processes, resuming, talk
-from .enforcement import OUT_OF_MEMORY, new_name, open_enforcer
+from .enforcement import OUT_OF_MEMORY, new_name, open_enforcer, settle
 from .frame import Telling
 from .holding import Container, HeldProgram, Sandbox
 from .launcher import Launcher
@@ -126,6 +126,8 @@ class SandboxRuntime(Limited, Telling):
             await self.remove_sandbox(sandbox_id)
 
     async def _start(self) -> None:
+        if self._enforcing == "auto":
+            await settle()
         self._launcher = made = await launcher.spawn(self._door)
         name = new_name(made.pid)
         self._enforcer = await open_enforcer(self._clock, self._kill_container, self._enforcing, name=name)

@@ -33,11 +33,12 @@ class _Container(NamedTuple):
 
 
 class Watchdog:
-    """See `enforcement.Enforcer`. `kill` ends a container."""
+    """See `enforcement.Enforcer`. `kill` ends a container, `reason` says why there is nothing better."""
 
     kind = "watchdog"
 
-    def __init__(self, clock: Clock, kill: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, clock: Clock, kill: Callable[[str], Awaitable[None]], reason: str = "") -> None:
+        self.reason = reason
         self._clock = clock
         self._kill = kill
         self._pods: dict[str, Limits] = {}
