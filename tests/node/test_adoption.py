@@ -51,6 +51,44 @@ async def main():
 asyncio.run(main())
 """
 
+_DIES = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from lightship.aio.clock import SystemClock
+from lightship.node.runtimes.resuming import Notes
+from lightship.node.runtimes.runtime import ContainerSpec, SandboxSpec
+from lightship.node.runtimes.sandbox import SandboxRuntime
+
+home, moment = Path(sys.argv[1]), sys.argv[2]
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    runtime = SandboxRuntime(clock=SystemClock(), door=home / "pods.sock")
+    await runtime.start()
+    await runtime.create_sandbox(SandboxSpec(id="a", name="a", namespace="n", directory=str(home / "a")))
+    runtime.on_exit(lambda end: asyncio.get_running_loop().call_soon(die))
+    if moment == "before it is written down":
+        Notes.ended = die
+    elif moment == "and it is never written down":
+        Notes.ended = lambda *_: None
+    script = "exit 4" if "early" in moment else "read x; exit 4"
+    spec = ContainerSpec(id="id", sandbox_id="a", name="c", argv=["/bin/sh", "-c", script], env={}, log_path=str(home / "c.log"), stdin=True)
+    if "early" in moment:
+        launched = runtime._limits.started
+        def late(container_id, pid):
+            while runtime._owners[container_id].containers[container_id].early is None:
+                runtime._sandbox_speaks(runtime._sandboxes["a"])
+            launched(container_id, pid)
+        runtime._limits.started = late
+    await runtime.start_container(spec)
+    await runtime.attach("id").write(b"go on\\n")
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
 _SECOND = """
 import asyncio, sys
 from pathlib import Path
@@ -169,3 +207,25 @@ def test_descriptors_are_neither_lost_nor_kept(killed: tuple[Path, list[str]]) -
 
     asyncio.run(main())
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("moment", ["before it is written down", "and it is never written down", "when all of it was early"])
+def test_an_end_is_told_whenever_its_agent_was_killed(tmp_path: Path, moment: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", _DIES, str(tmp_path), moment]) as first:
+        assert first.wait() == -9
+
+    async def main() -> list[tuple[str, int]]:
+        runtime = SandboxRuntime(clock=SystemClock(), door=tmp_path / "pods.sock")
+        ends: list[Exit] = []
+        runtime.on_exit(ends.append)
+        await runtime.start()
+        try:
+            left = runtime.claim("a")
+            assert left is not None
+            ends.extend(left.exits)
+            await until(lambda: bool(ends))
+            return [(end.container_id, end.code) for end in ends]
+        finally:
+            await runtime.close()
+
+    assert asyncio.run(main()) == [("id", 137 if "never" in moment else 4)]

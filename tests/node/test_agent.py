@@ -45,6 +45,29 @@ def test_a_pod_from_creation_to_success() -> None:
     site.run(scenario)
 
 
+def test_how_a_pod_has_ended_is_told_before_its_sandbox_goes() -> None:
+    """Otherwise an agent that is killed meanwhile would leave nobody who knows, and a job that has succeeded would count as lost."""
+
+    async def scenario(s: Site) -> None:
+        told: list[str] = []
+
+        async def removed(sandbox_id: str) -> None:
+            told.append(objects.status(await s.client.get(kinds.PODS, "p", "default"))["phase"])
+            s.runtime.sandboxes.pop(sandbox_id)
+
+        s.runtime.remove_sandbox = removed  # type: ignore[method-assign]
+        await s.run_pod(pod(restartPolicy="Never"))
+        await s.until_phase("Running")
+        s.runtime.end("main", 0)
+        ended = await s.until_phase("Succeeded")
+        assert not conditions.is_true(ended, "PodReadyToStartContainers"), "one write for both"
+        await s.clock.sleep(1)
+        assert told == ["Succeeded"]
+        assert objects.revision(await s.client.get(kinds.PODS, "p", "default")) == objects.revision(ended)
+
+    site.run(scenario)
+
+
 def test_a_failed_pod_tells_code_and_message() -> None:
     async def scenario(s: Site) -> None:
         await s.run_pod(pod(container(terminationMessagePolicy="FallbackToLogsOnError"), container("b"), restartPolicy="Never"))

@@ -94,13 +94,20 @@ class Init:
         if request["op"] in ("start", "execute"):
             self._start_or_execute(request, packet.fds)
         elif request["op"] == "only":
-            for pid in [pid for pid, found in self._containers.items() if found.id not in request["ids"]]:
-                self._signal(self._containers[pid].id, signal.SIGKILL)
+            self._keep_only(request["ids"])
         elif request["op"] == "signal":
             self._signal(request["id"], request["signal"])
         elif request["op"] == "socket":
             _give_socket(packet.fds[0], datagram=request["datagram"])
         return True
+
+    def _keep_only(self, ids: list[str]) -> None:
+        """What a next agent does not know ends; what it believes to run and does not has ended, though nobody can say how any more."""
+        known = {found.id for found in self._containers.values()}
+        for id in known.difference(ids):
+            self._signal(id, signal.SIGKILL)
+        for id in set(ids) - known:
+            wire.send(self._control, {"event": "exit", "id": id, "status": signal.SIGKILL, "at": time.time()})
 
     def _start_or_execute(self, request: dict[str, Any], fds: list[int]) -> None:
         groups = entering.take(request, request["container"], fds)

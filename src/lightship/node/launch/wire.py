@@ -54,11 +54,12 @@ def send(sock: socket.socket, message: dict[str, Any], fds: Sequence[int] = ()) 
         os.close(holder)
 
 
-def receive(sock: socket.socket) -> Packet | None:
-    """The next packet, or None at the end. Descriptors are not inherited by programs."""
+def receive(sock: socket.socket, *, leave: bool = False) -> Packet | None:
+    """The next packet, or None at the end. Descriptors are not inherited by programs. `leave`: it stays there until `drop`."""
+    flags = socket.MSG_CMSG_CLOEXEC | (socket.MSG_PEEK if leave else 0)
     room = socket.CMSG_SPACE(_DESCRIPTORS * 4) + socket.CMSG_SPACE(_CREDENTIALS.size)
     for _ in range(2):  # an end that comes while a non-blocking receive looks around hides the last packet once
-        body, ancillary, _flags, _address = sock.recvmsg(_LONGEST + 1, room, socket.MSG_CMSG_CLOEXEC)
+        body, ancillary, _flags, _address = sock.recvmsg(_LONGEST + 1, room, flags)
         if body:
             break
     fds, pid = array.array("i"), 0
@@ -75,3 +76,8 @@ def receive(sock: socket.socket) -> Packet | None:
             file.seek(0)
             body = file.read()
     return Packet(json.loads(body), listed, pid)
+
+
+def drop(sock: socket.socket) -> None:
+    """Take the packet away that `receive` has left."""
+    sock.recv(1)

@@ -192,8 +192,7 @@ class PodWorker:
             case instructions.CreateSandbox():
                 await self._create_sandbox()
             case instructions.RemoveSandbox():
-                await self.subject.node.runtime.remove_sandbox(self.state.uid)
-                self.state.sandbox_removed()
+                await self._remove_sandbox()
             case instructions.PullImage(container=name, image=image):
                 self._pulling.start(name, image)
             case instructions.StartContainer(container=name):
@@ -227,6 +226,17 @@ class PodWorker:
             return
         self.state.sandbox_created(ip)
         self._filling.stale = True  # a volume may show the address, which is known only now
+
+    async def _remove_sandbox(self) -> None:
+        """The API hears first how the pod has ended: what the sandbox knows of that goes with it, also should we be killed meanwhile."""
+        if sync.must_stop(self.pod, self.state) and not (self.state.removed or objects.is_deleting(self.pod)):
+            self.state.sandbox = False
+            try:
+                await self._write_status()
+            finally:
+                self.state.sandbox = True
+        await self.subject.node.runtime.remove_sandbox(self.state.uid)
+        self.state.sandbox_removed()
 
     def _tell_back_off(self, instruction: instructions.BackOff | instructions.BackOffPull) -> None:
         name = instruction.container
@@ -277,7 +287,12 @@ class PodWorker:
 
     async def _read_again(self) -> None:
         key = objects.key(self.pod)
-        found = await self.subject.node.client.get_or_none(kinds.PODS, key.name, key.namespace)
+        try:
+            found = await self.subject.node.client.get_or_none(kinds.PODS, key.name, key.namespace)
+        except errors.StatusError as error:
+            if not errors.is_forbidden(error):
+                raise
+            found = None  # a node may read its own pods only: there is none of that name
         if found is None or objects.uid(found) != self.state.uid:
             self.state.removed = True
         else:

@@ -228,7 +228,7 @@ class SandboxRuntime(Limited, Telling):
         stdio.input_ended = functools.partial(self._notes.started, sandbox, container, pid)
         self._notes.started(sandbox, container, pid)
         if container.early is not None:
-            asyncio.get_running_loop().call_soon(self._report, sandbox, container.early)
+            asyncio.get_running_loop().call_soon(self._conclude, sandbox, container, container.early)
         return pid
 
     async def execute(self, container_id: str, argv: list[str], files: Files | None) -> Program:
@@ -308,7 +308,7 @@ class SandboxRuntime(Limited, Telling):
         """Events of a sandbox's init; its silence for good is told by the pidfd."""
         while True:
             try:
-                event = wire.receive(sandbox.control)
+                event = wire.receive(sandbox.control, leave=True)
             except BlockingIOError:
                 return
             except OSError:
@@ -317,7 +317,10 @@ class SandboxRuntime(Limited, Telling):
                 asyncio.get_running_loop().remove_reader(sandbox.control.fileno())
                 return
             code = os.waitstatus_to_exitcode(event.message["status"])
-            self._ended(sandbox, event.message["id"], 128 - code if code < 0 else code, max(0, -code), event.message["at"])
+            try:
+                self._ended(sandbox, event.message["id"], 128 - code if code < 0 else code, max(0, -code), event.message["at"])
+            finally:
+                wire.drop(sandbox.control)  # not before it is written down: should we be killed now, the next one must hear of it
 
     def _sandbox_died(self, sandbox: Sandbox) -> None:
         loop = asyncio.get_running_loop()
@@ -339,14 +342,15 @@ class SandboxRuntime(Limited, Telling):
         if container is None or container.early is not None:
             return  # one that never started: `_launch` has told, or will tell, by an error
         if container.started:
-            container.stdio.finish()  # otherwise its terminal may still be on its way to `_launch`
+            container.stdio.finish()  # all that it has said, before anybody hears of its end
         killed = self._limits.ended(container_id)
         container.early = Exit(container_id, code, int(signum), at, OUT_OF_MEMORY if killed else "")
-        if container.started:
-            self._notes.ended(sandbox, container, container.early)
-            self._report(sandbox, container.early)
+        if container.started:  # otherwise its terminal may still be on its way to `_launch`, which goes on here
+            self._conclude(sandbox, container, container.early)
 
-    def _report(self, sandbox: Sandbox, end: Exit) -> None:
+    def _conclude(self, sandbox: Sandbox, container: Container, end: Exit) -> None:
+        container.stdio.finish()
+        self._notes.ended(sandbox, container, end)
         self._forget(sandbox, end.container_id)
         self._tell(end)
 
