@@ -74,7 +74,8 @@ async def main():
     elif moment == "and it is never written down":
         Notes.ended = lambda *_: None
     script = "exit 4" if "early" in moment else "read x; exit 4"
-    spec = ContainerSpec(id="id", sandbox_id="a", name="c", argv=["/bin/sh", "-c", script], env={}, log_path=str(home / "c.log"), stdin=True)
+    argv, log = ["/bin/sh", "-c", script], str(home / "c.log")
+    spec = ContainerSpec(id="id", sandbox_id="a", name="c", argv=argv, env={}, log_path=log, stdin=True)
     if "early" in moment:
         launched = runtime._limits.started
         def late(container_id, pid):
