@@ -251,7 +251,7 @@ def waiting(pod: Obj) -> Obj:
 
 
 @asynccontextmanager
-async def site(server: Server | None = None, data: Path | None = None) -> AsyncIterator[Site]:
+async def site(server: Server | None = None, data: Path | None = None, environ: dict[str, str] | None = None) -> AsyncIterator[Site]:
     clock, random = LoopClock(), Random(7)
     agents: dict[str, NodeConnection] = {}
     server = server or make_server(agents)
@@ -261,7 +261,9 @@ async def site(server: Server | None = None, data: Path | None = None) -> AsyncI
         data = data or Path(directory)
         builder.tools = data / "tools"
         manager = Manager(Client(server.local(ADMIN)), clock=clock, random=random).acting_as(Client(server.local(identities.node("n1"))))
-        settings = Settings(name="n1", data=data, api_host="10.96.0.1", api_port=443, address="192.0.2.1")
+        settings = Settings(
+            name="n1", data=data, api_host="10.96.0.1", api_port=443, address="192.0.2.1", devices=False, environ=environ or {}
+        )
         agent = agents["n1"] = Agent(manager, runtime, Catalogue(data / "images.json", builder), settings)
         agent.evicting.signals = dict  # the machine that tests run on may be short of anything
         here = Site(client, manager, agent, runtime, builder, data)
@@ -274,11 +276,11 @@ def make_server(agents: dict[str, NodeConnection]) -> Server:
     return Server(memory(), kinds.BUILTIN + metrics.RESOURCES, clock=LoopClock(), random=Random(3), nodes=agents.get)
 
 
-def run(work: Callable[[Site], Coroutine[Any, Any, T]]) -> T:
+def run(work: Callable[[Site], Coroutine[Any, Any, T]], *, environ: dict[str, str] | None = None) -> T:
     """Run a test on a site of its own, in virtual time."""
 
     async def whole() -> T:
-        async with site() as here:
+        async with site(environ=environ) as here:
             return await work(here)
 
     return virtual.run(whole())

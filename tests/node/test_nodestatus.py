@@ -1,16 +1,14 @@
-"""What a node says of itself, and devices handed out."""
+"""What a node says of itself."""
 
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from lightship import kinds
 from lightship.control.manager import background
 from lightship.meta import conditions, errors, quantity
 from lightship.meta.objects import Obj
 from lightship.node.machine import nodestatus
-from lightship.node.machine.devices import Devices, DevicesExhaustedError
 from lightship.node.machine.nodestatus import Heartbeat, Identity, Machine
 from lightship.node.runtimes import enforcement
 
@@ -21,7 +19,6 @@ MACHINE = Machine(
     cpus=8,
     memory=16 * 2**30,
     storage=100 * 2**30,
-    gpus=2,
     os="linux",
     architecture="amd64",
     kernel="6.1",
@@ -38,21 +35,15 @@ def test_capacity_and_allocatable() -> None:
         "memory": "16777216Ki",
         "ephemeral-storage": "104857600Ki",
         "pods": "110",
-        "nvidia.com/gpu": "2",
     }
     kept = quantity.to_int("16777216Ki") - quantity.to_int(nodestatus.allocatable(MACHINE)["memory"])
     assert kept == enforcement.RESERVED_MEMORY
 
 
-def test_this_machine_can_be_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIGHTSHIP_GPUS", "4")
+def test_this_machine_can_be_measured(tmp_path: Path) -> None:
     found = nodestatus.look(tmp_path)
     assert found.cpus >= 1
     assert found.memory > 2**28
-    assert found.gpus == 4
-    monkeypatch.setenv("LIGHTSHIP_GPUS", "many")
-    with pytest.raises(ValueError, match='LIGHTSHIP_GPUS is "many": set it to the number of GPUs pods may use'):
-        nodestatus.look(tmp_path)
 
 
 def test_status_keeps_what_others_wrote_and_is_stable() -> None:
@@ -94,13 +85,21 @@ def test_a_heartbeat_that_is_refused_is_not_the_end() -> None:
     site.run(scenario)
 
 
-def test_devices_stay_with_their_container_until_the_pod_is_gone() -> None:
-    devices = Devices(3)
-    assert devices.assign("p", "a", 2) == [0, 1]
-    assert devices.assign("p", "a", 2) == [0, 1]
-    assert devices.assign("q", "a", 1) == [2]
-    with pytest.raises(DevicesExhaustedError, match="1 GPUs wanted by container b, 0 are free"):
-        devices.assign("q", "b", 1)
-    devices.release("p")
-    assert devices.assign("q", "b", 1) == [0]
-    assert devices.assign("r", "none", 0) == []
+def test_extended_resources_of_others_stay_and_ours_go_to_zero() -> None:
+    async def scenario(s: Site) -> None:
+        heartbeat = Heartbeat(s.client, WHO, MACHINE, s.clock)
+        await heartbeat.register()
+        await heartbeat.offer({"nvidia.com/gpu": 2}, {"nvidia.com/gpu": 1})
+        node = await s.client.get(kinds.NODES, "n1")
+        assert (node["status"]["capacity"]["nvidia.com/gpu"], node["status"]["allocatable"]["nvidia.com/gpu"]) == ("2", "1")
+        dongles = {side: {**node["status"][side], "example.com/dongle": "3"} for side in ("capacity", "allocatable")}
+        await s.client.patch_status(kinds.NODES, node, {**node["status"], **dongles})
+        await heartbeat.offer({}, {})
+        node = await s.client.get(kinds.NODES, "n1")
+        assert node["status"]["capacity"]["example.com/dongle"] == "3"
+        assert node["status"]["capacity"]["nvidia.com/gpu"] == "0"
+        await Heartbeat(s.client, WHO, MACHINE, s.clock).register()
+        node = await s.client.get(kinds.NODES, "n1")
+        assert not [name for name in node["status"]["capacity"] if "/" in name]
+
+    site.run(scenario)

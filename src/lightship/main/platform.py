@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -45,7 +45,9 @@ from lightship.node.agent import Agent, Settings
 from lightship.node.images.catalogue import Catalogue
 from lightship.node.images.environments import Environments, cache_directory
 from lightship.node.inputs import provisioner
-from lightship.node.machine import nodestatus
+from lightship.node.machine import devices, nodestatus
+from lightship.node.machine.devices import slices
+from lightship.node.machine.devices.finding import DevicesError
 from lightship.node.network import facts as pod_network
 from lightship.node.runtimes import choice
 from lightship.node.runtimes.runtime import Runtime, RuntimeUnavailableError
@@ -74,7 +76,7 @@ class Config:
     `controllers` is a list for `selection.words`, so that upstream's own can run in their place.
 
     `allow_host_path` lets pods mount any folder of the machine that this user can read. `agents` is how many nodes run pods: each of them
-    has all of the machine, as the nodes of other local clusters do, but only the first has its devices.
+    has all of the machine, as the nodes of other local clusters do, but only the first has its devices; pretended ones each node has.
     """
 
     instance: Instance
@@ -89,6 +91,8 @@ class Config:
     audit_policy: str = ""
     audit_log: str = ""
     allow_host_path: bool = False
+    devices: dict[str, str] = field(default_factory=lambda: {k: os.environ[k] for k in (devices.COUNT, devices.FILE) if k in os.environ})
+    """Variables that say which devices to pretend."""
 
 
 class Platform:
@@ -305,14 +309,26 @@ class Platform:
                 policies_reason=unguarded,
                 allow_host_path=self._config.allow_host_path,
                 devices=not number,
+                environ=self._config.devices,
             )
             acting = self.manager.acting_as(Client(server.local(identities.node(name))))
-            self._agents[name] = Agent(acting, runtime, catalogue, settings)
+            try:
+                self._agents[name] = Agent(acting, runtime, catalogue, settings)
+            except DevicesError as error:
+                raise CliError(str(error)) from error
+        if any(agent.has_devices for agent in self._agents.values()):
+            await self._define_device_classes()
         await self._forget_nodes()
         await self._run(pods.run())
         await self._run(_until_lost(runtime))
         server.add_resources(metrics.RESOURCES)
         await self.client.apply(kinds.CLUSTER_ROLES, metrics.READER)
+
+    async def _define_device_classes(self) -> None:
+        """What manifests name; a class that is there already may be a driver's own."""
+        for device_class in slices.device_classes():
+            if await self.client.get_or_none(kinds.DEVICE_CLASSES, objects.name(device_class)) is None:
+                await self.client.create(kinds.DEVICE_CLASSES, device_class)
 
     async def _forget_nodes(self) -> None:
         """Nodes of an earlier start with more agents: their pods are as good as gone, and so are they."""

@@ -11,6 +11,7 @@ from lightship.cli.command import add_format_option, add_instance_options
 from lightship.cli.errors import CliError
 from lightship.cli.output import render, say
 from lightship.cli.progress import seconds
+from lightship.node.machine import devices
 
 from . import daemon, selection
 from .instance import Instance, Running
@@ -35,6 +36,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--agents", type=agent_count, default=1, metavar="N", help="how many nodes run pods, all on this machine (default: 1)"
     )
+    parser.add_argument(
+        "--gpus", type=gpu_count, default=-1, metavar="N", help="how many GPUs pods may use; those that are not there are pretended"
+    )
+    parser.add_argument("--devices-file", default="", metavar="FILE", help="devices to pretend, besides the machine's own (docs/pods.md)")
     parser.add_argument("--allow-host-path", action="store_true", help="pods may mount folders of this machine (default: refused)")
     parser.add_argument("--audit-policy-file", default="", metavar="FILE", help="write an audit log, as this audit.k8s.io/v1 Policy says")
     parser.add_argument("--audit-log-path", default="", metavar="FILE", help="where to (default: audit.log in the data directory)")
@@ -65,6 +70,20 @@ def agent_count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_AGENTS:
         raise argparse.ArgumentTypeError(f'"{text}": must be a number from 1 to {MAX_AGENTS}')
     return int(text)
+
+
+def gpu_count(text: str) -> int:
+    """How many GPUs. Raises `ArgumentTypeError`."""
+    if not text.isascii() or not text.isdigit() or int(text) > devices.MOST:
+        raise argparse.ArgumentTypeError(f'"{text}": must be a number from 0 to {devices.MOST}')
+    return int(text)
+
+
+def _devices(args: argparse.Namespace) -> dict[str, Any]:
+    """What the environment says is the default."""
+    told = {devices.FILE: os.path.abspath(args.devices_file)} if args.devices_file else {}
+    told |= {devices.COUNT: str(args.gpus)} if args.gpus >= 0 else {}
+    return {"devices": told} if told else {}
 
 
 def ip_address(text: str) -> str:
@@ -102,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
         "audit_log": os.path.abspath(args.audit_log_path) if args.audit_log_path else "",
         "scheduler": not args.no_scheduler,
         "allow_host_path": args.allow_host_path,
+        **_devices(args),
     }
     if args.foreground:
         instance.prepare()

@@ -30,7 +30,9 @@ from .images.keeper import Keeper
 from .inputs.sources import Ref
 from .inputs.volumes import EVERYBODY, Policy
 from .machine import hostusage, nodestatus, pressure
-from .machine.devices import Devices
+from .machine.devices import finding
+from .machine.devices.desk import Desk
+from .machine.devices.publishing import Publishing
 from .machine.nodestatus import Heartbeat, Identity
 from .machine.pressure import Watch
 from .network import hostmode
@@ -70,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_host_path: bool = False
     devices: bool = True
     """Whether the machine's GPUs are this node's to give: they can be only one node's."""
+    environ: dict[str, str] = {}
+    """Variables that say which devices to pretend: see `machine.devices.finding`."""
 
 
 class Agent:
@@ -93,7 +97,9 @@ class Agent:
         self._group: asyncio.TaskGroup | None = None
         self._ready = asyncio.Event()
         settings.data.mkdir(parents=True, exist_ok=True)
-        self._machine = nodestatus.look(settings.data, devices=settings.devices)
+        self._machine = nodestatus.look(settings.data)
+        found = finding.look(settings.name, settings.environ, real=settings.devices)
+        self._desk = Desk(manager.client, settings.name, found, settings.data / "devices", sandboxed=runtime.kind == "sandbox")
         identity = Identity(
             name=settings.name,
             address=settings.address,
@@ -103,6 +109,11 @@ class Agent:
             policies_reason=settings.policies_reason,
         )
         self._heartbeat = Heartbeat(manager.client, identity, self._machine, manager.clock)
+        self._publishing: Publishing | None = None
+        if found:
+            claims = manager.cache.informer(kinds.RESOURCE_CLAIMS)
+            self._publishing = Publishing(manager.client, settings.name, self._desk.ledger, claims, self._heartbeat.offer)
+            self._heartbeat.begin(*self._publishing.amounts())
         self._node = self._shared(catalogue)
         self.measuring = Measuring(settings.name, runtime, manager.clock, self._subjects, settings.data, cache_directory())
         """Statistics of the node and its pods."""
@@ -129,7 +140,7 @@ class Agent:
             runtime=self._runtime,
             catalogue=catalogue,
             logs=self._logs,
-            devices=Devices(self._machine.gpus),
+            desk=self._desk,
             ports=HostPorts(hostmode.free_port),
             pods=settings.data / "pods",
             policy=_policy(self._runtime.kind, allow_host_path=settings.allow_host_path),
@@ -142,6 +153,11 @@ class Agent:
             services=self._services.list,
             neighbours=lambda namespace: self._all_pods.by_index(NAMED, namespace),
         )
+
+    @property
+    def has_devices(self) -> bool:
+        """Does this node have devices of its own to offer?"""
+        return self._publishing is not None
 
     async def register(self) -> Obj:
         """Make the Node exist and be Ready; `run` does it too, `main` may do it earlier to be Ready sooner."""
@@ -158,9 +174,12 @@ class Agent:
                 await self.register()
                 for informer in (self._pods, self._services, self._all_pods):
                     await informer.wait_synced()
-                self._remove_orphans()
+                found = self._remove_orphans()
+                group.create_task(self._desk.prepared.keep_only(found, self._manager.clock), name="claims of pods that are gone")
                 self._listen()
                 group.create_task(self._keeper.run(), name="environments")
+                if self._publishing is not None:
+                    group.create_task(self._publishing.run(), name="devices")
                 self._ready.set()
                 group.create_task(self.evicting.run(), name="eviction")
                 await self._heartbeat.run()
@@ -293,13 +312,15 @@ class Agent:
         if self._workers.pop(worker.state.uid, None) is not None and worker.state.removed:
             _remove(worker.subject.home.directory)
 
-    def _remove_orphans(self) -> None:
+    def _remove_orphans(self) -> set[str]:
         """Directories of pods that were deleted while no agent was running."""
         known = {objects.uid(pod) for pod in self._pods.list()}
         for directory in self._node.pods.iterdir():
             if directory.name.rpartition("_")[2] not in known:
                 log.info("removing what is left of a pod directory=%s", directory.name)
                 _remove(directory)
+        self._desk.ledger.keep_only(known)
+        return known
 
     # logs -----------------------------------------------------------------------------------------------------------------------------
 

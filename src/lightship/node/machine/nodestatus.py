@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -31,7 +32,6 @@ LEASE_NAMESPACE = "kube-node-lease"
 LEASE_SECONDS = 40
 RENEW_SECONDS = 10.0
 MAX_PODS = 110
-GPU = "nvidia.com/gpu"
 
 _ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _PRESSURES = {
@@ -59,7 +59,6 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     cpus: int
     memory: int
     storage: int
-    gpus: int
     os: str
     architecture: str
     kernel: str
@@ -81,13 +80,12 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """Why network policies are not enforced, if they are not."""
 
 
-def look(data: Path, *, devices: bool = True) -> Machine:
-    """Measure this machine; `data` is where pods write. Without `devices`, its GPUs are somebody else's."""
+def look(data: Path) -> Machine:
+    """Measure this machine; `data` is where pods write. Its devices are `devices.finding`'s."""
     return Machine(
         cpus=_cpus(),
         memory=enforcement.machine_memory(),
         storage=shutil.disk_usage(data).total,
-        gpus=gpu_count() if devices else 0,
         os=sys.platform,
         architecture=_ARCHITECTURES.get(platform.machine(), platform.machine()),
         kernel=platform.release(),
@@ -97,31 +95,14 @@ def look(data: Path, *, devices: bool = True) -> Machine:
     )
 
 
-def gpu_count() -> int:
-    """LIGHTSHIP_GPUS, or the NVIDIA devices that are here. Raises `ValueError` when the variable is not a number."""
-    told = os.environ.get("LIGHTSHIP_GPUS")
-    if told:
-        if not told.isdigit():
-            raise ValueError(f'LIGHTSHIP_GPUS is "{told}": set it to the number of GPUs pods may use, or unset it')
-        return int(told)
-    return len(gpu_devices())
-
-
-def gpu_devices() -> list[str]:
-    """`/dev/nvidia0`, `/dev/nvidia1`, ... in order."""
-    found = [p for p in Path("/dev").glob("nvidia[0-9]*") if p.name.removeprefix("nvidia").isdigit()]
-    return [str(p) for p in sorted(found, key=lambda p: int(p.name.removeprefix("nvidia")))]
-
-
 def capacity(machine: Machine, *, reserved: int = 0) -> dict[str, str]:
     """Resources by name; with `reserved` bytes of memory taken away, what pods may use."""
-    found = {
+    return {
         "cpu": str(machine.cpus),
         "memory": f"{(machine.memory - reserved) // 1024}Ki",
         "ephemeral-storage": f"{machine.storage // 1024}Ki",
         "pods": str(MAX_PODS),
     }
-    return found | ({GPU: str(machine.gpus)} if machine.gpus else {})
 
 
 def allocatable(machine: Machine) -> dict[str, str]:
@@ -140,8 +121,18 @@ def metadata(identity: Identity, machine: Machine) -> Obj:
     return {"name": identity.name, "labels": labels, "annotations": annotations}
 
 
-def status(identity: Identity, machine: Machine, old: Obj, now: float, pressures: Collection[str] = ()) -> Obj:
+class Extended(NamedTuple):
+    """How many of each extended resource there are, and how many pods may have."""
+
+    capacity: dict[str, int]
+    allocatable: dict[str, int]
+
+
+def status(
+    identity: Identity, machine: Machine, old: Obj, now: float, pressures: Collection[str] = (), extended: Extended | None = None
+) -> Obj:
     """The node's status; what others wrote into `old` is kept. `pressures` are the conditions of that kind that hold."""
+    devices = extended or Extended({}, {})
     listed: list[Obj] = list(old.get("conditions") or ())
     for type, words in _PRESSURES.items():
         reason, message = words[type in pressures]
@@ -149,13 +140,28 @@ def status(identity: Identity, machine: Machine, old: Obj, now: float, pressures
     listed = conditions.set_condition(listed, "Ready", "True", "KubeletReady", "kubelet is posting ready status", now)
     return {
         **old,
-        "capacity": capacity(machine),
-        "allocatable": allocatable(machine),
+        "capacity": _others(old.get("capacity")) | capacity(machine) | _amounts(devices.capacity),
+        "allocatable": _others(old.get("allocatable")) | allocatable(machine) | _amounts(devices.allocatable),
         "conditions": _beat(listed, "Ready", now),
         "addresses": [{"type": "InternalIP", "address": identity.address}, {"type": "Hostname", "address": identity.name}],
         "daemonEndpoints": old.get("daemonEndpoints") or {"kubeletEndpoint": {"Port": 0}},
         "nodeInfo": _node_info(machine),
     }
+
+
+def _others(amounts: dict[str, str] | None) -> dict[str, str]:
+    """Extended resources, which somebody else may have told of."""
+    return {name: amount for name, amount in (amounts or {}).items() if "/" in name}
+
+
+def _without_extended(status: Obj) -> Obj:
+    """What an earlier node had is not there before somebody offers it again."""
+    kept = {side: {k: v for k, v in (status.get(side) or {}).items() if "/" not in k} for side in ("capacity", "allocatable")}
+    return {**status, **kept}
+
+
+def _amounts(counts: dict[str, int]) -> dict[str, str]:
+    return {name: str(count) for name, count in counts.items()}
 
 
 def transitions(old: Collection[str], new: Collection[str]) -> list[str]:
@@ -201,6 +207,20 @@ class Heartbeat:
         self._machine = machine
         self._clock = clock
         self._pressures: frozenset[str] = frozenset()
+        self._extended = Extended({}, {})
+        self._begun = False
+
+    def begin(self, capacity: dict[str, int], allocatable: dict[str, int]) -> None:
+        """What to offer from the first registration on."""
+        self._extended = Extended(capacity, allocatable)
+
+    async def offer(self, capacity: dict[str, int], allocatable: dict[str, int]) -> None:
+        """How many there are of each extended resource, and how many pods may have; of what is no more there are 0."""
+        gone = dict.fromkeys(self._extended.capacity.keys() - capacity.keys(), 0)
+        wanted = Extended(gone | capacity, gone | allocatable)
+        if wanted != self._extended:
+            self._extended = wanted
+            await self.register()
 
     async def tell(self, pressures: frozenset[str]) -> None:
         """The conditions of lack (`MemoryPressure`, ...) that hold now."""
@@ -213,9 +233,12 @@ class Heartbeat:
         wanted = {"apiVersion": "v1", "kind": "Node", "metadata": metadata(self._identity, self._machine)}
         while True:
             node = await self._client.apply(kinds.NODES, wanted)
-            ready = status(self._identity, self._machine, objects.status(node), self._clock.now(), self._pressures)
+            before = objects.status(node) if self._begun else _without_extended(objects.status(node))
+            ready = status(self._identity, self._machine, before, self._clock.now(), self._pressures, self._extended)
             try:
-                return await self._client.patch_status(kinds.NODES, node, ready)
+                told = await self._client.patch_status(kinds.NODES, node, ready)
+                self._begun = True
+                return told
             except errors.StatusError as error:
                 if not (errors.is_conflict(error) or errors.is_not_found(error)):
                     raise  # somebody else wrote or deleted it meanwhile: once more

@@ -17,6 +17,8 @@ from . import security
 AFFINITY = "NodeAffinity"
 PORTS = "NodePorts"
 SYSCTL = "SysctlForbidden"
+UNEXPECTED = "UnexpectedAdmissionError"
+"""What a pod was promised is not there."""
 
 
 class Refusal(NamedTuple):

@@ -16,17 +16,17 @@ from lightship.meta import objects
 from lightship.meta.objects import Obj
 from lightship.node.images.environments import Environment
 from lightship.node.inputs.env import Command
-from lightship.node.machine import nodestatus
+from lightship.node.machine.devices import edits
+from lightship.node.machine.devices.edits import Edits
 from lightship.node.network import facts as network
 from lightship.node.runtimes import enforcement, layout
-from lightship.node.runtimes.runtime import ContainerSpec, Mount, SandboxSpec, Tmpfs
+from lightship.node.runtimes.runtime import ContainerSpec, Mount, SandboxSpec, Security, Tmpfs
 
 from . import resources, security, warming
 
 PROFILES = "seccomp"
 """Folder of a node's data directory that `localhostProfile` names files of."""
 TERMINATION_PATH = "/dev/termination-log"
-NVIDIA_CONTROL = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset")
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -126,7 +126,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     command: Command
     environment: Environment
     mounts: list[Mount]
-    gpus: Sequence[int] = ()
+    devices: Edits = edits.NOTHING
     target: str = ""
     """Id of the container that an ephemeral one looks after."""
     runtime: str
@@ -155,8 +155,14 @@ def container_spec(pod: Obj, container: Obj, where: Home, start: Start) -> Conta
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
-        security=security.security(pod, container, start.environment, where.directory.parent.parent / PROFILES),
+        security=_with_groups(security.security(pod, container, start.environment, where.directory.parent.parent / PROFILES), start),
     )
+
+
+def _with_groups(found: Security, start: Start) -> Security:
+    """Groups that its devices' files belong to."""
+    more = [gid for gid in start.devices.groups if gid not in found.groups]
+    return msgspec.structs.replace(found, groups=[*found.groups, *more]) if more else found
 
 
 def _image_files(start: Start) -> list[Mount]:
@@ -189,17 +195,13 @@ def variables(pod: Obj, start: Start) -> dict[str, str]:
     if start.runtime != "sandbox":
         # Nothing keeps a process of host mode from writing into the environment it shares with others.
         ours["PIP_USER"] = "1"
-        if nodestatus.gpu_devices():
-            ours["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, start.gpus))
-    return {**ours, **start.command.env}
+    return {**ours, **start.devices.defaults, **start.command.env, **start.devices.env}
 
 
 def _devices(start: Start) -> list[Mount]:
-    """The device files of the GPUs that were given to this container."""
-    if not start.gpus or start.runtime != "sandbox":
-        return []
-    paths = [*(f"/dev/nvidia{index}" for index in start.gpus), *NVIDIA_CONTROL]
-    return [Mount(source=path, target=path) for path in paths if os.path.exists(path)]
+    """What of its devices is here, where no volume takes its place."""
+    taken = {os.path.normpath(mount.target) for mount in start.mounts}
+    return [mount for mount in start.devices.mounts if mount.target not in taken and os.path.exists(mount.source)]
 
 
 def stop_signal(container: Obj) -> int:
@@ -207,8 +209,3 @@ def stop_signal(container: Obj) -> int:
     name = (container.get("lifecycle") or {}).get("stopSignal") or "SIGTERM"
     found = getattr(signal, name, signal.SIGTERM)
     return int(found) if isinstance(found, signal.Signals) else int(signal.SIGTERM)
-
-
-def gpus_wanted(container: Obj) -> int:
-    limits = (container.get("resources") or {}).get("limits") or {}
-    return int(limits.get(nodestatus.GPU) or 0)

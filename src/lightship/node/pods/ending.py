@@ -7,7 +7,7 @@ from lightship.meta import objects
 from lightship.meta.objects import Obj
 
 from . import spec
-from .instructions import FinishDeletion, KillContainer, Planner, RemoveSandbox, StopContainer, TerminateContainer
+from .instructions import FinishDeletion, KillContainer, Planner, ReleaseDevices, RemoveSandbox, StopContainer, TerminateContainer
 from .state import ContainerState, PodState
 
 LAST_MOMENT = 2.0
@@ -23,6 +23,13 @@ def stop(pod: Obj, state: PodState, now: float, planner: Planner) -> None:
         return
     if state.sandbox:
         planner.instructions.append(RemoveSandbox())
+    if state.devices_held:
+        problem = state.release_problem
+        if problem is None or problem.retry_at <= now:
+            planner.instructions.append(ReleaseDevices())
+        else:
+            planner.at(problem.retry_at)
+        return  # a pod has not ended while a driver may still be at work for it
     if state.removed or objects.is_deleting(pod):
         planner.instructions.append(FinishDeletion())
 

@@ -12,6 +12,14 @@ class PrepareVolumes(msgspec.Struct, frozen=True):
     """Materialise the pod's volumes."""
 
 
+class PrepareDevices(msgspec.Struct, frozen=True):
+    """Have the pod's claims made ready by their drivers."""
+
+
+class ReleaseDevices(msgspec.Struct, frozen=True):
+    """Have them given back."""
+
+
 class CreateSandbox(msgspec.Struct, frozen=True):
     """Make address, hostname and process tree."""
 
@@ -86,6 +94,8 @@ class FinishDeletion(msgspec.Struct, frozen=True):
 
 Instruction: TypeAlias = (
     PrepareVolumes
+    | PrepareDevices
+    | ReleaseDevices
     | CreateSandbox
     | RemoveSandbox
     | PullImage

@@ -11,7 +11,7 @@ from lightship.node.inputs import env, envfiles, fetch, mounts, sources
 from lightship.node.inputs.env import Command, Surroundings
 from lightship.node.inputs.sources import MissingError
 from lightship.node.inputs.volumes import VolumeError
-from lightship.node.machine.devices import DevicesExhaustedError
+from lightship.node.machine.devices.desk import CdiError, ClaimError
 from lightship.node.network import hostmode
 from lightship.node.network.hostmode import AddressPendingError
 from lightship.node.runtimes import logfiles
@@ -44,11 +44,12 @@ class Starting:
             await self._subject.node.runtime.start_container(wanted)
         except AddressPendingError as error:
             self._subject.state.container_problem(name, status.WAITING_CREATING, str(error), self._subject.now())
-        except (MissingError, VolumeError, DevicesExhaustedError, ForbiddenError, OSError, RuntimeUnavailableError) as error:
+        except (MissingError, VolumeError, ClaimError, CdiError, ForbiddenError, OSError, RuntimeUnavailableError) as error:
             self._cannot_create(name, "CreateContainerConfigError", str(error))
         except ContainerError as error:
             self._cannot_start(name, container_id, error)
         else:
+            state.devices = self._subject.node.desk.health(self._subject.pod, container)
             state.user, state.resources = security.user_status(wanted.security), given["resources"]
             self._started(container, container_id)
             self._drop_old_logs(state)
@@ -89,7 +90,7 @@ class Starting:
             environment=self._subject.environments[container.get("image") or ""],
             mounts=shown,
             target=self._target(container.get("targetContainerName") or ""),
-            gpus=node.devices.assign(self._subject.state.uid, container["name"], containers.gpus_wanted(container)),
+            devices=node.desk.edits(self._subject.pod, container),
             runtime=node.runtime.kind,
         )
 

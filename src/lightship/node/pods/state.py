@@ -89,6 +89,8 @@ class ContainerState:
     """Who it runs as, for its status."""
     resources: Obj | None = None
     """The amounts that it has, if it runs."""
+    devices: list[Obj] = field(default_factory=list)
+    """Its claimed devices and whether they are well, for its status."""
     unhealthy: str = ""
     """What wants this run ended: `liveness` or `startup` (probes), `postStart` (a hook that failed), `resize`."""
 
@@ -121,6 +123,12 @@ class PodState:
     start_time: float | None = None
     volumes_ready: bool = False
     volumes_problem: Problem | None = None
+    devices_ready: bool = False
+    """The pod's claims were made ready."""
+    devices_held: bool = False
+    """Something was begun for a claim of the pod, and must be given back."""
+    devices_problem: Problem | None = None
+    release_problem: Problem | None = None
     sandbox: bool = False
     sandbox_problem: Problem | None = None
     ip: str = ""

@@ -56,10 +56,10 @@ def pod_phase(pod: Obj, state: PodState, inits: list[Obj], mains: list[Obj]) -> 
     old = objects.status(pod).get("phase") or "Pending"
     if old in ("Succeeded", "Failed"):
         return str(old)
-    if state.failure is not None and not state.any_running:
+    if state.failure is not None and not state.any_running and not state.devices_held:
         return "Failed"
     phase = _phase(pod, state, inits, mains)
-    if state.any_running:
+    if state.any_running or state.devices_held:
         return "Running" if phase in ("Succeeded", "Failed") else phase
     if objects.is_deleting(pod) and phase not in ("Succeeded", "Failed"):
         return "Failed"  # what was deleted before it could run must not look as if it still might (a finalizer may hold the object)
@@ -125,6 +125,8 @@ def container_status(pod: Obj, container: Obj, state: PodState, now: float) -> O
         status["volumeMounts"] = mounts.shown(container)
     if found.id:
         status["containerID"] = ID_PREFIX + found.id
+    if found.devices:
+        status["allocatedResourcesStatus"] = found.devices
     return status | _amounts(container, found, state) | _surroundings(container, found)
 
 

@@ -22,7 +22,7 @@ from lightship.node.inputs import memory, sources, volumes
 from lightship.node.inputs.claims import Claims
 from lightship.node.inputs.sources import Ref
 from lightship.node.inputs.volumes import Policy
-from lightship.node.machine.devices import Devices
+from lightship.node.machine.devices.desk import Desk
 from lightship.node.network.hostmode import HostPorts
 from lightship.node.runtimes.runtime import Runtime, Tmpfs
 from lightship.node.streams.logs import Logs
@@ -43,7 +43,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     runtime: Runtime
     catalogue: Catalogue
     logs: Logs
-    devices: Devices
+    desk: Desk
     ports: HostPorts
     pods: Path
     """The directory with a directory for each pod."""
@@ -67,6 +67,7 @@ class Subject:
         self.node = node
         self.pod = pod
         self.state = recover(pod, node.clock.now(), node.runtime.claim(objects.uid(pod)))
+        self.state.devices_held = node.desk.prepared.holds(self.state.uid)
         self.home = containers.home(node.pods, pod)
         self.woken = asyncio.Event()
         self.environments: dict[str, Environment] = {}

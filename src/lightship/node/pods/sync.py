@@ -7,6 +7,7 @@ Contract: kubelet pod lifecycle (syncPod, computePodActions), KEP-753 sidecar or
 
 from lightship.meta import objects
 from lightship.meta.objects import Obj
+from lightship.node.machine.devices import podclaims
 
 from . import ending, spec
 from .instructions import (
@@ -17,6 +18,7 @@ from .instructions import (
     Instruction,
     Plan,
     Planner,
+    PrepareDevices,
     PrepareVolumes,
     PullImage,
     ResizePod,
@@ -131,11 +133,7 @@ def _deadline(pod: Obj, state: PodState) -> float | None:
 
 
 def _run(pod: Obj, state: PodState, now: float, planner: Planner) -> None:
-    if not state.volumes_ready:
-        _unless_waiting(state.volumes_problem, now, planner, PrepareVolumes())
-        return
-    if not state.sandbox:
-        _unless_waiting(state.sandbox_problem, now, planner, CreateSandbox())
+    if not _surrounded(pod, state, now, planner):
         return
     for unhealthy in [c for c in state.containers.values() if c.running and c.unhealthy]:
         since = now if unhealthy.stop_at is None else unhealthy.stop_at
@@ -154,6 +152,19 @@ def _run(pod: Obj, state: PodState, now: float, planner: Planner) -> None:
         _start_unless_running(pod, container, state, now, planner)
         if hook(container, "postStart") and _is_starting(container["name"], state, planner):
             return  # the next one waits for this one's hook
+
+
+def _surrounded(pod: Obj, state: PodState, now: float, planner: Planner) -> bool:
+    """Is there all that containers need around them? Otherwise the next step towards it is planned."""
+    if not state.volumes_ready:
+        _unless_waiting(state.volumes_problem, now, planner, PrepareVolumes())
+    elif not state.sandbox and not state.devices_ready and podclaims.has_claims(pod):
+        _unless_waiting(state.devices_problem, now, planner, PrepareDevices())
+    elif not state.sandbox:
+        _unless_waiting(state.sandbox_problem, now, planner, CreateSandbox())
+    else:
+        return True
+    return False
 
 
 def _is_starting(name: str, state: PodState, planner: Planner) -> bool:

@@ -14,12 +14,14 @@ from lightship.meta import errors, objects
 from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions
 from lightship.node.inputs.sources import Ref
+from lightship.node.machine.devices.desk import AllocationError
 from lightship.node.runtimes.runtime import Exit, RuntimeUnavailableError
 
 from . import admission, containers, instructions, messages, spec, status, sync
 from .asking import Asking
 from .filling import Filling
 from .hooks import Hooks
+from .preparing import Preparing
 from .probing import Probing
 from .pulling import Pulling
 from .resizing import Resizing, asked
@@ -43,6 +45,7 @@ class PodWorker:
         self.asking = Asking(self.subject)
         self._forget = forget
         self._filling = Filling(self.subject)
+        self._preparing = Preparing(self.subject)
         self._pulling = Pulling(self.subject)
         self._probing = Probing(self.subject)
         self._hooks = Hooks(self.subject)
@@ -134,7 +137,8 @@ class PodWorker:
         finally:
             await self.subject.cancel_tasks()
             self.subject.node.admitted.release(self.state.uid)
-            self.subject.node.devices.release(self.state.uid)
+            if self._finished:  # not when only the platform pauses
+                self.subject.node.desk.release(self.state.uid)
             self.subject.node.ports.release(self.pod)
             self._forget(self)
 
@@ -150,7 +154,7 @@ class PodWorker:
         node: Obj | None = None
         if admission.asks_for_node(self.pod):
             node = await self.subject.node.client.get_or_none(kinds.NODES, str(objects.spec(self.pod).get("nodeName")))
-        refusal = admitted.admit(self.pod, node or {})
+        refusal = admitted.admit(self.pod, node or {}) or await self._assign()
         if refusal is not None:
             self.state.rejected_as(refusal.reason, refusal.message)
             self.subject.event("Warning", refusal.reason, refusal.message)
@@ -158,11 +162,21 @@ class PodWorker:
         self.state.admitted = True
         self.state.start_time = self.subject.now()
 
+    async def _assign(self) -> admission.Refusal | None:
+        """Its extended resources."""
+        try:
+            await self.subject.node.desk.admit(self.pod)
+        except AllocationError as error:
+            self.subject.node.admitted.release(self.state.uid)
+            return admission.Refusal(admission.UNEXPECTED, str(error))
+        return None
+
     async def _round(self) -> None:
         self.subject.woken.clear()
         look_again = self._resizing.review()
         if sync.must_stop(self.pod, self.state) and not self.state.any_running:
             self.subject.node.admitted.release(self.state.uid)  # before others can hear of it
+            self.subject.node.desk.release(self.state.uid)
         plan = sync.decide(self.pod, self.state, self.subject.now())
         # Once the API was told, there is nothing to finish before the object is gone (a finalizer may hold it).
         told = self._deletion_sent and not self.state.removed
@@ -189,6 +203,10 @@ class PodWorker:
         match instruction:
             case instructions.PrepareVolumes():
                 await self._filling.prepare()
+            case instructions.PrepareDevices():
+                await self._preparing.prepare()
+            case instructions.ReleaseDevices():
+                await self._preparing.release()
             case instructions.CreateSandbox():
                 await self._create_sandbox()
             case instructions.RemoveSandbox():

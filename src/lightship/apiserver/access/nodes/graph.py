@@ -96,12 +96,11 @@ def references(pod: Obj) -> Iterator[Reference]:
     for field in ("initContainers", "containers", "ephemeralContainers"):
         for container in spec.get(field) or ():
             yield from _of_container(container)
-    for claim in spec.get("resourceClaims") or ():
+    status = pod.get("status") or {}
+    extended = status.get("extendedResourceClaimStatus") or {}
+    for claim in (*(spec.get("resourceClaims") or ()), *(status.get("resourceClaimStatuses") or ()), extended):
         if claim.get("resourceClaimName"):
             yield "resourceclaims", claim["resourceClaimName"]
-    for status in (pod.get("status") or {}).get("resourceClaimStatuses") or ():
-        if status.get("resourceClaimName"):
-            yield "resourceclaims", status["resourceClaimName"]
 
 
 def _of_container(container: Obj) -> Iterator[Reference]:
