@@ -37,6 +37,11 @@ def canonical(value: Number) -> str:
     return _canonical(str(value))
 
 
+def binary(value: int) -> str:
+    """The quantity of so many base units in binary notation: `4096` is `4Ki`, `1000` stays as it is."""
+    return _format(Decimal(value), "binary")
+
+
 def to_int(value: Number) -> int:
     """Whole base units (bytes, pieces), rounded up."""
     return int(parse(value).to_integral_value(ROUND_CEILING))

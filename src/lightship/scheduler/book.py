@@ -49,6 +49,8 @@ class Book:
             return
         if reading.is_waiting(new):
             self._note_waiting(key, waited, _read(known, old, new), new)
+            if waited is not None and waited.claims and old is not None and _claims(old) != _claims(new):
+                self.queue.wake_pod(key)
         elif reading.is_placed(new):
             self._note_placed(key, placed, _read(known, old, new))
         elif known is not None:
@@ -120,6 +122,11 @@ def _read(known: PodInfo | None, old: Obj | None, new: Obj) -> PodInfo:
     if reading.sizes(old) != reading.sizes(new):
         return reading.pod_info(new)
     return msgspec.structs.replace(known, node_name=after.get("nodeName") or "", **reading.extras(new))
+
+
+def _claims(pod: Obj) -> object:
+    """The claims that were made for a pod."""
+    return objects.status(pod).get("resourceClaimStatuses")
 
 
 def _alike(a: PodInfo, b: PodInfo) -> bool:

@@ -15,8 +15,9 @@ from lightship.meta import errors, objects
 from lightship.meta.objects import Key, Obj
 from lightship.scheduler import snapshot
 from lightship.scheduler.book import Book, Said
+from lightship.scheduler.claims.deeds import RefusedError
 from lightship.scheduler.claims.desk import Desk
-from lightship.scheduler.claims.office import Office
+from lightship.scheduler.claims.office import KINDS, Office
 from lightship.scheduler.cluster import Budget
 from lightship.scheduler.plan import Bind, Broken, Decision, Gated, Held, Planner, Unschedulable
 from lightship.scheduler.snapshot import PodInfo
@@ -37,7 +38,7 @@ def controller(manager: Manager) -> Controller:
     def every_change(_: Obj) -> Iterable[Key]:
         return (CYCLE,)
 
-    watches = [Watch(PODS, every_change), Watch(NODES, every_change), Watch(NAMESPACES, every_change)]
+    watches = [Watch(kind, every_change) for kind in (PODS, NODES, NAMESPACES, *KINDS)]
     return Controller("scheduler", Scheduler(manager), watches=watches)
 
 
@@ -49,8 +50,8 @@ class Scheduler:
         pods = manager.cache.informer(PODS)
         self._writes = Writes(manager.client, pods, manager.recorder, manager.clock)
         self._budgets = manager.cache.informer(POD_DISRUPTION_BUDGETS)
-        self._office = Office(manager)
         self._book = Book()
+        self._office = Office(manager, self._book.queue)
         self._planner = Planner(self._book.cluster)
         manager.cache.informer(NODES).on_change(self._book.note_node)
         manager.cache.informer(NAMESPACES).on_change(self._note_namespace)
@@ -58,18 +59,21 @@ class Scheduler:
         pods.on_change(self._book.note)
         self._uncertain: dict[str, PodInfo] = {}
         """Pods whose binding failed, or whose answer was lost: asked for before the next plan. Until then they take up room."""
+        self._preparing: dict[str, Bind] = {}
+        """Pods that have got their devices, by uid, and are bound when these are ready."""
 
     async def reconcile(self, key: Key) -> Outcome:
         """One cycle: plan for the pods at the head of the queue, then carry the plan out."""
         await self._make_certain()
+        later = await self._bind_prepared()
         queue = self._book.queue
         pods = queue.take(self._clock.monotonic(), MOST)
         desk = self._office.desk(pods)
         failures = await self._carry_out([self._decide(pod, desk) for pod in pods])
         for failure in failures:
             raise failure
-        due = queue.due(self._clock.monotonic())
-        return Done() if due is None else RequeueAfter(due)
+        due = [seconds for seconds in (queue.due(self._clock.monotonic()), later) if seconds is not None]
+        return RequeueAfter(min(due)) if due else Done()
 
     def _decide(self, pod: PodInfo, desk: Desk | None) -> Decision:
         decision = self._planner.decide(pod, desk.open(pod) if desk is not None else None)
@@ -112,8 +116,52 @@ class Scheduler:
     async def _bind(self, decision: Bind) -> None:
         info = decision.pod
         self._uncertain[info.uid] = info
-        if await self._writes.bind(info, decision.node, self._office, decision.grant):
+        if decision.grant is not None:
+            try:
+                ready = await self._office.reserve(info, decision.node, decision.grant)
+            except RefusedError as refusal:
+                await self._refuse(decision, refusal)
+                return
+            if not ready:
+                self._preparing[info.uid] = decision
+                del self._uncertain[info.uid]
+                return
+        if await self._writes.bind(info, decision.node):
             del self._uncertain[info.uid]
+
+    async def _bind_prepared(self) -> float | None:
+        """Bind the pods whose devices have become ready; seconds until one of the others must be looked at, None when there is none."""
+        left: list[float] = []
+        for uid, decision in list(self._preparing.items()):
+            info = self._book.waiting.get(decision.pod.key)
+            if info is None or info.uid != uid:
+                del self._preparing[uid]
+                continue
+            try:
+                seconds = await self._office.is_ready(info, decision.grant)
+            except RefusedError as refusal:
+                del self._preparing[uid]
+                await self._refuse(decision, refusal)
+                continue
+            if seconds is not None:
+                left.append(seconds)
+                continue
+            del self._preparing[uid]
+            self._uncertain[uid] = info
+            if await self._writes.bind(info, decision.node):
+                del self._uncertain[uid]
+        return min(left, default=None)
+
+    async def _refuse(self, decision: Bind, refusal: RefusedError) -> None:
+        """The pod does not get its devices after all: it takes up no room, and is planned again after a while."""
+        self._uncertain.pop(decision.pod.uid, None)
+        self._undo(decision.pod)
+        await self._explain(decision.pod, Said("SchedulerError", str(refusal)), str(refusal), None)
+
+    def _undo(self, pod: PodInfo) -> None:
+        self._book.doubt(pod)
+        self._planner.undo(pod)
+        self._book.queue.failed(pod, frozenset(), self._clock.monotonic())
 
     async def _tell(self, decision: Unschedulable) -> None:
         """Say why the pod waits; when others must go for it, see them off first."""
@@ -122,6 +170,8 @@ class Scheduler:
             nominated = decision.eviction.node
             await self._evict(decision)
         await self._explain(decision.pod, Said("Unschedulable", decision.message), decision.cause, nominated)
+        if decision.release is not None:
+            await self._office.release(decision.release)
 
     async def _evict(self, decision: Unschedulable) -> None:
         pod, eviction = decision.pod, decision.eviction
@@ -139,6 +189,7 @@ class Scheduler:
 
     async def _make_certain(self) -> None:
         """Ask where the pods are of whose binding we do not know. Nothing can be planned before: they may take up room."""
+        await self._office.make_certain()
         for uid, pod in list(self._uncertain.items()):
             node = await self._writes.whereabouts(pod)
             del self._uncertain[uid]
@@ -147,10 +198,11 @@ class Scheduler:
                 if placed is None or placed.node_name != node:
                     self._book.cluster.add_pod(snapshot.on_node(pod, node))
                 continue
-            self._book.doubt(pod)
-            self._planner.undo(pod)
             if node is not None:
-                self._book.queue.failed(pod, frozenset(), self._clock.monotonic())
+                self._undo(pod)
+            else:
+                self._book.doubt(pod)
+                self._planner.undo(pod)
 
     def _note_namespace(self, key: Key, old: Obj | None, new: Obj | None) -> None:
         labels = objects.labels(new) if new is not None else {}

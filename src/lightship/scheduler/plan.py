@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from lightship.scheduler import reasons, scores, snapshot
-from lightship.scheduler.claims.desk import AllocationError, Case, Desk, Grant
+from lightship.scheduler.claims.desk import AllocationError, Case, Desk, Grant, Release
 from lightship.scheduler.cluster import Cluster
 from lightship.scheduler.filters import Verdict
 from lightship.scheduler.plugins import Plugin
@@ -45,6 +45,8 @@ class Unschedulable(msgspec.Struct, frozen=True):
     """No room can be made for it: a nomination, if it has one, no longer holds."""
     filters: frozenset[str] = frozenset()
     """Which filters refused nodes: what has to change before it is worth another look."""
+    release: Release | None = None
+    """A claim that is given up so that the pod gets another."""
 
     @property
     def message(self) -> str:
@@ -120,7 +122,7 @@ class Planner:
     def _find(self, pod: PodInfo, shape: _Shape, case: Case | None) -> Decision:
         node = self._nominated(pod, shape.ranking) or shape.ranking.best()
         if node is None:
-            return self._unschedulable(pod, shape)
+            return self._unschedulable(pod, shape, case)
         self.place(pod if case is None else case.fits(pod, node), node)
         return Bind(pod, node.name, case.take(node.name) if case is not None else None)
 
@@ -181,7 +183,7 @@ class Planner:
         cause = f"{reasons.refusal(why, count)} {reasons.post_filter(use)}"
         return Unschedulable(pod, cause, "", hopeless=True, filters=frozenset({"volumes", "claims"}))
 
-    def _unschedulable(self, pod: PodInfo, shape: _Shape) -> Unschedulable:
+    def _unschedulable(self, pod: PodInfo, shape: _Shape, case: Case | None) -> Unschedulable:
         """Why not, and whether evicting somebody would help."""
         ranking = shape.ranking
         verdicts, counts = ranking.all_verdicts()
@@ -190,6 +192,8 @@ class Planner:
         if shape.missing[0] != cause:
             shape.missing = (cause, reasons.missing(pod, self.cluster, verdicts))
         found = shape.preemption.find(pod, verdicts)
+        if case is not None:
+            return self._without_devices(pod, case, Unschedulable(pod, cause, shape.missing[1], filters=refused), verdicts, found)
         if isinstance(found, Eviction):
             self.cluster.nominate(pod, found.node)
             return Unschedulable(pod, cause, shape.missing[1], eviction=found, filters=refused)
@@ -197,3 +201,19 @@ class Planner:
         if hopeless:
             self.cluster.nominate(pod, "")
         return Unschedulable(pod, f"{cause} {reasons.post_filter(found)}", shape.missing[1], hopeless=hopeless, filters=refused)
+
+    def _without_devices(
+        self, pod: PodInfo, case: Case, plain: Unschedulable, verdicts: Mapping[str, Verdict], found: Eviction | str
+    ) -> Unschedulable:
+        """As `plain`, with what is to be said and done about the pod's claims."""
+        nodes = [self.cluster.nodes[name] for name, verdict in sorted(verdicts.items()) if verdict.cause == "claims"]
+        missing = " ".join(text for text in (plain.missing, case.missing(nodes)) if text)
+        plain = msgspec.structs.replace(plain, missing=missing, filters=plain.filters | {"claims"}, release=case.release(pod.uid))
+        if isinstance(found, Eviction):
+            self.cluster.nominate(pod, found.node)
+            return msgspec.structs.replace(plain, eviction=found)
+        hopeless = found.startswith("0/")
+        if hopeless:
+            self.cluster.nominate(pod, "")
+        cause = f"{plain.cause} {reasons.post_filter(found, case.given_up(plain.release))}"
+        return msgspec.structs.replace(plain, cause=cause, hopeless=hopeless)

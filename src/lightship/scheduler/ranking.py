@@ -211,7 +211,7 @@ class Ranking:
     def _ask_claims(self, node: NodeState) -> Verdict | None:
         """Asked last, since it is the dearest question. Raises `AllocationError`."""
         against = self._case.against(node) if self._case is not None else None
-        return Verdict("claims", tuple(against), True) if against else None
+        return Verdict("claims", tuple(against), False) if against else None
 
     def _group(self, node: NodeState) -> Group:
         """Nodes of one group differ in their `LOCAL` score only."""

@@ -29,9 +29,9 @@ def refusal(reason: str, nodes: int) -> str:
     return f"0/{nodes} nodes are available: {reason}."
 
 
-def post_filter(preemption: str) -> str:
+def post_filter(preemption: str, claims: str = "no new claims to deallocate") -> str:
     """What kube-scheduler adds about making room: first of devices, which a pod without claims cannot free, then of pods."""
-    return f"no new claims to deallocate, preemption: {preemption}"
+    return f"{claims}, preemption: {preemption}"
 
 
 def missing(pod: PodInfo, cluster: Cluster, verdicts: Mapping[str, Verdict]) -> str:

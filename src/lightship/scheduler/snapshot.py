@@ -145,3 +145,8 @@ class NodeState(msgspec.Struct, kw_only=True):
 def on_node(pod: PodInfo, node: str) -> PodInfo:
     """The pod as if it was placed on a node already."""
     return msgspec.structs.replace(pod, node_name=node)
+
+
+def without(pod: PodInfo, resources: frozenset[str]) -> PodInfo:
+    """The pod as if it did not ask for these."""
+    return msgspec.structs.replace(pod, requests={name: asked for name, asked in pod.requests.items() if name not in resources})

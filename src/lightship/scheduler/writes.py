@@ -15,8 +15,6 @@ from lightship.meta import conditions, errors, objects
 from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions
 from lightship.scheduler.book import SCHEDULED, Said
-from lightship.scheduler.claims.desk import Grant
-from lightship.scheduler.claims.office import Office
 from lightship.scheduler.snapshot import PodInfo
 
 DISRUPTED = "DisruptionTarget"
@@ -32,13 +30,10 @@ class Writes:
         self._recorder = recorder
         self._clock = clock
 
-    async def bind(self, info: PodInfo, node: str, office: Office, grant: Grant | None) -> bool:
-        """Write what the pod's claims were granted, and bind it to its node; False when it is gone, or its claims could not be had.
-
-        Raises what the server says.
-        """
+    async def bind(self, info: PodInfo, node: str) -> bool:
+        """Bind a pod to its node; False when it is gone. Raises what the server says."""
         pod = self._pod(info)
-        if pod is None or (grant is not None and not await office.reserve(pod, node, grant)):
+        if pod is None:
             return False
         namespace, name = info.key
         binding = {
