@@ -20,11 +20,16 @@ from lightship.scheduler.claims.desk import Portion
 from lightship.scheduler.claims.wants import FINALIZER, is_reserved
 
 _TRIES = 5
-"""How often a claim is read again that others change at the same time."""
+"""How often a claim is read again that others change at the same time, or that the server had trouble with."""
 
 
 class RefusedError(Exception):
     """The claim is not, or no longer, what the plan took it for."""
+
+
+def is_trouble(error: errors.StatusError) -> bool:
+    """Is it the server's, and not ours, so that another try may do, and this one may have done?"""
+    return error.code >= 500 or error.code == 429
 
 
 class Deeds:
@@ -104,19 +109,19 @@ class Deeds:
         return answer
 
     async def _on(self, claim: Obj, once: Callable[[Obj], Awaitable[Obj]]) -> Obj:
-        """Do something with the claim; again with a fresh one when it has changed meanwhile."""
+        """Do something with the claim; again with a fresh one when it has changed meanwhile, or the answer was lost."""
         fresh = claim
-        for _ in range(_TRIES):
+        for left in reversed(range(_TRIES)):
             try:
                 return await once(fresh)
             except errors.StatusError as error:
-                if not errors.is_conflict(error):
+                if not left or not (errors.is_conflict(error) or is_trouble(error)):
                     raise
-                last = error
             fresh = await self._client.get(RESOURCE_CLAIMS, objects.name(claim), objects.namespace(claim))
+            self._wrote(fresh)
             if objects.uid(fresh) != objects.uid(claim):
-                raise RefusedError(f"claim {objects.key(claim)} got deleted in the meantime")
-        raise last
+                break
+        raise RefusedError(f"claim {objects.key(claim)} got deleted in the meantime")
 
     def _with_shares(self, allocation: Obj) -> Obj:
         """Every share of a device gets an id of its own."""

@@ -16,7 +16,7 @@ from lightship.kinds import DEVICE_CLASSES, PODS, RESOURCE_CLAIMS, RESOURCE_SLIC
 from lightship.meta import errors, objects
 from lightship.meta.objects import Key, Obj
 from lightship.scheduler.claims import conditions, extended, wants
-from lightship.scheduler.claims.deeds import Deeds, RefusedError
+from lightship.scheduler.claims.deeds import Deeds, RefusedError, is_trouble
 from lightship.scheduler.claims.desk import Desk, Facts, Grant, Release
 from lightship.scheduler.claims.devices import Slice
 from lightship.scheduler.claims.ledger import Ledger
@@ -105,7 +105,7 @@ class Office:
                 await self._tell_mappings(pod, claims[-1], grant)
         except errors.StatusError as error:
             self._doubtful.update(objects.key(claim) for claim in claims if objects.name(claim))
-            if error.code >= 500 or error.code == 429:
+            if is_trouble(error):
                 raise
             await self._take_back(pod, claims, grant)
             raise RefusedError(f"{_IN_BIND}{error.message}") from error
@@ -186,8 +186,9 @@ class Office:
             self._queue.wake_pod(pod)
         if had and not has:
             self._queue.wake({"claims"})
-        elif new is not None and objects.annotations(new).get(wants.EXTENDED) == "true" and (owner := objects.controller_of(new)):
-            self._queue.wake_pod(Key(key.namespace, owner["name"]))
+        for claim in (old, new):
+            if claim is not None and objects.annotations(claim).get(wants.EXTENDED) == "true" and (owner := objects.controller_of(claim)):
+                self._queue.wake_pod(Key(key.namespace, owner["name"]))
 
     def _find(self, key: Key) -> Obj | None:
         return self._ledger.newest(key, self._claims.get(key))
