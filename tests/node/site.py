@@ -63,6 +63,8 @@ class Pretended:
         self._killed = None
         return self._code
 
+    def resize(self, columns: int, rows: int) -> None: ...
+
     def kill(self) -> None:
         if self._killed is not None:
             self._killed()
@@ -73,6 +75,7 @@ class Pretend:
 
     kind = "sandbox"
     limits = ("cgroup v2", "")
+    serves = True
 
     def __init__(self, clock: LoopClock) -> None:
         self._clock = clock

@@ -1,7 +1,8 @@
 """What pods can reach besides each other: the API server, DNS, and the world through the relay.
 
 Called by `platform` once the runtime has started. In the sandbox runtime these are sockets inside the pod network, served by this process;
-in host mode pods use the host's network, so there is nothing to serve.
+in host mode pods use the host's network, so there is nothing to serve. Pods of an engine have its network, where addresses of services are
+sockets of this machine.
 """
 
 import asyncio
@@ -52,11 +53,13 @@ class PodNetwork:
         """Find out what the kernel can do: why policies are not enforced, empty when they are."""
         if self._runtime.kind == "sandbox":
             self._kernel = await plane.open_kernel(self._open_rules)
+        elif self._runtime.kind != "process":
+            self._kernel = plane.Kernel(reason=f"{self._runtime.kind} has packet rules of its own")
         return self._kernel.reason
 
     async def run(self) -> None:
         """Answer DNS, carry connections to services and to the world, until cancelled."""
-        if self._runtime.kind != "sandbox":
+        if not self._runtime.serves:
             return
         names = Names(self._sources.services, self._sources.slices)
         async with asyncio.TaskGroup() as group:
@@ -65,7 +68,10 @@ class PodNetwork:
             upstream = nameserver.Upstream()
             group.create_task(nameserver.serve(questions, names.find, upstream.datagram), name="dns")
             group.create_task(nameserver.serve_stream(conversations, names.find, upstream.stream), name="dns over TCP")
-            group.create_task(relay.serve(await self._ways_out(), relay.Rules()), name="relay")
+            if self._runtime.kind == "sandbox":
+                group.create_task(relay.serve(await self._ways_out(), relay.Rules()), name="relay")
+                checks = await self._runtime.listen(network.GATEWAY, network.HEALTH_PORT)
+                group.create_task(health.serve(checks, health.Health(self._sources)), name="health checks")
             if self._kernel.rules is not None:
                 rules = Plane(self._sources, self._kernel.rules, self._open_rules, relayed=self._kernel.relayed)
                 group.create_task(rules.run(), name="packet rules")
@@ -74,8 +80,6 @@ class PodNetwork:
             group.create_task(
                 self._proxy(doors.host_places(self._sources), doors.HostSockets(self._runtime)).run(), name="ports of the host"
             )
-            checks = await self._runtime.listen(network.GATEWAY, network.HEALTH_PORT)
-            group.create_task(health.serve(checks, health.Health(self._sources)), name="health checks")
 
     def _proxy(self, places: Places, sockets: Sockets) -> Proxy:
         sources = self._sources

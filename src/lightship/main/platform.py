@@ -44,12 +44,14 @@ from lightship.meta.rest import NodeConnection
 from lightship.node.agent import Agent, Settings
 from lightship.node.images.catalogue import Catalogue
 from lightship.node.images.environments import Environments, cache_directory
+from lightship.node.images.pulled import PulledImages
 from lightship.node.inputs import provisioner
 from lightship.node.machine import devices, nodestatus
 from lightship.node.machine.devices import slices
 from lightship.node.machine.devices.finding import DevicesError
 from lightship.node.network import facts as pod_network
 from lightship.node.runtimes import choice
+from lightship.node.runtimes.engine.runtime import EngineRuntime
 from lightship.node.runtimes.runtime import Runtime, RuntimeUnavailableError
 from lightship.scheduler import controller as scheduler
 from lightship.train import admission as train_admission
@@ -266,7 +268,10 @@ class Platform:
     async def _open_runtime(self) -> choice.Chosen:
         try:
             chosen = await choice.open_runtime(
-                self._clock, self._config.runtime, self._config.instance.door if self._config.durable else None
+                self._clock,
+                self._config.runtime,
+                self._config.instance.door if self._config.durable else None,
+                allow_host=self._config.allow_host_path,
             )
         except RuntimeUnavailableError as error:
             raise CliError(f"pods cannot run here: {error}", hint="`--runtime process` needs nothing of the machine") from error
@@ -278,7 +283,7 @@ class Platform:
         runtime, data = chosen.runtime, self._config.instance.data_dir
         self._dialling.runtime = runtime
         host = "127.0.0.1"
-        if runtime.kind == "sandbox":
+        if runtime.serves:
             host, port = self._door = pod_network.API_ADDRESS, pod_network.API_PORT
             inside = await runtime.listen(host, port)
             door = await serve(
@@ -297,7 +302,9 @@ class Platform:
         self._notes = _notes(chosen, unguarded)
         environments = Environments(cache_directory(), self._clock, f"{self._config.instance.name} ({os.getpid()})")
         self._stack.callback(environments.store.close)
-        catalogue = Catalogue(data / "images.json", environments)
+        mappings = data / "images.json"
+        engine = runtime.client if isinstance(runtime, EngineRuntime) else None
+        catalogue = PulledImages(mappings, environments, engine) if engine else Catalogue(mappings, environments)
         for number, name in enumerate(node_names(self._config.agents)):
             settings = Settings(
                 name=name,

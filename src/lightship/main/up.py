@@ -52,9 +52,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--runtime",
-        choices=("auto", "sandbox", "process"),
+        choices=("auto", "sandbox", "process", "podman", "docker"),
         default="auto",
-        help="how pods run: in Linux namespaces, or as plain processes (default: what this machine allows)",
+        help="how pods run: in Linux namespaces, as plain processes, in containers of an engine (default: what this machine allows)",
     )
 
 

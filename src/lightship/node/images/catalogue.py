@@ -52,8 +52,11 @@ class Catalogue:
         self.users: list[Callable[[], set[str]]] = []
         """Each tells the names of environments that it uses now; what none of them names may be removed."""
 
-    async def resolve(self, image: str, progress: Progress, brought: str = "") -> Environment:
-        """The environment of an image, ready to use; `brought` is what the pod asks for besides (`requirements`). Raises `ImageError`."""
+    async def resolve(self, image: str, progress: Progress, brought: str = "", policy: str = "") -> Environment:
+        """The environment of an image, ready to use; `brought` is what the pod asks for besides (`requirements`). Raises `ImageError`.
+
+        `policy` is the pod's for pulling, which means nothing where nothing is pulled.
+        """
         entry = self.find(image)
         if entry is None:
             raise ImageError(f'no environment is mapped to image "{image}"; map it: lightship images map "{image}" --packages ...')

@@ -47,6 +47,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str] = {}
     """What the image adds to the file tree: path in the container → file or directory on the host. Changes
     stay in the container's own layer; where there are no layers, it is read-only."""
+    image: str = ""
+    """An image of an engine of containers, which has all files itself: its id."""
     root: str = ""
     """Directory with a whole file tree of its own (an unpacked OCI image); empty: the host's system directories."""
 

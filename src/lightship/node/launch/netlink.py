@@ -10,7 +10,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-_NEWLINK, _DELLINK, _GETLINK, _NEWADDR, _NEWROUTE, _NEWNEIGH = 16, 17, 18, 20, 24, 28
+_NEWLINK, _DELLINK, _GETLINK, _NEWADDR, _NEWROUTE, _DELROUTE, _NEWNEIGH = 16, 17, 18, 20, 24, 25, 28
 _REQUEST, _MULTI, _ACK, _DUMP, _REPLACE, _EXCLUSIVE, _CREATE = 1, 2, 4, 0x300, 0x100, 0x200, 0x400
 _ERROR, _DONE = 2, 3
 _IFLA_ADDRESS = 1
@@ -133,10 +133,25 @@ class Netlink:
         """Treat every address that has no better route as this namespace's own: sockets here then stand for the whole world."""
         self._route(_LOCAL, _SCOPE_HOST, attribute(_RTA_OIF, struct.pack("=I", index)), "accept all addresses")
 
-    def _route(self, kind: int, scope: int, rest: bytes, what: str, *, prefix: int = 0, flags: int = _EXCLUSIVE) -> None:
+    def accept(self, index: int, cidr: str) -> None:
+        """The same for one range of addresses. Idempotent."""
+        self._range(_NEWROUTE, index, cidr)
+
+    def refuse(self, index: int, cidr: str) -> None:
+        """Take `accept` back."""
+        self._range(_DELROUTE, index, cidr)
+
+    def _range(self, what: int, index: int, cidr: str) -> None:
+        address, _, prefix = cidr.partition("/")
+        rest = attribute(_RTA_DST, socket.inet_aton(address)) + attribute(_RTA_OIF, struct.pack("=I", index))
+        self._route(_LOCAL, _SCOPE_HOST, rest, f"accept {cidr}", prefix=int(prefix), flags=_REPLACE, verb=what)
+
+    def _route(
+        self, kind: int, scope: int, rest: bytes, what: str, *, prefix: int = 0, flags: int = _EXCLUSIVE, verb: int = _NEWROUTE
+    ) -> None:
         # In the main table, so that the longer prefixes of the pods still win: the local table would be asked before it.
         head = struct.pack("=BBBBBBBBI", socket.AF_INET, prefix, 0, 0, _TABLE_MAIN, _PROTO_BOOT, scope, kind, 0)
-        self._talk(_NEWROUTE, _ACK | _CREATE | flags, head + rest, what)
+        self._talk(verb, _ACK | _CREATE | flags, head + rest, what)
 
     def _add(self, kind: int, payload: bytes, what: str) -> None:
         self._talk(kind, _ACK | _CREATE | _EXCLUSIVE, payload, what)

@@ -66,7 +66,11 @@ class Asking:
         # Without a network of its own a pod has no loopback of its own: what listens there may be anybody's.
         own = [("127.0.0.1", port, state.uid)] if inside and runtime.kind != "process" else []
         for host, candidate, sandbox in [*own, *((state.ip, port, "") for port in self._ports_of(port))]:
-            sock = await runtime.open_socket(sandbox_id=sandbox)
+            try:
+                sock = await runtime.open_socket(sandbox_id=sandbox)
+            except OSError as error:
+                found = error
+                continue
             try:
                 await asyncio.get_running_loop().sock_connect(sock, (host, candidate))
                 return await asyncio.open_connection(sock=sock)

@@ -130,7 +130,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     target: str = ""
     """Id of the container that an ephemeral one looks after."""
     runtime: str
-    """`sandbox` or `process`."""
+    """`Runtime.kind`."""
 
 
 def container_spec(pod: Obj, container: Obj, where: Home, start: Start) -> ContainerSpec:
@@ -148,6 +148,7 @@ def container_spec(pod: Obj, container: Obj, where: Home, start: Start) -> Conta
         mounts=[*_image_files(start), *start.mounts, message, *_devices(start)],
         read_only_paths=start.environment.read_only_paths,
         termination_message_path=message_path,
+        image=start.environment.image,
         root=start.environment.root,
         warm=warming.warm(start.environment),
         limits=resources.of_container(pod, container, enforcement.machine_memory()),
@@ -182,6 +183,8 @@ def argv(command: Command, environment: Environment) -> list[str]:
 
 def variables(pod: Obj, start: Start) -> dict[str, str]:
     """The whole environment; what the pod declares wins over what the environment brings."""
+    if start.environment.image:
+        return {"HOSTNAME": hostname(pod), **start.command.env}  # its engine adds what the image says
     system = layout.DEFAULT_PATH if start.runtime == "sandbox" else os.environ.get("PATH", layout.DEFAULT_PATH)
     # Where `pip install --user` puts its scripts; only a sandbox has its home at a known place.
     user = [f"{layout.WORK}/.local/bin"] if start.runtime == "sandbox" else []

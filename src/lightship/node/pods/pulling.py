@@ -55,10 +55,11 @@ class Pulling:
 
         try:
             brought = objects.annotations(self._subject.pod).get(requirements.ANNOTATION, "")
-            self._subject.environments[image] = await self._subject.node.catalogue.resolve(image, progress, brought)
+            found = await self._subject.node.catalogue.resolve(image, progress, brought, self._policy(name, image))
+            self._subject.environments[image] = found
         except (ImageError, OSError) as error:
             if self._policy(name, image) == "Never":
-                # Nothing is ever pulled here: what no environment is mapped to is what is not present.
+                # Without an engine nothing is ever pulled: what no environment is mapped to is what is not present.
                 text = f'Container image "{image}" is not present with pull policy of Never'
                 self._subject.event("Warning", "ErrImageNeverPull", text, name)
                 self._failed(name, image, "ErrImageNeverPull", text)

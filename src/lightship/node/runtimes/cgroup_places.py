@@ -221,6 +221,11 @@ def _tops(point: Path) -> list[Path]:
     return found
 
 
+def is_left(name: str) -> bool:
+    """Is it the name of an instance that we would see if it still ran?"""
+    return _is_left(name, os.stat("/proc/self/ns/pid").st_ino)
+
+
 def _is_left(name: str, here: int) -> bool:
     """Only those whose owner we would see if it still ran."""
     words = name.split("-")

@@ -5,7 +5,10 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
+import struct
+import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -35,6 +38,11 @@ async def waiting_for(fd: int, *, write: bool) -> AsyncIterator[asyncio.Event]:
     finally:
         remove(fd)
         os.close(fd)
+
+
+def resize(terminal: int, columns: int, rows: int) -> None:
+    """The window of a terminal. Raises `OSError`."""
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
 def close(*fds: int) -> None:

@@ -1,6 +1,6 @@
 """The host side of a sandbox: directories, and the files that go over those in /etc.
 
-`sandbox` calls it around what `launch` does inside. Where things are is `layout`'s to say.
+`sandbox` calls it around what `launch` does inside, `engine` for the files alone. Where things are is `layout`'s to say.
 """
 
 import asyncio
@@ -17,11 +17,18 @@ def furnish(spec: SandboxSpec, address: str) -> None:
     for path in (where.root, where.shm, where.etc, where.processes):
         path.mkdir(parents=True, exist_ok=True)
     where.base.chmod(0o700)  # a pod of root's may leave set-uid programs there: nobody else shall reach them
-    name = layout.hostname(spec)
+    write_etc(spec, address)
+    (where.etc / "nsswitch.conf").write_text(layout.NSSWITCH)
+
+
+def write_etc(spec: SandboxSpec, address: str, *, resolves: bool = True) -> None:
+    """Files of a pod in /etc; `resolves`: there is a name server of the cluster. Raises `OSError`."""
+    where, name = layout.places(spec), layout.hostname(spec)
+    where.etc.mkdir(parents=True, exist_ok=True)
     (where.etc / "hosts").write_text(network.hosts_file(address, name, spec.hosts, domain=spec.domain, host_network=spec.host_network))
     (where.etc / "hostname").write_text(name + "\n")
-    (where.etc / "resolv.conf").write_text(spec.resolv_conf or network.resolv_conf(spec.namespace))
-    (where.etc / "nsswitch.conf").write_text(layout.NSSWITCH)
+    if resolves or spec.resolv_conf:
+        (where.etc / "resolv.conf").write_text(spec.resolv_conf or network.resolv_conf(spec.namespace))
 
 
 async def clear_scratch(spec: ContainerSpec, where: layout.Places) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from lightship.node.launch import wire
 
+from . import descriptors
 from .runtime import ContainerSpec, Exit, SandboxSpec
 from .stdio import Stdio
 
@@ -65,6 +66,9 @@ class HeldProgram:
 
     def __await__(self) -> Generator[Any, None, int]:
         return asyncio.shield(self.code).__await__()
+
+    def resize(self, columns: int, rows: int) -> None:
+        descriptors.resize(self.terminal, columns, rows)
 
     def kill(self) -> None:
         if not self.code.done():

@@ -62,6 +62,7 @@ class ProcessRuntime(Limited, Telling):
     """See `runtime.Runtime`."""
 
     kind = "process"
+    serves = False
 
     def __init__(self, *, clock: Clock, enforcing: str = "auto") -> None:
         super().__init__()

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
+from . import descriptors
+
 
 class HostProgram:
     """See `runtime.Program`. Leads a process group of its own."""
@@ -21,6 +23,9 @@ class HostProgram:
 
     def __await__(self) -> Generator[Any, None, int]:
         return asyncio.shield(self._code).__await__()
+
+    def resize(self, columns: int, rows: int) -> None:
+        descriptors.resize(self.terminal, columns, rows)
 
     def kill(self) -> None:
         if not self._code.done():  # not reaped yet, so the number is still its own

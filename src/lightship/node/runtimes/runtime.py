@@ -1,8 +1,8 @@
 """The seam between the node agent and whatever runs its pods: plain values in, addresses and exits out.
 
 The agent (`node.agent`) calls a `Runtime`; `runtimes.sandbox` implements it with Linux namespaces, `runtimes.process` with ordinary child
-processes. Values here know nothing of pods as API objects: the agent has already resolved images, environment, volumes and names.
-Both runtimes pass the same contract suite (`tests/node/contract.py`).
+processes, `runtimes.engine` with containers of podman or Docker. Values here know nothing of pods as API objects: the agent has already
+resolved images, environment, volumes and names. All runtimes pass the same contract suite (`tests/node/contract.py`).
 """
 
 import socket
@@ -159,6 +159,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Host directories of the environment (interpreter, packages) to show at their own paths."""
     termination_message_path: str = ""
     """Path inside the container; the agent mounts a file there, the runtime only makes sure that it can be written."""
+    image: str = ""
+    """What an engine of containers calls the image that it runs; others know no such thing."""
     root: str = ""
     """Host directory with the file tree of an unpacked image; empty: the host's system directories, read-only."""
     security: Security = Security()
@@ -219,6 +221,10 @@ class Program(Protocol):
         """Its exit code, once it has ended; more than one may wait."""
         ...
 
+    def resize(self, columns: int, rows: int) -> None:
+        """The window of its terminal, while that is open. Raises `OSError` when it has none."""
+        ...
+
     def kill(self) -> None:
         """End it, and what it has started in its process group. Nothing happens when it has ended."""
         ...
@@ -258,7 +264,12 @@ class Runtime(Protocol):
 
     @property
     def kind(self) -> str:
-        """`sandbox` (Linux namespaces) or `process` (host mode)."""
+        """`sandbox` (Linux namespaces), `process` (host mode), or the engine of containers: `podman`, `docker`."""
+        ...
+
+    @property
+    def serves(self) -> bool:
+        """Whether `listen` gives sockets at addresses of the cluster, which pods can reach. Known once it is started."""
         ...
 
     @property

@@ -51,6 +51,7 @@ class SandboxRuntime(Limited, Telling):
     """See `runtime.Runtime`."""
 
     kind = "sandbox"
+    serves = True
 
     def __init__(self, *, clock: Clock, enforcing: str = "auto", door: Path | None = None) -> None:
         """`door`: where a next agent finds the pods of this one when it is killed (`adoption`); without it they end with it."""

@@ -7,11 +7,8 @@ Contract: core/v1 Container stdin, stdinOnce, tty; what CRI runtimes do when a c
 """
 
 import asyncio
-import fcntl
 import os
 import pty
-import struct
-import termios
 from collections import deque
 from collections.abc import Callable
 
@@ -136,7 +133,7 @@ class Stdio:
     def resize(self, columns: int, rows: int) -> None:
         """Of a terminal; nothing happens to pipes."""
         if self._terminal >= 0:
-            fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            descriptors.resize(self._terminal, columns, rows)
 
     def leave(self, client: "Client") -> None:
         """Called by the client itself."""

@@ -6,10 +6,7 @@ the other end. A client that goes away ends the program that it has started; a c
 
 import asyncio
 import contextlib
-import fcntl
 import os
-import struct
-import termios
 from collections.abc import Coroutine
 from typing import Any
 
@@ -93,7 +90,7 @@ async def _pipes(runtime: Runtime, container_id: str, options: CommandOptions, i
 async def _terminal(runtime: Runtime, container_id: str, options: CommandOptions, io: CommandIO) -> int:
     program = await runtime.execute(container_id, list(options.command), None)
     terminal = program.terminal
-    sizes = asyncio.create_task(_resize(terminal, io))
+    sizes = asyncio.create_task(_resize(program, io))
     try:
         end = _End()
         feeding = _input(os.dup(terminal), io, ends=False) if options.stdin else None
@@ -167,10 +164,9 @@ async def _input(fd: int, io: CommandIO, *, ends: bool = True) -> None:
         os.close(fd)
 
 
-async def _resize(terminal: int, io: CommandIO) -> None:
+async def _resize(program: Program, io: CommandIO) -> None:
     while True:
-        columns, rows = await io.resized()
-        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        program.resize(*await io.resized())
 
 
 async def _cancel(*tasks: "asyncio.Task[None]") -> None:
