@@ -62,7 +62,7 @@ def podman() -> Iterator[Service]:
         if made.returncode:
             pytest.skip(f"podman cannot keep an image here: {made.stderr.strip()}")
         with (home / "log").open("wb") as log:
-            service = subprocess.Popen([*command, "system", "service", "--time=0", f"unix://{home}/socket"], env=env, stderr=log)
+            service = subprocess.Popen([*command, "system", "service", "--time=0", f"unix://{home}/socket"], env=env, stderr=log, cwd=home)
         try:
             while not (home / "socket").exists():
                 assert service.poll() is None, (home / "log").read_text()

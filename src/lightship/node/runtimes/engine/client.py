@@ -61,7 +61,7 @@ class Client:
         """The answer, decoded; None when it is empty. `body` is JSON, or the bytes of a tar archive. Raises as `negotiate`."""
         async with self._request(method, path, body, query) as (answer, reader):
             data = b"".join([chunk async for chunk in _body(answer, reader)])
-        return json.loads(data) if data.strip() and "json" in answer.headers.get("content-type", "") else None
+        return json.loads(data) if data.lstrip()[:1] in (b"{", b"[") else None
 
     async def lines(self, method: str, path: str, query: Query | None = None) -> AsyncIterator[dict[str, Any]]:
         """Objects as they come, one after the other, until the engine has no more. Close it. Raises as `negotiate`."""

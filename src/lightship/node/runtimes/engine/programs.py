@@ -11,8 +11,9 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any
+from typing import Any, NamedTuple
 
+from lightship.aio.clock import Clock
 from lightship.node.runtimes.runtime import ContainerError, Files, RuntimeUnavailableError
 
 from . import streams
@@ -23,14 +24,25 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 """Runs something in the background."""
 
 
+class Beside(NamedTuple):
+    """Where programs run, and with whose help."""
+
+    client: Client
+    container: str
+    """The engine's id."""
+    clock: Clock
+    spawn: Spawn
+
+
 class EngineProgram:
     """See `runtime.Program`."""
 
-    def __init__(self, client: Client, id: str, spawn: Spawn, terminal: int = -1) -> None:
+    def __init__(self, beside: Beside, id: str, terminal: int = -1) -> None:
         self.terminal = terminal
-        self._client = client
+        self._client = beside.client
         self._id = id
-        self._spawn = spawn
+        self._clock = beside.clock
+        self._spawn = beside.spawn
         self._code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def __await__(self) -> Generator[Any, None, int]:
@@ -61,7 +73,7 @@ class EngineProgram:
             found = await self._client.call("GET", f"/exec/{self._id}/json")
             if not found["Running"]:
                 return int(found["ExitCode"] or 0)
-            await asyncio.sleep(pause)  # its streams end a moment before it does, or long before: nothing tells of its end
+            await self._clock.sleep(pause)  # its streams end a moment before it does, or long before: nothing tells of its end
             pause = min(1.0, pause * 2)
 
     async def _resize(self, columns: int, rows: int) -> None:
@@ -77,7 +89,7 @@ class EngineProgram:
             log.info("a program beside a container goes on, since this process may not end it error=%s", error)
 
 
-async def start(client: Client, container: str, argv: list[str], files: Files | None, spawn: Spawn) -> EngineProgram:
+async def start(beside: Beside, argv: list[str], files: Files | None) -> EngineProgram:
     """`files`: stays the caller's; None: a terminal is made. Raises `ContainerError`."""
     asked = {
         "AttachStdin": files is None or streams.can_be_fed(files[0]),
@@ -94,8 +106,8 @@ async def start(client: Client, container: str, argv: list[str], files: Files | 
             held = [held[0], held[1], held[1]]
         elif files is not None:
             held = [*(streams.hold(files[:1]) if asked["AttachStdin"] else [-1]), *streams.hold(files[1:])]
-        made = await client.call("POST", f"/containers/{container}/exec", asked)
-        connection = await client.upgrade(f"/exec/{made['Id']}/start", {"Detach": False, "Tty": files is None})
+        made = await beside.client.call("POST", f"/containers/{beside.container}/exec", asked)
+        connection = await beside.client.upgrade(f"/exec/{made['Id']}/start", {"Detach": False, "Tty": files is None})
     except EngineError as error:
         _close(held, near)
         raise ContainerError("StartError", error.message, 126 if error.status == 400 else 128) from error
@@ -105,8 +117,8 @@ async def start(client: Client, container: str, argv: list[str], files: Files | 
     finally:
         if far is not None:
             far.close()
-    program = EngineProgram(client, made["Id"], spawn, near.detach() if near is not None else -1)
-    spawn(program.follow(streams.carry(connection, *held, frames=files is not None)))
+    program = EngineProgram(beside, made["Id"], near.detach() if near is not None else -1)
+    beside.spawn(program.follow(streams.carry(connection, *held, frames=files is not None)))
     return program
 
 

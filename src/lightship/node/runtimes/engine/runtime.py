@@ -14,6 +14,7 @@ import signal
 import socket
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,7 +35,7 @@ from lightship.node.runtimes.runtime import (
     Usage,
 )
 
-from . import binding, ends, measuring, pause, programs, reaching, refusals, streams, wanted
+from . import binding, ends, measuring, memory, pause, programs, reaching, refusals, streams, wanted
 from .client import Client, EngineError, Upgraded
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,8 @@ class _Container:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     sent: int = 0
     """The last signal that it was sent."""
+    counter: Path | None = None
+    """What counts its deaths for memory, where it has a limit."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +82,7 @@ class EngineRuntime(frame.Telling):
         self.kind = kind
         self.serves = False
         self.client = Client(path)
+        self.limits = (kind, "")
         self._clock = clock
         self._allow_host = allow_host
         self._owner = cgroup_places.instance_name(os.getpid())
@@ -93,6 +97,7 @@ class EngineRuntime(frame.Telling):
             about = await self.client.negotiate()
             names = [part.get("Name", "") for part in about.get("Components") or ()]
             self.kind = wanted.PODMAN if "Podman Engine" in names else "docker"  # each can stand behind the other's socket
+            self.limits = (self.kind, "")
             await self._sweep()
             await self._load_pause(about.get("Arch") or "")
             bridge = await self.client.call("GET", "/networks/bridge")
@@ -220,6 +225,8 @@ class EngineRuntime(frame.Telling):
         sandbox.members.add(container)
         self._spawn(self._follow(container, sandbox))
         pid = int(found["State"]["Pid"])
+        if pid and spec.limits.memory is not None:
+            container.counter = memory.counter(pid)
         if pid and spec.limits.oom_score_adj < 0:
             processes.set_oom_score(pid, spec.limits.oom_score_adj)
         return pid or sandbox.pid  # it may have ended by now
@@ -258,7 +265,8 @@ class EngineRuntime(frame.Telling):
         return _Container(spec, id, stdio, asyncio.create_task(carrying))
 
     async def execute(self, container_id: str, argv: list[str], files: Files | None) -> Program:
-        return await programs.start(self.client, frame.running(container_id, self._containers).id, argv, files, self._spawn)
+        beside = programs.Beside(self.client, frame.running(container_id, self._containers).id, self._clock, self._spawn)
+        return await programs.start(beside, argv, files)
 
     def attach(self, container_id: str) -> Attached:
         return frame.running(container_id, self._containers).stdio.attach()
@@ -317,7 +325,7 @@ class EngineRuntime(frame.Telling):
                 async for event in self.client.lines("GET", "/events", {"filters": filters}):
                     if event.get("Action", event.get("status")) in _ENDS:
                         self._told(event["Actor"]["ID"])
-            await asyncio.sleep(_RETRY)
+            await self._clock.sleep(_RETRY)
             for container in self._containers.values():
                 container.look.set()
 
@@ -355,12 +363,13 @@ class EngineRuntime(frame.Telling):
         looking = asyncio.create_task(container.look.wait())
         try:
             await asyncio.wait([looking, container.carrying], return_when=asyncio.FIRST_COMPLETED)
+            killed = memory.killed(container.counter)  # at once: the engine removes the group
             while True:
                 container.look.clear()
                 try:
                     state: dict[str, Any] = (await self.client.call("GET", f"/containers/{container.id}/json"))["State"]
                     if not state["Running"] and state["Status"] not in ("created", "stopping", "removing", "restarting"):
-                        return state
+                        return {**state, "OOMKilled": state.get("OOMKilled") or killed}
                 except EngineError as error:
                     if error.status == _GONE:
                         return {}
