@@ -274,7 +274,7 @@ class Runtime(Protocol):
 
     @property
     def limits(self) -> tuple[str, str]:
-        """Who keeps limits, once it has started: `cgroup v1`, `cgroup v2`, an engine or `watchdog`; and for the last why, and what to do."""
+        """Who keeps limits, once started: `cgroup v1`, `cgroup v2`, an engine or `watchdog`; of the last also why, and what to do."""
         ...
 
     async def start(self) -> None:
