@@ -33,13 +33,15 @@ class Found(NamedTuple):
 class Basis:
     """The template's own facts."""
 
-    def __init__(self, before: Iterable[str], libraries: list[str]) -> None:
+    def __init__(self, before: Iterable[str], libraries: list[str], env: dict[str, str]) -> None:
+        """`env`: what of an environment it was started with (`warmth.signature`)."""
         own = {"launch", "sitecustomize"}
         self.libraries = libraries
         loaded: dict[str, Any] = {**sys.modules}
         self._threads = loaded["torch"].get_num_threads() if "torch" in libraries else len(os.sched_getaffinity(0))
         self.loaded = {name.partition(".")[0] for name in sys.modules if name not in before} - own
         """Top-level names of what was imported here and would not have been by an interpreter that just starts."""
+        self._signature = env
         self.executable = sys.executable
         self.base_executable: str = sys._base_executable  # type: ignore[attr-defined]  # CPython keeps it there
         self._program = _identity("/proc/self/exe")
@@ -51,8 +53,16 @@ class Basis:
 
     def program(self, argv: list[str], env: dict[str, str]) -> Found | None:
         """What `argv` means in this file tree; None: leave it to exec. Raises `OSError` for files that cannot be read."""
+        return self._program_at(find(argv[0], env.get("PATH", "")), argv, env)
+
+    def asked(self, real: str, argv: list[str], env: dict[str, str]) -> Found | None:
+        """As `program`, of what a process has found to be at `real`; nobody has compared the environments yet."""
+        if warmth.signature(env) != self._signature or not os.path.isabs(real):
+            return None
+        return self._program_at(real, argv, env)
+
+    def _program_at(self, path: str | None, argv: list[str], env: dict[str, str]) -> Found | None:
         decided = warmth.decide(argv, env, self.libraries)
-        path = find(argv[0], env.get("PATH", ""))
         if isinstance(decided, warmth.Cold) or path is None or not self._same_interpreter():
             return None
         if self.libraries and int(env.get(warmth.THREADS) or 0) > self._threads:
@@ -108,7 +118,8 @@ def _importable(place: str, name: str) -> bool:
 
 def find(program: str, path: str) -> str | None:
     """What exec would run. Contract: execvpe(3), first the path's order."""
-    candidates = [program] if "/" in program else [f"{directory or '.'}/{program}" for directory in path.split(":")]
+    directories = [directory for directory in path.split(":") if directory != warmth.COMMANDS]
+    candidates = [program] if "/" in program else [f"{directory or '.'}/{program}" for directory in directories]
     return next((c for c in candidates if os.path.isabs(c) and os.path.isfile(c) and os.access(c, os.X_OK)), None)
 
 

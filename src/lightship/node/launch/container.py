@@ -12,7 +12,7 @@ import signal
 import socket
 from typing import Any, NoReturn
 
-from . import entering, linux, names, rootfs, subpath, terminal, wire
+from . import entering, linux, names, rootfs, subpath, terminal, warmth, wire
 
 _NOT_FOUND, _NOT_EXECUTABLE, _FAILED = 127, 126, 128
 _PROGRAMS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin")
@@ -41,6 +41,19 @@ def refuse(status: socket.socket, error: OSError) -> None:
     """Tell the node why `begin` has failed."""
     reason = "CreateContainerConfigError" if isinstance(error, subpath.SubPathError) else "CreateContainerError"
     wire.send(status, {"reason": reason, "message": linux.explain(error), "code": _FAILED})
+
+
+def begin_beside(spec: dict[str, Any], user: int, kept: set[int]) -> None:
+    """As `begin`, in the namespaces of a container that runs, with its root: all but `user`, its user namespace, are entered already."""
+    entering.enter(spec)
+    _close_all_but({0, 1, 2, *kept, user})
+    os.setsid()
+    os.umask(0o022)
+    _limits()
+    if spec["nested"]:
+        linux.setns(user, linux.NEW_USER)
+    os.close(user)
+    _become(spec, joined=True)
 
 
 def run_beside(spec: dict[str, Any], files: list[int], status: socket.socket, view: int, user: int) -> NoReturn:
@@ -173,7 +186,7 @@ def execute(argv: list[str], env: dict[str, str]) -> dict[str, Any]:
 def _candidates(program: str, path: str) -> list[str]:
     """Files to try. A program asked for where images have theirs may be in another such place on this machine."""
     directory, name = os.path.split(program)
-    elsewhere = [f"{place or '.'}/{name}" for place in path.split(":")]
+    elsewhere = [f"{place or '.'}/{name}" for place in path.split(":") if place != warmth.COMMANDS]
     if not directory:
         return elsewhere
     return [program, *elsewhere] if directory in _PROGRAMS else [program]

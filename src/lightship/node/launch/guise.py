@@ -5,6 +5,7 @@ and `basis` to be cold. Contract: proc(5), prctl(2) PR_SET_MM_MAP, and what CPyt
 """
 
 import ctypes
+import io
 import mmap
 import os
 import signal
@@ -42,18 +43,22 @@ def take(found: Found, basis: Basis, env: dict[str, str], *, write_bytecode: boo
     """Look like `found` from the inside (`sys`, seeds) and the outside (`ps`). Raises `OSError` before anything is lost."""
     _process(found, env)
     _interpreter(found, basis, env, write_bytecode=write_bytecode)
+    _streams()
     _signals()
     _modules()
     _threads(basis, env)
 
 
 def _process(found: Found, env: dict[str, str]) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
     name = ctypes.create_string_buffer(os.fsencode(found.name)[:15])
     show(found.command, env)
-    for option, value in ((_PR_SET_NAME, ctypes.addressof(name)), (_PR_SET_DUMPABLE, 1)):
-        # Dumpable as after exec: changing users has made /proc/self somebody else's.
-        libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0)
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, ctypes.c_ulong(ctypes.addressof(name)), 0, 0, 0)
+    dumpable()
+
+
+def dumpable() -> None:
+    """As after exec: changing users has made /proc/self somebody else's."""
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(1), 0, 0, 0)
 
 
 def show(command: list[str], env: dict[str, str]) -> None:
@@ -100,6 +105,21 @@ def _interpreter(found: Found, basis: Basis, env: dict[str, str], *, write_bytec
             del sys.path_importer_cache[path]  # it may be there in this file tree
         elif hasattr(finder, "invalidate_caches"):
             finder.invalidate_caches()
+
+
+def _streams() -> None:
+    """Made anew over what the program has: what can be sought, and where it stands, is asked once. Contract: `create_stdio`, unbuffered."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        old = getattr(sys, name)
+        if old is None:
+            continue
+        mode = "w" if number else "r"
+        below: Any = open(number, mode + "b", buffering=0 if number else -1, closefd=False)  # noqa: SIM115 - it lives as long as the program
+        (below if number else below.raw).name = f"<{name}>"
+        text: Any = io.TextIOWrapper(below, old.encoding, old.errors, "\n", line_buffering=False, write_through=True)
+        text.mode = mode
+        setattr(sys, name, text)
+        setattr(sys, f"__{name}__", text)
 
 
 def _set_flag(name: str) -> None:

@@ -2,8 +2,8 @@
 
 Forked by the launcher into a fresh process namespace; it talks to the node over one socket and dies when that closes, and with it, by
 the kernel's hand, every process of the pod. It keeps full rights over the pod's namespaces and so is never where user code runs.
-Requests: `start`, `execute`, `signal`, `socket`, `only` (what a next agent knows: all else ends). Events: `ready` or `failed` once,
-then `exit`.
+Requests: `start`, `execute`, `signal`, `socket`, `lend` (an answer to a knock), `only` (what a next agent knows: all else ends). Events:
+`ready` or `failed` once, then `exit` and `knock` (`desk`).
 """
 
 import os
@@ -14,6 +14,7 @@ import time
 from typing import Any, NamedTuple, NoReturn
 
 from . import container, entering, linux, nursery, podnet, rootfs, spaces, wire
+from .desk import Desk, Door
 from .netlink import Netlink
 from .spaces import Spaces
 
@@ -70,21 +71,24 @@ class Init:
         self._spaces = Spaces()
         self._ended_by: dict[int, int] = {}
         """Signals that were made deadly, by process id."""
+        self._poll = select.poll()
+        self._desk = Desk(control, self._poll)
 
     def loop(self) -> None:
         wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        poll = select.poll()
-        poll.register(self._control, select.POLLIN)
-        poll.register(wake, select.POLLIN)
+        self._poll.register(self._control, select.POLLIN)
+        self._poll.register(wake, select.POLLIN)
         while True:
-            ready = {fd for fd, _ in poll.poll()}
-            if wake in ready:
+            ready = dict(self._poll.poll())
+            if ready.pop(wake, 0):
                 os.read(wake, 4096)
                 self._reap()
-            if self._control.fileno() in ready and not self._serve():
+            if ready.pop(self._control.fileno(), 0) and not self._serve():
                 return
+            for fd, events in ready.items():
+                self._desk.handle(fd, lost=bool(events & ~select.POLLIN))
 
     def _serve(self) -> bool:
         packet = wire.receive(self._control)
@@ -97,6 +101,10 @@ class Init:
             self._keep_only(request["ids"])
         elif request["op"] == "signal":
             self._signal(request["id"], request["signal"])
+        elif request["op"] == "lend":
+            self._desk.lent(request["number"], packet.fds, self._pod_namespaces())
+            for fd in packet.fds:
+                os.close(fd)
         elif request["op"] == "socket":
             _give_socket(packet.fds[0], datagram=request["datagram"])
         return True
@@ -113,23 +121,28 @@ class Init:
         groups = entering.take(request, request["container"], fds)
         if request["op"] == "start":
             lent = fds.pop() if request.get("lent") else -1
-            self._start(request["container"], fds, lent)
+            door = fds.pop() if request.get("door") else -1
+            self._start(request["container"], fds, lent, door)
         else:
             self._execute(request["inside"], request["container"], fds)
         for fd in groups:  # they were for the child
             os.close(fd)
 
-    def _start(self, spec: dict[str, Any], fds: list[int], lent: int) -> None:
+    def _start(self, spec: dict[str, Any], fds: list[int], lent: int, door: int) -> None:
         *files, status = fds
         with socket.socket(fileno=status) as report:
             try:
                 spec["root"]["all_processes"] = self._all_processes
                 pid, view = self._borrow(spec, fds, lent) or self._fork(spec, files, report)
                 self._containers[pid] = _Container(spec["id"], view, self._shares or bool(spec["target"]))
+                if door >= 0:
+                    groups = [os.dup(fd) for fd in spec[entering.GROUPS]]
+                    self._desk.open(Door(spec["id"], socket.socket(fileno=os.dup(door)), pid, view, spec, groups))
             except OSError as error:
                 wire.send(report, {"reason": "CreateContainerError", "message": f"fork: {error.strerror}", "code": 128})
-        for fd in files if lent < 0 else (*files, lent):
-            os.close(fd)
+        for fd in (*files, lent, door):
+            if fd >= 0:
+                os.close(fd)
 
     def _execute(self, inside: str, spec: dict[str, Any], fds: list[int]) -> None:
         """One more program, in the mount namespace (and the user namespace) of a container that runs."""
@@ -187,18 +200,21 @@ class Init:
         """As `_fork`, by a child of the template behind `lent`; None when there is none, or it does not answer."""
         if lent < 0:
             return None
-        if not self._namespaces:
-            self._namespaces = nursery.namespaces()
         linux.unshare(linux.NEW_NS)
         try:
             view = os.open("/proc/self/ns/mnt", os.O_RDONLY)
         finally:
             linux.setns(self._own_view, linux.NEW_NS)
         space = [self._spaces.shared(spec["root"])] if self._shares else []
-        pid = nursery.borrow(lent, spec, [view, *self._namespaces, *space], fds)
+        pid = nursery.borrow(lent, spec, [view, *self._pod_namespaces(), *space], fds)
         if not pid:
             os.close(view)
         return (pid, view) if pid else None
+
+    def _pod_namespaces(self) -> list[int]:
+        if not self._namespaces:
+            self._namespaces = nursery.namespaces()
+        return self._namespaces
 
     def _signal(self, container_id: str, signum: int) -> None:
         for pid, found in self._containers.items():
@@ -223,7 +239,10 @@ class Init:
             if pid == 0:
                 return
             ended, signum = self._containers.pop(pid, None), self._ended_by.pop(pid, 0)
-            if ended is not None:
+            if ended is None:
+                self._desk.ended(pid, status)
+            else:
+                self._desk.close(ended.id)
                 if ended.shared:
                     _kill_view(ended.view)
                 if ended.view >= 0:

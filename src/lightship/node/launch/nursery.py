@@ -15,7 +15,9 @@ from typing import Any, NoReturn
 from . import entering, linux, wire
 
 SETTINGS = "LIGHTSHIP_TEMPLATE"
-"""Environment variable with what a template is told: `socket` and `libraries`, as JSON."""
+"""Environment variable with what a template is told: `socket`, `libraries` and `env`, as JSON."""
+BESIDE = "beside"
+"""In what a fork is told: it is to be one more process of a container that runs, at the wish of another in there (`desk`)."""
 TITLE = "lightship: template of {}"
 """Command line of a template, with the path of its interpreter."""
 _PATIENCE = 5.0
@@ -50,7 +52,7 @@ def _settings(spec: dict[str, Any], descriptor: int) -> dict[str, str]:
     return {
         "PYTHONPATH": str(Path(__file__).parent / "hook"),
         "HOME": "/",
-        SETTINGS: json.dumps({"socket": descriptor, "libraries": spec["libraries"]}),
+        SETTINGS: json.dumps({"socket": descriptor, "libraries": spec["libraries"], "env": spec["env"]}),
     }
 
 

@@ -16,8 +16,8 @@ import sys
 import time
 from typing import Any
 
-from . import container, door, entering, guise, linux, nursery, standard, warmth, wire, workers
-from .basis import Basis
+from . import container, door, entering, guise, handover, linux, nursery, standard, warmth, wire, workers
+from .basis import Basis, Found
 
 _FOR_IMPORT = {"OPENBLAS_NUM_THREADS": "1"}
 """A library that starts threads when it is loaded shall not: no thread lives on in a child."""
@@ -33,7 +33,7 @@ def main(started: frozenset[str]) -> None:
     control = socket.socket(fileno=settings["socket"])
     control.set_inheritable(False)
     try:
-        basis = _import(started, settings["libraries"])
+        basis = _import(started, settings["libraries"], settings["env"])
         guise.show([nursery.TITLE.format(sys.executable)], {})
         Template(control, basis).serve()
     except Exception as error:
@@ -41,7 +41,7 @@ def main(started: frozenset[str]) -> None:
         os._exit(1)
 
 
-def _import(started: frozenset[str], libraries: list[str]) -> Basis:
+def _import(started: frozenset[str], libraries: list[str], env: dict[str, str]) -> Basis:
     """Import what pays. What is not there, or cannot be loaded, is no reason to do without the rest."""
     sys.path.pop()  # the folder that this code came from
     ours = sys.modules.pop("sitecustomize")
@@ -53,7 +53,7 @@ def _import(started: frozenset[str], libraries: list[str]) -> Basis:
         _imported(name)
     for name in _FOR_IMPORT:
         os.environ.pop(name, None)
-    return Basis(started, loaded)
+    return Basis(started, loaded, env)
 
 
 def _imported(name: str) -> bool:
@@ -121,7 +121,13 @@ class Template:
         try:
             self._control.detach()  # the descriptor is closed with all others
             _enter(packet.fds[1:5])
-            self._run(_asked(packet.fds[0]))
+            init = socket.socket(fileno=packet.fds[0])
+            asked = _asked(init)
+            if asked.message.get(nursery.BESIDE):
+                self._be_asked(asked, init)
+            else:
+                init.close()
+                self._run(asked)
         except BaseException:
             os._exit(128)
 
@@ -141,25 +147,55 @@ class Template:
         if report is not None:
             os._exit(128)
 
+    def _be_asked(self, packet: wire.Packet, init: socket.socket) -> None:
+        """Become a program that another process of a container asks for, if it turns out to be one; `desk` compares us in between."""
+        conn, user, *groups = packet.fds
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        status = self._status = socket.socket(fileno=conn)
+        container.begin_beside({**packet.message, entering.GROUPS: groups}, user, {conn, init.fileno()})
+        guise.dumpable()
+        wire.send(init, {})
+        if wire.receive(init) is None:
+            os._exit(128)
+        init.close()
+        handed = handover.receive(status)
+        guise.variables(handed.env)
+        found = self._basis.asked(handed.real, handed.argv, handed.env)
+        if found is None or not handover.confirmed(status):
+            os._exit(128)
+        status.close()
+        if not self._pass_for(found, handed.argv, handed.env, handed.files, handed):
+            container.execute([handed.real, *handed.argv[1:]], handed.env)
+            os._exit(126)
+
     def _become(self, argv: list[str], env: dict[str, str]) -> dict[str, Any] | None:
         """Run the program in this interpreter, or else by exec. As `container.execute`: returns a refusal, or None to go on."""
         guise.variables(env)
         try:
             found = self._basis.program(argv, env)
-            if found is not None and workers.wanted(found, self._basis):
-                order = workers.begin(self._basis.libraries)
-                if order is not None:
-                    self._work(order)
-                    return None
-            if found is not None:
-                decided = warmth.decide(argv, env, self._basis.libraries)
-                guise.take(found, self._basis, env, write_bytecode=isinstance(decided, warmth.Program) and decided.write_bytecode)
-                door.install(found.program)
-                _forget({self._status.fileno(), *workers.kept()})
+            if found is not None and self._pass_for(found, argv, env, {self._status.fileno()}):
                 return None
         except OSError:
             pass
         return container.execute(argv, env)
+
+    def _pass_for(self, found: Found, argv: list[str], env: dict[str, str], kept: set[int], handed: handover.Handed | None = None) -> bool:
+        """Be the program that was found, when this returns to the interpreter; False when that cannot be."""
+        try:
+            if workers.wanted(found, self._basis):
+                order = workers.begin(self._basis.libraries)
+                if order is not None:
+                    self._work(order)
+                    return True
+            decided = warmth.decide(argv, env, self._basis.libraries)
+            guise.take(found, self._basis, env, write_bytecode=isinstance(decided, warmth.Program) and decided.write_bytecode)
+        except OSError:
+            return False
+        if handed is not None:
+            handover.dispose(handed)
+        door.install(found.program)
+        _forget({*kept, *workers.kept()})
+        return True
 
     def _work(self, order: workers.Order) -> None:
         """Become a worker, for whose start nobody waits any more."""
@@ -177,11 +213,10 @@ def _enter(namespaces: list[int]) -> None:
         linux.setns(fd, kind)
 
 
-def _asked(descriptor: int) -> wire.Packet:
+def _asked(init: socket.socket) -> wire.Packet:
     """Tell the init who we are and learn what to be. Raises `OSError` when it has given up on us."""
-    with socket.socket(fileno=descriptor) as init:
-        wire.send(init, {})
-        packet = wire.receive(init)
+    wire.send(init, {})
+    packet = wire.receive(init)
     if packet is None:
         raise BrokenPipeError
     return packet

@@ -12,6 +12,9 @@ from typing import NamedTuple
 SWITCH = "LIGHTSHIP_WARM"
 """`0` in a container's environment: never warm. The same in that of `lightship up`: no templates at all."""
 
+COMMANDS = "/run/lightship/bin"
+"""Where a container's PATH begins when its processes may ask for forks: `entry`, under the names of an environment's commands."""
+
 _INTERPRETER = re.compile(r"python(3(\.\d+)?)?")
 _FLAGS = re.compile(r"-[uB]+")
 _PLAIN = {"PYTHONUNBUFFERED", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}

@@ -84,6 +84,10 @@ class Places(NamedTuple):
     def etc(self) -> Path:
         return self.base / "etc"
 
+    def door(self, container: str) -> Path:
+        """Where a container of that name has its door to a template (`doorway`)."""
+        return self.base / "doors" / container
+
     def scratch(self, container: str) -> Path:
         """What a container of that name writes besides its volumes; gone before every start."""
         return self.base / "scratch" / container

@@ -23,7 +23,7 @@ from lightship.aio.clock import Clock
 from lightship.node.launch import wire
 from lightship.node.network import facts as network
 
-from . import adoption, descriptors, frame, furnishing, launcher, layout, processes, resuming, talk
+from . import adoption, descriptors, doorway, frame, furnishing, launcher, layout, processes, resuming, talk
 from .enforcement import OUT_OF_MEMORY, new_name, open_enforcer, settle
 from .frame import Telling
 from .holding import Container, HeldProgram, Sandbox
@@ -197,15 +197,22 @@ class SandboxRuntime(Limited, Telling):
     async def start_container(self, spec: ContainerSpec) -> int:
         sandbox = frame.sandbox_of(spec, self._sandboxes)
         where = layout.places(sandbox.spec)
+        describe = functools.partial(
+            layout.container, where=where, host=self._host, name=layout.hostname(sandbox.spec), ids=self._helper.ids
+        )
         try:
-            request = layout.container(spec, where, self._host, name=layout.hostname(sandbox.spec), ids=self._helper.ids)
+            request, door = describe(spec), None
+            if doorway.pays(self.templates, self._limits, sandbox.spec, spec, request):
+                spec, door = await asyncio.to_thread(doorway.make, spec, where.door(spec.name), request["env"])
+                request = describe(spec)
             await furnishing.clear_scratch(spec, where)
             stdio = Stdio(spec, self._clock.now, named_terminal=True)
         except (OSError, ValueError) as error:
             raise frame.unprepared(spec, error) from error
-        return await self._launch(sandbox, Container(spec, stdio), request)
+        with door or contextlib.nullcontext():
+            return await self._launch(sandbox, Container(spec, stdio), request, door)
 
-    async def _launch(self, sandbox: Sandbox, container: Container, request: dict[str, Any]) -> int:
+    async def _launch(self, sandbox: Sandbox, container: Container, request: dict[str, Any], door: socket.socket | None) -> int:
         container_id = container.spec.id
         sandbox.containers[container_id] = container
         self._owners[container_id] = sandbox
@@ -214,7 +221,7 @@ class SandboxRuntime(Limited, Telling):
             request["root"]["groups"] = self._limits.views(container_id)
             lent = self.templates.lend(container.spec, request)
             asked = {"op": "start", "container": request}
-            pid, terminal = await started(sandbox.control, asked, stdio.files, groups, stdio.started, lent)
+            pid, terminal = await started(sandbox.control, asked, stdio.files, groups, stdio.started, lent, door)
             self.templates.started(container.spec, request)
         except OSError as error:
             self._forget(sandbox, container_id)
@@ -317,6 +324,10 @@ class SandboxRuntime(Limited, Telling):
             if event is None:
                 asyncio.get_running_loop().remove_reader(sandbox.control.fileno())
                 return
+            if event.message["event"] == "knock":
+                wire.drop(sandbox.control)
+                doorway.answer(sandbox, event.message["id"], event.message["number"], self.templates)
+                continue
             code = os.waitstatus_to_exitcode(event.message["status"])
             try:
                 self._ended(sandbox, event.message["id"], 128 - code if code < 0 else code, max(0, -code), event.message["at"])

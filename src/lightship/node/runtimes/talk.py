@@ -28,10 +28,12 @@ async def started(
     groups: list[int],
     sent: Callable[[], None] | None = None,
     lent: socket.socket | None = None,
+    door: socket.socket | None = None,
 ) -> Started:
     """Ask the init for a program and wait until it runs; `sent` is called when the init has its own copies of `files`.
 
-    `groups` are what the program enters by (`launch.entering`); they are closed here. `lent`: a template to fork it from.
+    `groups` are what the program enters by (`launch.entering`); they are closed here. `lent`: a template to fork it from. `door`: where
+    its processes will ask for forks.
     """
     near, far = wire.pair()
     near.setblocking(False)
@@ -39,9 +41,9 @@ async def started(
     with near:
         try:
             with far:
-                template = [lent.fileno()] if lent else []
-                asked = {**request, "lent": bool(template), entering.GROUPS: len(groups)}
-                wire.send(control, asked, [*files, far.fileno(), *template, *groups])
+                more = [held.fileno() for held in (door, lent) if held is not None]
+                asked = {**request, "lent": lent is not None, "door": door is not None, entering.GROUPS: len(groups)}
+                wire.send(control, asked, [*files, far.fileno(), *more, *groups])
         except OSError as error:
             raise ContainerError("SandboxGone", f"the sandbox has ended: {error.strerror}") from error
         finally:

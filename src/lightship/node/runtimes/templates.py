@@ -93,6 +93,21 @@ class Templates:
         template = self._ready.get(_key(spec.warm, request["env"])) if self._on and spec.warm else None
         if template is None or not _may_be_warm(spec, request, template.libraries):
             return None
+        return self._lend(template)
+
+    def knocked(self, spec: ContainerSpec, env: Mapping[str, str]) -> socket.socket | None:
+        """As `lend`, for a program that a container's process starts; where there is no template there will be one for the next."""
+        if not self._on or spec.warm is None:
+            return None
+        template = self._ready.get(_key(spec.warm, env))
+        self._renew(spec.warm, env)
+        return self._lend(template) if template is not None else None
+
+    def serves(self, spec: ContainerSpec, request: Mapping[str, Any]) -> bool:
+        """Whether what the container's processes start may be forked, and pays: a door to knock at costs a program ten milliseconds."""
+        return self._on and spec.warm is not None and bool(spec.warm.libraries) and _may_lend(spec, request)
+
+    def _lend(self, template: _Template) -> socket.socket | None:
         if _changes(template.changes) != template.changes:
             log.info("the environment %s has changed: its template is given back", template.warm.environment)
             self._drop(template)
@@ -103,15 +118,18 @@ class Templates:
 
     def started(self, spec: ContainerSpec, request: Mapping[str, Any]) -> None:
         """Note that such a container runs: where it could have been forked, the next one shall be."""
-        if not self._on or spec.warm is None or not _may_be_warm(spec, request, spec.warm.libraries):
-            return
-        key, now = _key(spec.warm, request["env"]), self._clock.monotonic()
+        if self._on and spec.warm is not None and _may_be_warm(spec, request, spec.warm.libraries):
+            self._renew(spec.warm, request["env"])
+
+    def _renew(self, warm: Warm, env: Mapping[str, str]) -> None:
+        """Make a template where there is none, or an old one."""
+        key, now = _key(warm, env), self._clock.monotonic()
         ready = self._ready.get(key)
         old = ready is not None and now - ready.born > RENEWED
         if key in self._making or (ready is not None and not old) or now < self._failed.get(key, 0.0):
             return
         if len(self._ready.keys() | self._making.keys() | {key}) <= 2 * MOST and not _short_of_memory():
-            self._making[key] = asyncio.create_task(self._make(key, spec.warm))
+            self._making[key] = asyncio.create_task(self._make(key, warm))
 
     def known(self) -> list[Known]:
         now = self._clock.monotonic()
@@ -262,10 +280,12 @@ def _key(warm: Warm, env: Mapping[str, str]) -> Key:
     return Key(warm.python, tuple(warm.libraries), tuple(warmth.signature(env).items()))
 
 
+def _may_lend(spec: ContainerSpec, request: Mapping[str, Any]) -> bool:
+    return not (spec.root or spec.tty or spec.target) and nursery.CAPABILITIES.issuperset(request["capabilities"])
+
+
 def _may_be_warm(spec: ContainerSpec, request: Mapping[str, Any], libraries: Iterable[str]) -> bool:
-    if spec.root or spec.tty or spec.target or not nursery.CAPABILITIES.issuperset(request["capabilities"]):
-        return False
-    return isinstance(warmth.decide(spec.argv, request["env"], list(libraries)), warmth.Program)
+    return _may_lend(spec, request) and isinstance(warmth.decide(spec.argv, request["env"], list(libraries)), warmth.Program)
 
 
 def _changes(known: Mapping[str, int]) -> dict[str, int]:
