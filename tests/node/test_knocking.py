@@ -251,3 +251,20 @@ def test_without_an_answer_programs_are_executed(tell: Callable[[Story], None]) 
         assert (await knocking.run(case, warm=True))[4] is True
 
     tell(story)
+
+
+@pytest.mark.parametrize(
+    ("installed", "harmless"), [("mine.py", True), ("wave.py", False), ("Wave-1.0.dist-info", False), ("a.pth", False)]
+)
+def test_what_the_user_has_installed_is_found(tell: Callable[[Story], None], installed: str, harmless: bool) -> None:
+    async def story(w: World) -> None:
+        knocking = Knocking(w)
+        await knocking.ready()
+        place = "D=$(python3 -E -c 'import site; print(site.getusersitepackages())'); mkdir -p $D"
+        case = shell(f"{place}; echo x=1 >$D/{installed}; $SAY '__import__(\"site\").ENABLE_USER_SITE' sys.path")
+        knocking.lay_out(case.files)
+        cold, warm = [seen(await knocking.run(case, warm=choice)) for choice in (False, True)]
+        assert warm[:4] == cold[:4]
+        assert warm[4] is (harmless or "] False" in warm[2][0])
+
+    tell(story)

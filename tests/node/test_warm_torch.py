@@ -167,9 +167,12 @@ def enumerate_text(names: list[str]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_torchrun_starts_workers(tmp_path: Path, environment: Environment, code: int) -> None:
+@pytest.mark.parametrize("started_by", ["the container", "a shell"])
+def test_torchrun_starts_workers(tmp_path: Path, environment: Environment, code: int, started_by: str) -> None:
     async def story(torch: Torch) -> None:
         argv = ["torchrun", "--nproc-per-node", "2", "/code/worker.py", str(code)]
+        if started_by == "a shell":
+            argv = ["bash", "-c", f"true; {' '.join(argv)}; exit $?"]
         cold = await torch.run(argv, warm=False)
         for _ in range(TRIES):
             warm = await torch.run(argv)

@@ -5,13 +5,12 @@ exec would have found decides. Everything that differs from what the template sa
 """
 
 import os
-import site
 import sys
 import zipimport
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from . import door, warmth
+from . import door, installed, warmth
 
 _LONGEST_SCRIPT = 1 << 24
 _HOOKS = frozenset({"sitecustomize", "usercustomize"})
@@ -28,13 +27,15 @@ class Found(NamedTuple):
     name: str
     """The short name of the process."""
     argv: list[str]
+    user_site: str = ""
+    """Where there are packages of the user's own."""
 
 
 class Basis:
     """The template's own facts."""
 
-    def __init__(self, before: Iterable[str], libraries: list[str], env: dict[str, str]) -> None:
-        """`env`: what of an environment it was started with (`warmth.signature`)."""
+    def __init__(self, before: Iterable[str], libraries: list[str], env: dict[str, str], missed: Iterable[str] = ()) -> None:
+        """`env`: what of an environment it was started with (`warmth.signature`); `missed`: names that were looked for in vain."""
         own = {"launch", "sitecustomize"}
         self.libraries = libraries
         loaded: dict[str, Any] = {**sys.modules}
@@ -46,6 +47,8 @@ class Basis:
         self.base_executable: str = sys._base_executable  # type: ignore[attr-defined]  # CPython keeps it there
         self._program = _identity("/proc/self/exe")
         self._places = {path: _identity(path) for path in sys.path}
+        self._listings = {path: installed.listing(path) for path in sys.path if path.endswith("-packages")}
+        self._known = {installed.plain(name) for name in (*self.loaded, *_HOOKS, *missed)}
 
     def changes(self) -> dict[str, int]:
         """When the directories on the path were changed last: a template is as old as they are."""
@@ -68,12 +71,17 @@ class Basis:
         if self.libraries and int(env.get(warmth.THREADS) or 0) > self._threads:
             return None  # some libraries take what they are told when they are loaded for an upper bound
         found = self._command(path, decided, argv) if decided.kind == "command" else self._interpreter(path, decided, argv)
-        if found is None or self._hidden(found.program, env) or _user_site():
+        user_site = installed.user_site()
+        if found is None or self._hidden(found.program, env) or not installed.harmless({}, installed.listing(user_site), self._known):
             return None
-        return found
+        return found._replace(user_site=user_site)
 
     def _same_interpreter(self) -> bool:
-        return all(_identity(path) == known for path, known in self._places.items())
+        return all(_identity(path) == known or self._still_stands_for(path) for path, known in self._places.items())
+
+    def _still_stands_for(self, path: str) -> bool:
+        """Whether packages were changed there that nothing here has to do with."""
+        return path in self._listings and installed.harmless(self._listings[path], installed.listing(path), self._known)
 
     def _is_ours(self, path: str) -> bool:
         return os.path.dirname(path) == os.path.dirname(self.executable) and _identity(path) == self._program
@@ -145,12 +153,6 @@ def _script(path: str) -> door.Program | None:
         return door.Program("script", name, compile(source, name, "exec", dont_inherit=True)) if len(source) < _LONGEST_SCRIPT else None
     except (SyntaxError, ValueError):
         return None  # the interpreter says it best
-
-
-def _user_site() -> bool:
-    """Whether there are packages of the user's own, which an interpreter looks for when it starts. By HOME, which is set already."""
-    site.USER_BASE = site.USER_SITE = None
-    return os.path.isdir(site.getusersitepackages()) and bool(site.ENABLE_USER_SITE)
 
 
 def _identity(path: str) -> Any:

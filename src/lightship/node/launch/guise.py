@@ -14,7 +14,7 @@ import threading
 import time
 from typing import Any
 
-from . import warmth
+from . import installed, warmth
 from .basis import Basis, Found, python_path
 
 _PR_SET_DUMPABLE, _PR_SET_NAME, _PR_SET_MM, _PR_SET_MM_MAP = 4, 15, 35, 14
@@ -98,6 +98,8 @@ def _interpreter(found: Found, basis: Basis, env: dict[str, str], *, write_bytec
     if not write_bytecode:
         sys.dont_write_bytecode = True
         _set_flag("dont_write_bytecode")
+    if found.user_site and found.user_site not in sys.path:
+        sys.path.insert(installed.position(sys.path), found.user_site)
     if env.get("PYTHONPATH"):
         sys.path[:] = list(dict.fromkeys([*python_path(env), *sys.path]))
     for path, finder in list(sys.path_importer_cache.items()):

@@ -43,6 +43,7 @@ _SECCOMP_SET_MODE_FILTER = 1
 _SECCOMP_ALL_THREADS, _SECCOMP_NO_SLOWER_SPECULATION = 1, 4
 
 _PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
@@ -158,6 +159,11 @@ def forget_keys() -> None:
     """Leave the kernel keys of the user's session (tickets, disk keys) for an empty ring. A kernel without keys is as good."""
     number = _SYS_KEYCTL.get(os.uname().machine, 219)
     _libc().syscall(number, _KEYCTL_JOIN_SESSION_KEYRING, None)
+
+
+def adopt(*, orphans: bool) -> None:
+    """Whether descendants that lose their parent become children of this process, and not of its namespace's first."""
+    _check(_libc().prctl(_PR_SET_CHILD_SUBREAPER, int(orphans), 0, 0, 0), "prctl CHILD_SUBREAPER")
 
 
 def forbid_new_privileges() -> None:

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from . import container, door, entering, guise, handover, linux, nursery, standard, warmth, wire, workers
+from . import container, door, entering, guise, handover, installed, linux, nursery, standard, warmth, wire, workers
 from .basis import Basis, Found
 
 _FOR_IMPORT = {"OPENBLAS_NUM_THREADS": "1"}
@@ -48,12 +48,15 @@ def _import(started: frozenset[str], libraries: list[str], env: dict[str, str]) 
     if not _imported("sitecustomize"):  # the environment's own, in whose place `hook` was
         sys.modules["sitecustomize"] = ours  # whoever imports it now expects it there until the end
     os.environ.update(_FOR_IMPORT if libraries else {})
+    missed: Any = installed.Missed()
+    sys.meta_path.append(missed)
     loaded = [name for name in libraries if _imported(name)]
     for name in standard.COMMON:
         _imported(name)
+    sys.meta_path.remove(missed)
     for name in _FOR_IMPORT:
         os.environ.pop(name, None)
-    return Basis(started, loaded, env)
+    return Basis(started, loaded, env, missed.names)
 
 
 def _imported(name: str) -> bool:

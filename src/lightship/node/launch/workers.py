@@ -1,8 +1,8 @@
 """Lets torchrun, forked from a template, have its workers forked too: each would load torch again, as it has a moment ago itself.
 
 `begin` splits off a process that waits in the container, with all its limits and none of its program's state; where torchrun starts a
-worker by fork and exec of the interpreter, that one forks it. The worker is adopted by torchrun as orphans are by a container's first
-process, so waiting for it and killing it are as ever. Whatever is not exactly such a start goes the usual way. Called by `template`.
+worker by fork and exec of the interpreter, that one forks it. The worker is adopted by torchrun, as a container's first process adopts
+orphans, so waiting for it and killing it are as ever. Whatever is not exactly such a start goes the usual way. Called by `template`.
 """
 
 import os
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import guise, warmth, wire
+from . import guise, linux, warmth, wire
 from .basis import Basis, Found
 
 _STARTERS = ("torch.distributed.run", "torch.distributed.launch")
@@ -34,9 +34,9 @@ class Order(NamedTuple):
 
 
 def wanted(found: Found, basis: Basis) -> bool:
-    """Whether this program starts such workers, in a container that adopts its orphans itself."""
+    """Whether this program starts such workers."""
     starts = found.name == "torchrun" if found.program.kind == "script" else found.program.what in _STARTERS
-    return starts and "torch" in basis.libraries and os.getpid() == 1 and hasattr(subprocess, "_fork_exec")
+    return starts and "torch" in basis.libraries and hasattr(subprocess, "_fork_exec")
 
 
 def kept() -> set[int]:
@@ -59,7 +59,7 @@ def begin(libraries: list[str]) -> Order | None:
 
 def _ask(near: socket.socket, libraries: list[str], call: tuple[Any, ...]) -> int:
     """The process id of a worker as `call` wants it; 0 when it wants something else."""
-    if len(call) != _ARGUMENTS or call[16:22] != _NONE or call[5] is None or not call[2] or call[3] != (call[13],):
+    if len(call) != _ARGUMENTS or call[16:22] != _NONE or call[5] is None or not call[2] or call[3] != (call[13],) or not call[15]:
         return 0
     argv = [os.fsdecode(word) for word in call[0]]
     env = dict(os.fsdecode(line).split("=", 1) for line in call[5])
@@ -68,10 +68,13 @@ def _ask(near: socket.socket, libraries: list[str], call: tuple[Any, ...]) -> in
         return 0
     files = [given if given >= 0 else number for number, given in enumerate((call[6], call[9], call[11]))]
     try:
-        wire.send(near, {"argv": argv, "env": env, "directory": directory, "session": bool(call[15])}, files)
+        linux.adopt(orphans=True)  # for a moment: what else a program leaves behind is not for torchrun
+        wire.send(near, {"argv": argv, "env": env, "directory": directory}, files)
         answer = wire.receive(near)
     except OSError:
         return 0
+    finally:
+        linux.adopt(orphans=False)
     return answer.pid if answer is not None and not answer.message else 0
 
 
@@ -106,7 +109,7 @@ def _only(kept: int) -> None:
 
 
 def _fork(far: socket.socket) -> bool:
-    """Whether this is the worker, adopted already by the container's first process."""
+    """Whether this is the worker, adopted already by torchrun."""
     try:
         if os.fork() != 0:
             return False
@@ -125,8 +128,5 @@ def _settle(packet: wire.Packet) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number, fd in enumerate(packet.fds):
         os.dup2(fd, number)
-    if packet.message["session"]:
-        os.setsid()
-    else:
-        os.setpgid(0, os.getpgid(1))
+    os.setsid()
     os.chdir(packet.message["directory"])
