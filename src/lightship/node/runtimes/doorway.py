@@ -1,7 +1,8 @@
 """The door of a container at which its processes ask for forks of a template: a folder shown in its file tree, and a socket in it.
 
-Called by `sandbox` for containers that `templates` serves, and when somebody knocks. The folder holds a small program (`launch.entry`) under the names of the
-environment's commands, to be found first on the PATH; the socket is the init's to listen at (`launch.desk`). `make` blocks for a millisecond.
+Called by `sandbox` for containers that `templates` serves, and when somebody knocks. The folder holds a small program (`launch.entry`)
+under the names of the environment's commands, to be found first on the PATH; the socket is the init's to listen at (`launch.desk`).
+`make` blocks for a millisecond.
 """
 
 import contextlib
