@@ -9,6 +9,7 @@ from random import Random
 from lightship.aio.clock import Clock, SystemClock
 from lightship.client.client import Client
 from lightship.client.informer import Informer
+from lightship.meta import errors
 from lightship.meta.resources import Resource
 
 
@@ -35,6 +36,16 @@ class Cache:
             if self._group is not None:
                 self._start(self._group, asked, found)
         return found
+
+    async def serves(self, resource: Resource) -> bool:
+        """Is there such a kind, and may we read it? Raises `StatusError` when the server cannot say."""
+        try:
+            await self._client.list(resource)
+        except errors.StatusError as error:
+            if error.code in (403, 404):
+                return False
+            raise
+        return True
 
     def drop(self, resource: Resource) -> None:
         """Forget the informers of a kind that is served no more; who still holds one sees it as it was."""

@@ -35,12 +35,16 @@ class Book:
         self.waiting: dict[Key, PodInfo] = {}
         self.placed: dict[Key, PodInfo] = {}
         self.said: dict[Key, Said] = {}
+        self._groups: dict[Key, dict[Key, None]] = {}
+        """Waiting pods by the name of their group."""
         self._assumed: dict[str, PodInfo] = {}
 
     def note(self, key: Key, old: Obj | None, new: Obj | None) -> None:
         """A pod has changed: see `Informer.on_change`."""
         waited, placed = self.waiting.pop(key, None), self.placed.pop(key, None)
         self.said.pop(key, None)
+        if waited is not None and waited.group:
+            self._leave(waited)
         known = placed or waited
         if known is not None and (new is None or known.uid != objects.uid(new)):
             self._forget(known)
@@ -55,6 +59,10 @@ class Book:
             self._note_placed(key, placed, _read(known, old, new))
         elif known is not None:
             self._forget(known)
+
+    def waiting_in(self, group: Key) -> list[PodInfo]:
+        """The waiting pods that name a group."""
+        return [self.waiting[key] for key in self._groups.get(group, ())]
 
     def note_node(self, key: Key, old: Obj | None, new: Obj | None) -> None:
         """A node has changed."""
@@ -79,6 +87,10 @@ class Book:
     def _note_waiting(self, key: Key, waited: PodInfo | None, info: PodInfo, pod: Obj) -> None:
         said = conditions.get(pod, SCHEDULED) or {}
         self.waiting[key] = info
+        if info.group:
+            self._groups.setdefault(Key(key.namespace, info.group), {})[key] = None
+            if waited is None:
+                self.queue.wake({"gang"})
         self.said[key] = Said(said.get("reason") or "", said.get("message") or "")
         if info.uid in self._assumed:
             return
@@ -100,6 +112,12 @@ class Book:
             return
         self.cluster.add_pod(info)
         self.queue.wake(queue.COMPANY if placed is None else queue.ROOM)
+
+    def _leave(self, pod: PodInfo) -> None:
+        group = Key(pod.key.namespace, pod.group)
+        self._groups[group].pop(pod.key, None)
+        if not self._groups[group]:
+            del self._groups[group]
 
     def _forget(self, pod: PodInfo) -> None:
         """A pod is gone or has ended."""

@@ -186,6 +186,10 @@ class Cluster:
         labels = self.namespace_labels(pod.key.namespace)
         return [rule for rule in self.foreign if rule.term.selection.matches(pod.key.namespace, pod.labels, labels)]
 
+    def pods_in(self, namespace: str) -> Iterable[PodInfo]:
+        """The placed pods of a namespace."""
+        return self._by_namespace.get(namespace, {}).values()
+
     def namespace_labels(self, namespace: str) -> Labels:
         return self.namespaces.get(namespace) or {}
 

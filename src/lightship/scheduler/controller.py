@@ -9,19 +9,24 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
+import msgspec
+
 from lightship.control import Controller, Done, Manager, Outcome, RequeueAfter, Watch
 from lightship.kinds import NAMESPACES, NODES, POD_DISRUPTION_BUDGETS, PODS
 from lightship.meta import errors, objects
 from lightship.meta.objects import Key, Obj
-from lightship.scheduler import snapshot
+from lightship.scheduler import snapshot, storage
 from lightship.scheduler.book import Book, Said
 from lightship.scheduler.claims.deeds import RefusedError
 from lightship.scheduler.claims.desk import Desk
 from lightship.scheduler.claims.office import KINDS, Office
 from lightship.scheduler.cluster import Budget
+from lightship.scheduler.gangs import Gangs
 from lightship.scheduler.plan import Bind, Broken, Decision, Gated, Held, Planner, Unschedulable
-from lightship.scheduler.snapshot import PodInfo
+from lightship.scheduler.snapshot import Gang, PodInfo
+from lightship.scheduler.storage import Storage
 from lightship.scheduler.terms import selector_of
+from lightship.scheduler.volumes import Volumes
 from lightship.scheduler.writes import Writes
 
 log = logging.getLogger(__name__)
@@ -38,8 +43,9 @@ def controller(manager: Manager) -> Controller:
     def every_change(_: Obj) -> Iterable[Key]:
         return (CYCLE,)
 
-    watches = [Watch(kind, every_change) for kind in (PODS, NODES, NAMESPACES, *KINDS)]
-    return Controller("scheduler", Scheduler(manager), watches=watches)
+    reconciler = Scheduler(manager)  # first, so that its books are up to date when a change wakes the loop
+    kinds = (PODS, NODES, NAMESPACES, *KINDS, *storage.KINDS)
+    return Controller("scheduler", reconciler, watches=[Watch(kind, every_change) for kind in kinds])
 
 
 class Scheduler:
@@ -52,7 +58,10 @@ class Scheduler:
         self._budgets = manager.cache.informer(POD_DISRUPTION_BUDGETS)
         self._book = Book()
         self._office = Office(manager, self._book.queue)
-        self._planner = Planner(self._book.cluster)
+        self._volumes = Volumes()
+        self._planner = Planner(self._book.cluster, (self._volumes,))
+        self._gangs = Gangs(manager, self._book.queue.wake)
+        self._storage = Storage(manager, self._volumes, self._book.queue.wake)
         manager.cache.informer(NODES).on_change(self._book.note_node)
         manager.cache.informer(NAMESPACES).on_change(self._note_namespace)
         self._budgets.on_change(self._note_budget)
@@ -61,22 +70,61 @@ class Scheduler:
         """Pods whose binding failed, or whose answer was lost: asked for before the next plan. Until then they take up room."""
         self._preparing: dict[str, Bind] = {}
         """Pods that have got their devices, by uid, and are bound when these are ready."""
+        self._awaiting: dict[str, tuple[Bind, float]] = {}
+        """Pods that have a node but not all of their volumes yet, by uid, and when that began."""
 
     async def reconcile(self, key: Key) -> Outcome:
         """One cycle: plan for the pods at the head of the queue, then carry the plan out."""
         await self._make_certain()
         later = await self._bind_prepared()
         queue = self._book.queue
+        ready = self._with_volumes()
         pods = queue.take(self._clock.monotonic(), MOST)
+        await self._gangs.prepare(pods)
         desk = self._office.desk(pods)
-        failures = await self._carry_out([self._decide(pod, desk) for pod in pods])
+        failures = await self._carry_out([*ready, *self._decide(pods, desk)])
         for failure in failures:
             raise failure
-        due = [seconds for seconds in (queue.due(self._clock.monotonic()), later) if seconds is not None]
+        times = (queue.due(self._clock.monotonic()), later, storage.PATIENCE if self._awaiting else None)
+        due = [seconds for seconds in times if seconds is not None]
         return RequeueAfter(min(due)) if due else Done()
 
-    def _decide(self, pod: PodInfo, desk: Desk | None) -> Decision:
-        decision = self._planner.decide(pod, desk.open(pod) if desk is not None else None)
+    def _with_volumes(self) -> list[Decision]:
+        """Pods whose volumes have come, to be bound. Those that have waited too long are looked at anew."""
+        found: list[Decision] = []
+        for uid, (decision, since) in list(self._awaiting.items()):
+            pod = decision.pod
+            if pod.key not in self._book.waiting or self._clock.monotonic() - since >= storage.PATIENCE:
+                del self._awaiting[uid]
+                self._uncertain[uid] = pod
+            elif self._volumes.ready(pod):
+                del self._awaiting[uid]
+                found.append(msgspec.structs.replace(decision, grant=None))
+        return found
+
+    def _decide(self, pods: list[PodInfo], desk: Desk | None) -> Iterable[Decision]:
+        """One decision for each pod, and for all those that must go together with it."""
+        seen: set[Key] = set()
+        for pod in pods:
+            gang = self._gangs.of(pod)
+            if gang is None:
+                yield self._note(self._planner.decide(pod, desk.open(pod) if desk is not None else None))
+            elif gang.key not in seen:
+                seen.add(gang.key)
+                yield from map(self._note, self._decide_gang(pod, gang, pods))
+
+    def _decide_gang(self, first: PodInfo, gang: Gang, taken: list[PodInfo]) -> list[Decision]:
+        def belongs(pod: PodInfo) -> bool:
+            return (pod.group, pod.native_group) == (first.group, first.native_group)
+
+        cluster = self._book.cluster
+        placed = sum(1 for pod in cluster.pods_in(gang.key.namespace) if belongs(pod) and not pod.deleting)
+        members = [pod for pod in self._book.waiting_in(gang.key) if belongs(pod) and pod.uid not in cluster.pods]
+        self._book.queue.take_these(members)
+        return self._planner.decide_gang(members, gang, placed, self._office.desk(members))
+
+    def _note(self, decision: Decision) -> Decision:
+        pod = decision.pod
         if isinstance(decision, Bind):
             self._book.assume(pod)
         else:
@@ -126,6 +174,16 @@ class Scheduler:
                 self._preparing[info.uid] = decision
                 del self._uncertain[info.uid]
                 return
+        await self._finish(decision)
+
+    async def _finish(self, decision: Bind) -> None:
+        """Bind the pod when its volumes are there; ask for them when they are not."""
+        info = decision.pod
+        if info.volumes and not self._volumes.ready(info):
+            await self._storage.keep(self._volumes.promises(info))
+            self._awaiting[info.uid] = (decision, self._clock.monotonic())
+            del self._uncertain[info.uid]
+            return
         if await self._writes.bind(info, decision.node):
             del self._uncertain[info.uid]
 
@@ -148,8 +206,7 @@ class Scheduler:
                 continue
             del self._preparing[uid]
             self._uncertain[uid] = info
-            if await self._writes.bind(info, decision.node):
-                del self._uncertain[uid]
+            await self._finish(decision)
         return min(left, default=None)
 
     async def _refuse(self, decision: Bind, refusal: RefusedError) -> None:

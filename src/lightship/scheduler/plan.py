@@ -19,7 +19,7 @@ from lightship.scheduler.plugins import Plugin
 from lightship.scheduler.preemption import Eviction, Preemption
 from lightship.scheduler.ranking import Ranking
 from lightship.scheduler.scores import Weighted
-from lightship.scheduler.snapshot import NodeState, PodInfo
+from lightship.scheduler.snapshot import Gang, NodeState, PodInfo
 
 SHAPES = 64
 """Shapes of pods whose rankings are kept: a few megabytes each on 5,000 nodes."""
@@ -85,13 +85,15 @@ def plan(pods: Iterable[PodInfo], nodes: Iterable[NodeState], desk: Desk | None 
 class _Shape:
     """What is remembered for all pods of one shape."""
 
-    __slots__ = ("missing", "preemption", "ranking")
+    __slots__ = ("failed", "missing", "preemption", "ranking")
 
     def __init__(self, ranking: Ranking, preemption: Preemption) -> None:
         self.ranking = ranking
         self.preemption = preemption
         self.missing = ("", "")
         """A cause, and what was said to be missing for it."""
+        self.failed: tuple[object, Unschedulable] | None = None
+        """When a pod of this shape had no chance lately, and why: until something changes, no other has one."""
 
 
 class Planner:
@@ -103,8 +105,38 @@ class Planner:
         self._local = tuple(local)
         self._shapes: OrderedDict[object, _Shape] = OrderedDict()
 
-    def decide(self, pod: PodInfo, case: Case | None = None) -> Decision:
-        """Where the pod goes, or why nowhere; `case` is of a pod that has claims."""
+    def decide_gang(self, pods: Iterable[PodInfo], gang: Gang, placed: int, desk: Desk | None = None) -> list[Decision]:
+        """Where the pods of a gang go that have no node yet, beside the `placed` ones; all of them nowhere when too few can go."""
+        waiting = sorted(pods, key=lambda p: p.order)
+        if gang.missing or len(waiting) + placed < gang.least:
+            found = f"current pods number: {len(waiting) + placed}, minMember of group: {gang.least}"
+            return [self._refused(pod, gang.missing or f"cannot find enough sibling pods, {found}") for pod in waiting]
+        decisions: list[Decision] = []
+        spare = len(waiting) + placed - gang.least
+        for pod in waiting:
+            decision = self.decide(pod, desk.open(pod) if desk is not None else None, alone=False)
+            decisions.append(decision)
+            spare -= not isinstance(decision, Bind)
+            if spare < 0:
+                return self._disband(waiting, gang, decisions)
+        return decisions
+
+    def _disband(self, waiting: list[PodInfo], gang: Gang, decisions: list[Decision]) -> list[Decision]:
+        """Too few can go: nobody does, and everybody says why the one that was one too many could not."""
+        for decision in decisions:
+            if isinstance(decision, Bind):
+                self.undo(decision.pod)
+        last = decisions[-1]
+        name, fitting = last.pod.key.name, sum(isinstance(d, Bind) for d in decisions)
+        together = f"The pods of group {gang.key.name} are placed together or not at all, {gang.least} at least"
+        text = f"{together}; {fitting} would fit, {name} would not."
+        if isinstance(last, Unschedulable):
+            refusals = last.filters | {"gang"}
+            return [Unschedulable(pod, last.cause, f"{last.missing} {text}".strip(), hopeless=True, filters=refusals) for pod in waiting]
+        return [last, *(self._refused(pod, f"pod {name} of its group cannot be planned") for pod in waiting if pod is not last.pod)]
+
+    def decide(self, pod: PodInfo, case: Case | None = None, *, alone: bool = True) -> Decision:
+        """Where the pod goes, or why nowhere; `case` is of a pod that has claims. Nobody is evicted for one that is not `alone`."""
         if pod.gates:
             return Gated(pod)
         if not self.cluster.nodes:
@@ -114,15 +146,21 @@ class Planner:
         shape = self._shape(pod, case)
         if why := (case.refusal if case is not None else "") or shape.ranking.refusal():
             return self._refused(pod, why)
+        now = (self.cluster.position, self.cluster.budgets, [plugin.version() for plugin in self._plugins])
+        if shape.failed is not None and shape.failed[0] == now and not pod.nominated:
+            return msgspec.structs.replace(shape.failed[1], pod=pod)
         try:
-            return self._find(pod, shape, case)
+            decision = self._find(pod, shape, case, alone=alone)
+            if alone and isinstance(decision, Unschedulable) and decision.hopeless:
+                shape.failed = (now, decision)
+            return decision
         except AllocationError as error:
             return Broken(pod, f'running "DynamicResources" filter plugin: {error}')
 
-    def _find(self, pod: PodInfo, shape: _Shape, case: Case | None) -> Decision:
+    def _find(self, pod: PodInfo, shape: _Shape, case: Case | None, *, alone: bool) -> Decision:
         node = self._nominated(pod, shape.ranking) or shape.ranking.best()
         if node is None:
-            return self._unschedulable(pod, shape, case)
+            return self._unschedulable(pod, shape, case, alone=alone)
         self.place(pod if case is None else case.fits(pod, node), node)
         return Bind(pod, node.name, case.take(node.name) if case is not None else None)
 
@@ -181,9 +219,9 @@ class Planner:
         count = len(self.cluster.nodes)
         use = reasons.cause({"Preemption is not helpful for scheduling": count}, count)
         cause = f"{reasons.refusal(why, count)} {reasons.post_filter(use)}"
-        return Unschedulable(pod, cause, "", hopeless=True, filters=frozenset({"volumes", "claims"}))
+        return Unschedulable(pod, cause, "", hopeless=True, filters=frozenset({"volumes", "claims", "gang"}))
 
-    def _unschedulable(self, pod: PodInfo, shape: _Shape, case: Case | None) -> Unschedulable:
+    def _unschedulable(self, pod: PodInfo, shape: _Shape, case: Case | None, *, alone: bool) -> Unschedulable:
         """Why not, and whether evicting somebody would help."""
         ranking = shape.ranking
         verdicts, counts = ranking.all_verdicts()
@@ -191,6 +229,8 @@ class Planner:
         refused = frozenset(verdict.cause for verdict in verdicts.values())
         if shape.missing[0] != cause:
             shape.missing = (cause, reasons.missing(pod, self.cluster, verdicts))
+        if not alone:
+            return Unschedulable(pod, cause, shape.missing[1], filters=refused)
         found = shape.preemption.find(pod, verdicts)
         if case is not None:
             return self._without_devices(pod, case, Unschedulable(pod, cause, shape.missing[1], filters=refused), verdicts, found)

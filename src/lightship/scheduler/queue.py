@@ -82,6 +82,14 @@ class Queue:
                 found.append(entry.pod)
         return found
 
+    def take_these(self, pods: Iterable[PodInfo]) -> None:
+        """These are planned now as well, wherever they are."""
+        for pod in pods:
+            entry = self._entries.get(pod.key)
+            if entry is not None and entry.pod.uid == pod.uid:
+                self._unpark(entry)
+                entry.where = "taken"
+
     def failed(self, pod: PodInfo, refusals: frozenset[str], now: float) -> None:
         """A pod that was taken found no place. Without `refusals` something went wrong, and it is tried again after its back-off."""
         entry = self._entries.get(pod.key)

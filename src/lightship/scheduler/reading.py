@@ -49,6 +49,7 @@ def pod_info(pod: Obj) -> PodInfo:
     ports, volumes, images = tuple(_host_ports(spec)), tuple(_volumes(spec, key.name)), _images(spec)
     disks, drivers = tuple(_disks(spec)), _drivers(spec)
     owner = objects.controller_of(pod)
+    native_group = (spec.get("schedulingGroup") or {}).get("podGroupName") or ""
     return PodInfo(
         key=key,
         uid=objects.uid(pod),
@@ -71,7 +72,8 @@ def pod_info(pod: Obj) -> PodInfo:
         drivers=drivers,
         claims=bool(spec.get("resourceClaims")),
         owner=None if owner is None else Key(owner.get("kind", ""), owner.get("name", "")),
-        group=_group(spec, labels),
+        group=native_group or next((labels[label] for label in GROUP_LABELS if label in labels), ""),
+        native_group=bool(native_group),
         node_name=spec.get("nodeName") or "",
         gates=tuple(gate.get("name", "") for gate in spec.get("schedulingGates") or ()),
         never_preempts=spec.get("preemptionPolicy") == "Never",
@@ -163,11 +165,6 @@ def _seconds(stamp: str | None) -> float:
     return times.parse(stamp) if stamp else 0.0
 
 
-def _group(spec: Obj, labels: dict[str, str]) -> str:
-    native = (spec.get("schedulingGroup") or {}).get("podGroupName")
-    return native or next((labels[label] for label in GROUP_LABELS if label in labels), "")
-
-
 def _is_preempted(pod: Obj) -> bool:
     found = conditions.get(pod, "DisruptionTarget") or {}
     return found.get("status") == "True" and found.get("reason") == "PreemptionByScheduler"
@@ -222,7 +219,16 @@ def _shape(
     selectors += [constraint.selector for constraint in spread]
     seen = sorted({r.key for selector in selectors for r in selector.requirements})
     raw = [
-        spec.get(part) for part in ("nodeSelector", "affinity", "tolerations", "topologySpreadConstraints", "priority", "resourceClaims")
+        spec.get(part)
+        for part in (
+            "nodeSelector",
+            "affinity",
+            "tolerations",
+            "topologySpreadConstraints",
+            "priority",
+            "preemptionPolicy",
+            "resourceClaims",
+        )
     ]
     return msgspec.json.encode([namespace, [labels.get(key) for key in seen], raw, values])
 

@@ -63,7 +63,7 @@ def show(resource: str, value: int) -> str:
 
 
 def _resource(name: str, pod: PodInfo, nodes: Iterable[NodeState]) -> str:
-    freest = max(nodes, key=lambda node: (node.free(name), node.allocatable.get(name, 0)))
+    freest = min(nodes, key=lambda node: (-node.free(name), -node.allocatable.get(name, 0), node.name))
     wanted, total = pod.requests[name], freest.allocatable.get(name, 0)
     asked = f"The pod asks for {show(name, wanted)} {name}; "
     if not total:

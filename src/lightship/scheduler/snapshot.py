@@ -83,7 +83,9 @@ class PodInfo(msgspec.Struct, frozen=True, kw_only=True):
     owner: Key | None = None
     """(kind, name) of the controller in the pod's namespace."""
     group: str = ""
-    """The gang it belongs to, in its namespace."""
+    """The PodGroup it belongs to, in its namespace."""
+    native_group: bool = False
+    """Is that one of `scheduling.k8s.io`?"""
     node_name: str = ""
     nominated: str = ""
     """The node where room is being made for it."""
@@ -140,6 +142,15 @@ class NodeState(msgspec.Struct, kw_only=True):
 
     def copy(self) -> "NodeState":
         return msgspec.structs.replace(self, used=dict(self.used), ports=list(self.ports), pods=dict(self.pods))
+
+
+class Gang(msgspec.Struct, frozen=True):
+    """Pods of which `least` must have a node at once."""
+
+    key: Key
+    least: int
+    missing: str = ""
+    """Why they all have to wait for the group itself."""
 
 
 def on_node(pod: PodInfo, node: str) -> PodInfo:
