@@ -72,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_host_path: bool = False
     devices: bool = True
     """Whether the machine's GPUs are this node's to give: they can be only one node's."""
+    kubelet: Path | None = None
+    """Where plugins find the directories of a kubelet; None: below `data`."""
     environ: dict[str, str] = {}
     """Variables that say which devices to pretend: see `machine.devices.finding`."""
 
@@ -99,7 +101,8 @@ class Agent:
         settings.data.mkdir(parents=True, exist_ok=True)
         self._machine = nodestatus.look(settings.data)
         found = finding.look(settings.name, settings.environ, real=settings.devices)
-        self._desk = Desk(manager.client, settings.name, found, settings.data / "devices", sandboxed=runtime.kind == "sandbox")
+        sandboxed = runtime.kind == "sandbox"
+        self._desk = Desk(manager.client, manager.clock, settings.name, found, settings.data, _kubelet(settings), sandboxed=sandboxed)
         identity = Identity(
             name=settings.name,
             address=settings.address,
@@ -109,11 +112,12 @@ class Agent:
             policies_reason=settings.policies_reason,
         )
         self._heartbeat = Heartbeat(manager.client, identity, self._machine, manager.clock)
-        self._publishing: Publishing | None = None
-        if found:
-            claims = manager.cache.informer(kinds.RESOURCE_CLAIMS)
-            self._publishing = Publishing(manager.client, settings.name, self._desk.ledger, claims, self._heartbeat.offer)
-            self._heartbeat.begin(*self._publishing.amounts())
+        claims = manager.cache.informer(kinds.RESOURCE_CLAIMS) if found else None
+        self._publishing = Publishing(manager.client, settings.name, self._desk.ledger, claims, self._heartbeat.offer)
+        self._publishing.others, self._publishing.taken_over = self._desk.counted.amounts, self._desk.taken_over
+        self._heartbeat.begin(*self._publishing.amounts())
+        self.has_devices = bool(found)
+        """Are there devices of its own to offer?"""
         self._node = self._shared(catalogue)
         self.measuring = Measuring(settings.name, runtime, manager.clock, self._subjects, settings.data, cache_directory())
         """Statistics of the node and its pods."""
@@ -143,7 +147,7 @@ class Agent:
             desk=self._desk,
             ports=HostPorts(hostmode.free_port),
             pods=settings.data / "pods",
-            policy=_policy(self._runtime.kind, allow_host_path=settings.allow_host_path),
+            policy=_policy(self._runtime.kind, allow_host_path=settings.allow_host_path, machine=_machine(settings)),
             host_ip=settings.address,
             api_host=settings.api_host,
             api_port=settings.api_port,
@@ -153,11 +157,6 @@ class Agent:
             services=self._services.list,
             neighbours=lambda namespace: self._all_pods.by_index(NAMED, namespace),
         )
-
-    @property
-    def has_devices(self) -> bool:
-        """Does this node have devices of its own to offer?"""
-        return self._publishing is not None
 
     async def register(self) -> Obj:
         """Make the Node exist and be Ready; `run` does it too, `main` may do it earlier to be Ready sooner."""
@@ -178,8 +177,8 @@ class Agent:
                 group.create_task(self._desk.prepared.keep_only(found, self._manager.clock), name="claims of pods that are gone")
                 self._listen()
                 group.create_task(self._keeper.run(), name="environments")
-                if self._publishing is not None:
-                    group.create_task(self._publishing.run(), name="devices")
+                group.create_task(self._publishing.run(), name="devices")
+                group.create_task(self._desk.run(), name="plugins")
                 self._ready.set()
                 group.create_task(self.evicting.run(), name="eviction")
                 await self._heartbeat.run()
@@ -273,6 +272,14 @@ class Agent:
         self._secrets.on_change(lambda key, old, new: self._source_changed("Secret", key, old, new))
         if self._runtime.kind == "process":
             self._all_pods.on_change(self._neighbour_changed)
+        drivers, counted = self._desk.drivers, self._desk.counted
+        drivers.on_change = drivers.on_health = counted.on_change = self._devices_changed
+
+    def _devices_changed(self) -> None:
+        """Plugins came or went, or something is known of their devices that was not."""
+        self._publishing.wake()
+        for worker in self._workers.values():
+            worker.devices_changed()
 
     def _pod_changed(self, key: Key, old: Obj | None, new: Obj | None) -> None:
         if old is not None and (new is None or objects.uid(old) != objects.uid(new)):
@@ -319,7 +326,7 @@ class Agent:
             if directory.name.rpartition("_")[2] not in known:
                 log.info("removing what is left of a pod directory=%s", directory.name)
                 _remove(directory)
-        self._desk.ledger.keep_only(known)
+        self._desk.keep_only(known)
         return known
 
     # logs -----------------------------------------------------------------------------------------------------------------------------
@@ -344,11 +351,20 @@ class Agent:
         return None
 
 
-def _policy(runtime: str, *, allow_host_path: bool) -> Policy:
+def _kubelet(settings: Settings) -> Path:
+    return settings.kubelet or settings.data / "kubelet"
+
+
+def _policy(runtime: str, *, allow_host_path: bool, machine: dict[str, Path]) -> Policy:
     """What volumes may do here: files belong to the ids that pods know, a sandbox's or, in host mode, the machine's."""
     if runtime == "sandbox":
-        return Policy(allow_host_path=allow_host_path, ids=idmap.available())
-    return Policy(allow_host_path=allow_host_path, tmpfs=False, ids=EVERYBODY if os.geteuid() == 0 else 1)
+        return Policy(allow_host_path=allow_host_path, machine=machine, ids=idmap.available())
+    return Policy(allow_host_path=allow_host_path, machine=machine, tmpfs=False, ids=EVERYBODY if os.geteuid() == 0 else 1)
+
+
+def _machine(settings: Settings) -> dict[str, Path]:
+    """What pods know as directories of the machine, and each node has for itself: there can be several nodes on one machine."""
+    return {"/var/lib/kubelet": _kubelet(settings), "/var/run/cdi": settings.data / "cdi", "/run/cdi": settings.data / "cdi"}
 
 
 def _remove(directory: Path) -> None:

@@ -3,7 +3,9 @@
 Called by `volumes`. Contract: kubelet hostPath type checks and their texts; a path without a type is made as container engines make it.
 """
 
+import posixpath
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from lightship.meta.objects import Obj
@@ -19,6 +21,15 @@ _CHECKS = {
     "CharDevice": (stat.S_ISCHR, "a character device"),
     "BlockDevice": (stat.S_ISBLK, "a block device"),
 }
+
+
+def placed(source: Obj, machine: Mapping[str, Path]) -> Obj:
+    """The same volume where this node has it, for what several nodes of one machine must have for themselves (`Policy.machine`)."""
+    path = posixpath.normpath(source.get("path") or "/")
+    for directory, own in machine.items():
+        if path == directory or path.startswith(directory + "/"):
+            return {**source, "path": str(own) + path[len(directory) :]}
+    return source
 
 
 def check(source: Obj, *, allowed: bool) -> None:

@@ -13,15 +13,22 @@ from lightship.meta import objects
 from lightship.meta.objects import Obj
 from lightship.node.runtimes.runtime import Mount
 
-from . import content, env
+from . import content, env, hostpaths
 from .claims import CLAIM, Claims, claim_of
 from .volumes import IMAGE, VolumeError, kind_of
 
 
 def of(
-    pod: Obj, container: Obj, directory: Path, variables: Mapping[str, str], claims: Claims, images: Mapping[str, Path] | None = None
+    pod: Obj,
+    container: Obj,
+    directory: Path,
+    variables: Mapping[str, str],
+    claims: Claims,
+    images: Mapping[str, Path] | None = None,
+    machine: Mapping[str, Path] | None = None,
 ) -> list[Mount]:
-    """The mounts of a container, its pod's volumes being below `directory`, or for image volumes where `images` says by volume name.
+    """The mounts of a container, its pod's volumes being below `directory`, or for image volumes where `images` says by volume name,
+    or for directories of the machine where `machine` says (see `volumes.Policy`).
 
     Raises `VolumeError` for one that is not to be had.
     """
@@ -33,7 +40,8 @@ def of(
         volume = volumes.get(mount["name"])
         if volume is None:
             raise VolumeError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')
-        found.append(_mount(volume, mount, _place(pod, volume, directory, claims, images or {}), variables))
+        at = _host_place(volume, machine or {}) or _place(pod, volume, directory, claims, images or {})
+        found.append(_mount(volume, mount, at, variables))
     return found
 
 
@@ -50,11 +58,14 @@ def _shown(mount: Obj) -> Obj:
     return status
 
 
+def _host_place(volume: Obj, machine: Mapping[str, Path]) -> Path | None:
+    source = volume.get("hostPath")
+    return None if source is None else Path(hostpaths.placed(source, machine)["path"])
+
+
 def _place(pod: Obj, volume: Obj, directory: Path, claims: Claims, images: Mapping[str, Path]) -> Path:
     if volume["name"] in images:
         return images[volume["name"]]
-    if volume.get("hostPath") is not None:
-        return Path(volume["hostPath"]["path"])
     claimed = claims.paths.get(claim_of(pod, volume))
     return claimed if claimed is not None else directory / volume["name"]
 

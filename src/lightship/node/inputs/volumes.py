@@ -6,6 +6,7 @@ decided in `mounts`. Contract: Pod spec volumes; texts as the kubelet's FailedMo
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -35,6 +36,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What this node lets pods mount."""
 
     allow_host_path: bool = False
+    machine: Mapping[str, Path] = {}
+    """Directories that pods think are the machine's, and where this node has them."""
     tmpfs: bool = True
     """May memory-backed volumes be a tmpfs? Host mode cannot mount one and uses the disk."""
     ids: int = EVERYBODY
@@ -75,7 +78,7 @@ def _prepare_one(path: Path, volume: Obj, inputs: Inputs, policy: Policy, claims
         _make_empty(path, volume["emptyDir"] if volume.get("emptyDir") else {}, inputs.owner)
         return False
     if kind == "hostPath":
-        hostpaths.check(volume["hostPath"], allowed=policy.allow_host_path)
+        hostpaths.check(hostpaths.placed(volume["hostPath"], policy.machine), allowed=policy.allow_host_path)
         return False
     if kind == IMAGE:
         return False  # pulled like the images of containers

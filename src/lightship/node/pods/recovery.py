@@ -62,6 +62,7 @@ def _recover_container(container: ContainerState, entry: Obj, now: float, left: 
     if left is not None and any(spec.id == container.id for spec in left.containers.values()):
         container.running, container.started, container.finished = True, started, last
         container.initialized, container.ready = bool(entry.get("started", True)), bool(entry.get("ready"))
+        container.devices = entry.get("allocatedResourcesStatus") or []
         container.user, container.resources = entry.get("user"), entry.get("resources")
         return False
     told = next((end for end in left.exits if end.container_id == container.id), None) if left else None

@@ -11,7 +11,7 @@ from lightship.node.inputs import env, envfiles, fetch, mounts, sources
 from lightship.node.inputs.env import Command, Surroundings
 from lightship.node.inputs.sources import MissingError
 from lightship.node.inputs.volumes import VolumeError
-from lightship.node.machine.devices.desk import CdiError, ClaimError
+from lightship.node.machine.devices.desk import CdiError, ClaimError, PluginError
 from lightship.node.network import hostmode
 from lightship.node.network.hostmode import AddressPendingError
 from lightship.node.runtimes import logfiles
@@ -44,7 +44,7 @@ class Starting:
             await self._subject.node.runtime.start_container(wanted)
         except AddressPendingError as error:
             self._subject.state.container_problem(name, status.WAITING_CREATING, str(error), self._subject.now())
-        except (MissingError, VolumeError, ClaimError, CdiError, ForbiddenError, OSError, RuntimeUnavailableError) as error:
+        except (MissingError, VolumeError, ClaimError, CdiError, PluginError, ForbiddenError, OSError, RuntimeUnavailableError) as error:
             self._cannot_create(name, "CreateContainerConfigError", str(error))
         except ContainerError as error:
             self._cannot_start(name, container_id, error)
@@ -79,9 +79,16 @@ class Starting:
 
     async def _resolve(self, container: Obj, state: ContainerState, container_id: str) -> containers.Start:
         node = self._subject.node
+        await node.desk.prepare_start(self._subject.pod, container)
         command = env.resolve(container, await self._surroundings(container))
         shown = mounts.of(
-            self._subject.pod, container, self._subject.home.volumes, command.env, self._subject.claims, self._image_volumes()
+            self._subject.pod,
+            container,
+            self._subject.home.volumes,
+            command.env,
+            self._subject.claims,
+            self._image_volumes(),
+            node.policy.machine,
         )
         return containers.Start(
             id=container_id,

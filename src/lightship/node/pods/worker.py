@@ -6,6 +6,7 @@ beside it, so that a pod can be deleted while its environment is being built. De
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from lightship.meta import errors, objects
 from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions
 from lightship.node.inputs.sources import Ref
-from lightship.node.machine.devices.desk import AllocationError
+from lightship.node.machine.devices.desk import AllocationError, ClaimError
 from lightship.node.runtimes.runtime import Exit, RuntimeUnavailableError
 
 from . import admission, containers, instructions, messages, spec, status, sync
@@ -101,6 +102,19 @@ class PodWorker:
             if container.problem is not None and container.problem.reason == status.WAITING_CREATING:
                 container.problem.retry_at = self.subject.now()
                 self.subject.wake()
+
+    def devices_changed(self) -> None:
+        """A driver has come, which a claim may have waited for, or tells something new of its devices."""
+        problem = self.state.devices_problem or self.state.release_problem
+        if problem is not None:
+            problem.retry_at = self.subject.now()
+            self.subject.wake()
+        for container in [c for c in self.state.containers.values() if c.running and c.devices]:
+            with contextlib.suppress(ClaimError):
+                told = self.subject.node.desk.health(self.pod, self.subject.spec_of(container.name))
+                if told != container.devices:
+                    container.devices = told
+                    self.subject.wake()
 
     def exited(self, end: Exit) -> None:
         """A container of this pod has ended; its log is complete."""

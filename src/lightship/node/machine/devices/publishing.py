@@ -29,7 +29,8 @@ Offer = Callable[[Amounts, Amounts], Awaitable[None]]
 class Publishing:
     """One node's devices, as the cluster sees them."""
 
-    def __init__(self, client: Client, node: str, ledger: Ledger, claims: Informer, offer: Offer) -> None:
+    def __init__(self, client: Client, node: str, ledger: Ledger, claims: Informer | None, offer: Offer) -> None:
+        """`claims`: None where there is nothing to claim."""
         self._client = client
         self._node = node
         self._ledger = ledger
@@ -37,6 +38,8 @@ class Publishing:
         self._offer = offer
         self._changed = asyncio.Event()
         self._told: list[Obj] | None = None
+        self.others: Callable[[], tuple[Amounts, Amounts]] = lambda: ({}, {})
+        """What device plugins have, by the same measure as `amounts`."""
         self.taken_over: Callable[[str], bool] = lambda name: False
         """Whether a driver, or a device plugin for a resource, of that name is registered here."""
         ledger.on_change = self.wake
@@ -50,16 +53,19 @@ class Publishing:
         known = list(self._ledger.devices.values())
         if finding.measurable(known):
             self._ledger.devices = {d.name: d for d in await asyncio.to_thread(finding.measured, known)}
-        await self._claims.wait_synced()
-        self._claims.on_change(self._claim_changed)
-        self.wake()
+        if self._claims is not None:
+            await self._claims.wait_synced()
+            self._claims.on_change(self._claim_changed)
+            self.wake()
         while True:
             await self._changed.wait()
             self._changed.clear()
-            self._ledger.promised = promised(self._claims.list(), self._node)
+            if self._claims is not None:
+                self._ledger.promised = promised(self._claims.list(), self._node)
             try:
                 await self._offer(*self.amounts())
-                await self._publish()
+                if self._claims is not None:
+                    await self._publish()
             except errors.StatusError as error:
                 log.warning("devices cannot be told node=%s code=%d message=%s", self._node, error.code, error.message)
 
@@ -76,7 +82,8 @@ class Publishing:
         ours = [d for d in self.offered() if not self.taken_over(d.resource)]
         gone = self._ledger.promised | self._ledger.given_by_claim()
         there, left = Counter(d.resource for d in ours), Counter(d.resource for d in ours if d.name not in gone)
-        return dict(there), {name: left[name] for name in there}
+        all, healthy = self.others()
+        return {**there, **all}, {**{name: left[name] for name in there}, **healthy}
 
     async def _publish(self) -> None:
         counted = self._ledger.given_by_count()
