@@ -6,6 +6,7 @@ pod's init, which answers on its own socket), and those of `podnet`, about the n
 for the next one (`keeping`).
 """
 
+import gc
 import os
 import signal
 import socket
@@ -46,6 +47,7 @@ def _serve_cluster(control: socket.socket, packet: wire.Packet) -> NoReturn:
         if settings["mask"]:
             mask_private("/etc")  # after the answer: the node need not wait for this, sandboxes queue behind it
         layers.mounts_below("/etc")  # looked up here, once for all containers
+        gc.freeze()  # a collection in a sandbox's process 1 would write to, and so copy, every page that it shares with this process
         launcher.loop()
     except OSError as error:
         wire.send(control, {"event": "failed", "message": linux.explain(error)})
