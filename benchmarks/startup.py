@@ -25,6 +25,7 @@ import kubernetes
 
 from benchmarks.real_kubernetes import real_api_server
 from benchmarks.report import Series, machine, table
+from benchmarks.tiers import HERE, Tier
 
 LIGHTSHIP = [sys.executable, "-m", "lightship"]
 # As on a user's machine: an installed package has its bytecode, whatever this shell says.
@@ -42,15 +43,17 @@ def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
 
 
 @contextmanager
-def platform() -> Iterator[tuple[dict[str, Any], float]]:
+def platform(tier: Tier = HERE) -> Iterator[tuple[dict[str, Any], float]]:
     """A fresh platform; yields its `status` fields and when it was asked for."""
     directory = tempfile.mkdtemp(prefix="lightship-bench-")
+    if tier.user is not None:
+        os.chown(directory, tier.user, tier.user)
     begun = time.monotonic()
-    done = subprocess.run([*LIGHTSHIP, "up", "--data-dir", directory, "-o", "json"], capture_output=True, text=True, check=True)
+    said = tier.run([tier.python, "-m", "lightship", "up", "--data-dir", directory, "-o", "json"])
     try:
-        yield json.loads(done.stdout), begun
+        yield json.loads(said), begun
     finally:
-        subprocess.run([*LIGHTSHIP, "down", "--data-dir", directory], capture_output=True, check=True)
+        tier.run([tier.python, "-m", "lightship", "down", "--data-dir", directory])
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -68,6 +71,19 @@ def tree(pid: int) -> list[int]:
         found.append(queue.pop())
         queue += parents.get(found[-1], [])
     return found
+
+
+def whole(pid: int) -> list[int]:
+    """All processes of the platform that runs as `pid`: also those that own its pod network, which it only holds by descriptors."""
+    held = [line.split()[1] for info in Path(f"/proc/{pid}/fdinfo").iterdir() for line in _lines(info) if line.startswith("Pid:")]
+    return list(dict.fromkeys([*tree(pid), *(found for owner in map(int, held) if owner > 0 for found in tree(owner))]))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
 
 
 def helpers() -> set[int]:

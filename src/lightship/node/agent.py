@@ -29,7 +29,7 @@ from .images.environments import cache_directory
 from .images.keeper import Keeper
 from .inputs.sources import Ref
 from .inputs.volumes import EVERYBODY, Policy
-from .machine import hostusage, nodestatus, pressure
+from .machine import hostusage, nodestatus, pressure, spreading
 from .machine.devices import finding
 from .machine.devices.desk import Desk
 from .machine.devices.publishing import Publishing
@@ -165,6 +165,7 @@ class Agent:
     async def run(self) -> None:
         """Run pods until cancelled. Containers are left to the runtime's `close`."""
         self._node.pods.mkdir(parents=True, exist_ok=True, mode=0o700)
+        spreading.spread(self._node.pods)
         self._runtime.on_exit(self._exited)
         async with asyncio.TaskGroup() as group:
             self._group = group
