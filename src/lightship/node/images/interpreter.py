@@ -4,6 +4,7 @@
 is satisfied by any 2.13. Knows no image and no pod.
 """
 
+import functools
 import os
 import re
 import sys
@@ -83,6 +84,7 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+@functools.cache  # `sysconfig` reads the whole build's settings each time, which is half a millisecond for every pod
 def _site_directories(prefix: str) -> tuple[Path, ...]:
     places = {sysconfig.get_path(kind, vars={"base": prefix, "platbase": prefix}) for kind in ("purelib", "platlib")}
     return tuple(sorted(Path(place) for place in places))

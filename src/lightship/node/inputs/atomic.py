@@ -31,12 +31,13 @@ def write(directory: Path, files: Mapping[str, File], gid: int | None = None) ->
 
     Raises `OSError`; what was shown before is shown still.
     """
-    if not directory.is_dir():
+    fresh_place = not directory.is_dir()
+    if fresh_place:
         directory.mkdir(parents=True)
         directory.chmod(0o777)
     wanted = {path: _for_group(file, gid) for path, file in files.items()}
     names = {path.split("/", 1)[0] for path in files}
-    if _current(directory) == {path: file[:2] for path, file in wanted.items()} and names <= set(os.listdir(directory)):
+    if not fresh_place and _current(directory) == {path: file[:2] for path, file in wanted.items()} and names <= set(os.listdir(directory)):
         return False
     fresh = Path(tempfile.mkdtemp(prefix="..", dir=directory))
     try:
@@ -48,7 +49,8 @@ def write(directory: Path, files: Mapping[str, File], gid: int | None = None) ->
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     _show(directory, names)
-    _sweep(directory, fresh.name)
+    if not fresh_place:
+        _sweep(directory, fresh.name)
     return True
 
 
@@ -68,8 +70,9 @@ def _fill(directory: Path, files: Mapping[str, File]) -> None:
                 target.mkdir()
                 target.chmod(0o755)  # whatever our umask
         target = directory / path
-        target.write_bytes(file.content)
-        target.chmod(file.mode)
+        with open(target, "wb") as made:
+            made.write(file.content)
+            os.fchmod(made.fileno(), file.mode)
         if file.uid is not None:
             ownership.give_user(target, file.uid)
 
