@@ -19,6 +19,7 @@ from lightship.builtin.jobset import controller as jobset
 from lightship.builtin.known_kinds import KnownKinds
 from lightship.builtin.policies import controller as policies
 from lightship.builtin.replicaset import controller as replicaset
+from lightship.builtin.resourceclaims import controller as resourceclaims
 from lightship.builtin.statefulset import controller as statefulset
 from lightship.control import Controller, Manager
 from lightship.meta.resources import Resource
@@ -60,6 +61,7 @@ def controllers(
         podgc.controller(manager),
         ttl.controller(manager),
         ephemeral.controller(manager),
+        *resourceclaims.controllers(manager),
         quota.controller(manager, served),
         *protection.controllers(manager),
         policies.controller(manager, resources),
