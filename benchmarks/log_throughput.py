@@ -3,15 +3,19 @@
     python -m benchmarks.log_throughput [--rounds 5] [--megabytes 512] [--width 80]
 
 The program prints lines of one width as fast as they are taken. Bare: through a pipe into `cat` and on to this program. Ours: in a pod,
-whose log is followed over HTTP by this program, from the first byte to the last; nothing of it may be missing. Both take turns.
+whose log is followed over HTTPS by this program, from the first byte to the last; nothing of it may be missing. Where conmon is installed,
+which writes the logs of CRI-O and podman: into a log of the same format by it, read by nobody. All take turns.
 Processor time is that of the platform's process, all threads of it, for one GiB of output.
 """
 
 import argparse
 import http.client
 import json
+import os
+import shutil
 import ssl
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -43,6 +47,36 @@ def bare(command: str, size: int) -> float:
             got += len(data)
     assert got == size, f"{got} of {size} bytes came"
     return size / (time.monotonic() - begun)
+
+
+RUNTIME = """#!/bin/sh
+while [ $# -gt 0 ]; do [ "$1" = --pid-file ] && file=$2; shift; done
+sh -c "$PROGRAM" & echo $! > "$file"
+"""
+"""All of an OCI runtime that conmon needs."""
+
+
+def conmon(command: str, size: int) -> float:
+    """Bytes per second into a log that conmon writes."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        (directory / "runtime").write_text(RUNTIME)
+        (directory / "runtime").chmod(0o755)
+        for made in ("bundle", "sockets"):
+            (directory / made).mkdir()
+        begun = time.monotonic()
+        where = f"-r {name}/runtime -b {name}/bundle -p {name}/pid -l k8s-file:{name}/log --exit-dir {name} --persist-dir {name}"
+        subprocess.run(
+            ["conmon", "--sync", "-c", "talker", "-u", "talker", "-n", "talker", *where.split(), "--socket-dir-path", f"{name}/sockets"],
+            env={**os.environ, "PROGRAM": command},
+            capture_output=True,
+            check=True,
+        )
+        wait_for((directory / "talker").exists, 300)  # the exit code is there once all has been written
+        took = time.monotonic() - begun
+        got = (directory / "log").stat().st_size
+    assert got > size, f"{got} bytes of log for {size} of output"
+    return size / took
 
 
 def followed(core: Any, kubeconfig: Path, pid: int, name: str, command: str, size: int) -> tuple[float, float]:
@@ -93,7 +127,8 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=80, help="bytes of a line")
     options = parser.parse_args()
     command, size = script(options.megabytes, options.width)
-    piped, ours, ratio, cost = (Series(name) for name in ("cat, MB/s", "followed log, MB/s", "ratio", "processor, s/GiB"))
+    piped, ours, ratio, cost = (Series(name) for name in ("cat, MB/s", "followed log, MB/s", "ratio to cat", "processor, s/GiB"))
+    peer, above = Series("conmon's log, not followed, MB/s"), Series("ratio to conmon")
     with platform() as (status, _):
         kubeconfig = Path(status["kubeconfig"])
         core = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(str(kubeconfig)))
@@ -103,9 +138,12 @@ def main() -> None:
             ours.add(speed / 1e6)
             cost.add(spent)
             ratio.add(ours.values[-1] / piped.values[-1])
+            if shutil.which("conmon"):
+                peer.add(conmon(command, size) / 1e6)
+                above.add(ours.values[-1] / peer.values[-1])
     print(machine())
     print(json.dumps({"megabytes": options.megabytes, "width": options.width}))
-    print(table([piped, ours, ratio, cost]))
+    print(table([series for series in (piped, peer, ours, ratio, above, cost) if series.values]))
 
 
 if __name__ == "__main__":
