@@ -144,8 +144,10 @@ class Planner:
         if case is not None and case.refusal and case.silent:
             return Held(pod)
         shape = self._shape(pod, case)
-        if why := (case.refusal if case is not None else "") or shape.ranking.refusal():
-            return self._refused(pod, why)
+        if why := shape.ranking.refusal():
+            return self._refused(pod, why, reasons.NOTHING_PREPARED)
+        if case is not None and case.refusal:
+            return self._refused(pod, case.refusal)
         now = (self.cluster.position, self.cluster.budgets, [plugin.version() for plugin in self._plugins])
         if shape.failed is not None and shape.failed[0] == now and not pod.nominated:
             return msgspec.structs.replace(shape.failed[1], pod=pod)
@@ -215,10 +217,10 @@ class Planner:
         ranking.sync()
         return None if ranking.verdict(node) or ranking.crowded_out(node) else node
 
-    def _refused(self, pod: PodInfo, why: str) -> Unschedulable:
+    def _refused(self, pod: PodInfo, why: str, more: str = "") -> Unschedulable:
         count = len(self.cluster.nodes)
         use = reasons.cause({"Preemption is not helpful for scheduling": count}, count)
-        cause = f"{reasons.refusal(why, count)} {reasons.post_filter(use)}"
+        cause = f"{reasons.refusal(why, count)} {more or reasons.post_filter(use)}"
         return Unschedulable(pod, cause, "", hopeless=True, filters=frozenset({"volumes", "claims", "gang"}))
 
     def _unschedulable(self, pod: PodInfo, shape: _Shape, case: Case | None, *, alone: bool) -> Unschedulable:

@@ -11,6 +11,8 @@ from lightship.scheduler.filters import Verdict
 from lightship.scheduler.snapshot import BLOCKING_EFFECTS, NodeState, PodInfo
 
 NO_NODES = "no nodes available to schedule pods"
+NOTHING_PREPARED = "not found"
+"""What kube-scheduler adds when volumes rule out all nodes at once: its device plugin misses what it would have prepared after them."""
 START_A_NODE = "Start a node, or wait until one registers."
 _LISTED = 3
 _UNITS = ("", "Ki", "Mi", "Gi", "Ti", "Pi")
