@@ -42,7 +42,7 @@ class Contender:
 
     def cpu(self) -> float:
         """Seconds of CPU so far, of all processes."""
-        return sum(_ticks(pid) for pid in self.pids) / _TICKS
+        return sum(cpu_of(pid) for pid in self.pids)
 
     def rss(self) -> float:
         """Megabytes, all processes."""
@@ -74,9 +74,10 @@ def trusting() -> ssl.SSLContext:
     return context
 
 
-def _ticks(pid: int) -> int:
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU that a process has used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def _field(pid: int, name: str) -> int:

@@ -5,7 +5,7 @@
 Pods are planned by priority and age; a pod that does not fit does not hold up the rest. No I/O, no clock, no randomness.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -226,14 +226,17 @@ class Planner:
     def _unschedulable(self, pod: PodInfo, shape: _Shape, case: Case | None, *, alone: bool) -> Unschedulable:
         """Why not, and whether evicting somebody would help."""
         ranking = shape.ranking
-        verdicts, counts = ranking.all_verdicts()
+        verdicts, kinds = ranking.all_verdicts()
+        counts: Counter[str] = Counter()
+        for verdict, nodes in kinds.items():
+            counts.update(dict.fromkeys(verdict.reasons, nodes))
         cause = reasons.cause(counts, len(self.cluster.nodes))
-        refused = frozenset(verdict.cause for verdict in verdicts.values())
+        refused = frozenset(verdict.cause for verdict in kinds)
         if shape.missing[0] != cause:
             shape.missing = (cause, reasons.missing(pod, self.cluster, verdicts))
         if not alone:
             return Unschedulable(pod, cause, shape.missing[1], filters=refused)
-        found = shape.preemption.find(pod, verdicts)
+        found = shape.preemption.find(pod, verdicts, sum(nodes for verdict, nodes in kinds.items() if verdict.resolvable))
         if case is not None:
             return self._without_devices(pod, case, Unschedulable(pod, cause, shape.missing[1], filters=refused), verdicts, found)
         if isinstance(found, Eviction):

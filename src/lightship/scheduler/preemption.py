@@ -8,6 +8,7 @@ and the words for why it does not help.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import chain, islice
 from typing import NamedTuple
 
 from lightship.scheduler import reasons
@@ -48,17 +49,19 @@ class Preemption:
         self._position = -1
         self._budgets: list[Budget] | None = None
 
-    def find(self, pod: PodInfo, verdicts: Mapping[str, Verdict]) -> Eviction | str:
-        """Whom to evict, or why that is no use; `verdicts` are those of all nodes."""
+    def find(self, pod: PodInfo, verdicts: Mapping[str, Verdict], resolvable: int) -> Eviction | str:
+        """Whom to evict, or why that is no use; `verdicts` are those of all nodes, so many of which evicting might change."""
         if why := self._ineligible(pod, verdicts):
             return why
         self._forget_changed()
-        names = sorted(name for name, verdict in verdicts.items() if verdict.resolvable)
+        names = self._cluster.names() if resolvable else []
         start = _offset(pod, len(names))
-        enough = max(len(names) * ENOUGH_PERCENT // 100, ENOUGH)
+        enough = max(resolvable * ENOUGH_PERCENT // 100, ENOUGH)
         found: list[_Candidate] = []
         known = self._known
-        for name in names[start:] + names[:start]:
+        for name in chain(islice(names, start, None), islice(names, start)):
+            if not verdicts[name].resolvable:
+                continue
             if (result := known.get(name)) is None:
                 result = known[name] = self._try(pod, self._cluster.nodes[name])
             if isinstance(result, _Candidate):

@@ -56,8 +56,8 @@ class Ranking:
         self._narrow: frozenset[str] = frozenset()
         self.verdicts: dict[str, Verdict] = {}
         """Why nodes are out of the question, as far as the node alone decides; the others are in the heaps."""
-        self.counts: Counter[str] = Counter()
-        """Nodes by reason, of `verdicts`."""
+        self._kinds: Counter[Verdict] = Counter()
+        """How many of `verdicts` are equal: there are few different ones."""
 
     def refusal(self) -> str:
         """Why no node at all will do; empty when some may."""
@@ -100,16 +100,16 @@ class Ranking:
         verdict = verdict or self._ask_plugins(node)
         return verdict or self.rules.verdict(node.labels) or self._ask_claims(node)
 
-    def all_verdicts(self) -> tuple[dict[str, Verdict], Counter[str]]:
-        """Why each node is out of the question when none is left, and how many nodes have which reason. Read only."""
+    def all_verdicts(self) -> tuple[dict[str, Verdict], Counter[Verdict]]:
+        """Why each node is out of the question when none is left, and how many nodes have which verdict. Read only."""
         if not self._heaps:
-            return self.verdicts, self.counts
-        verdicts, counts = dict(self.verdicts), Counter(self.counts)
+            return self.verdicts, self._kinds
+        verdicts, kinds = dict(self.verdicts), Counter(self._kinds)
         for name, stamp in self._stamps.items():
             if stamp and name not in verdicts and (verdict := self.rules.verdict(self._cluster.nodes[name].labels)):
                 verdicts[name] = verdict
-                counts.update(verdict.reasons)
-        return verdicts, counts
+                kinds[verdict] += 1
+        return verdicts, kinds
 
     def _rebuild(self) -> None:
         cluster = self._cluster
@@ -120,7 +120,7 @@ class Ranking:
         self._heaps.clear()
         self._stamps.clear()
         self.verdicts.clear()
-        self.counts.clear()
+        self._kinds.clear()
         self._scorers = [*self._local]
         if cluster.images and any(name in cluster.images for name in self.pod.images):
             self._scorers.append(Weighted(1, scores.image_locality(cluster.images, len(cluster.nodes))))
@@ -134,7 +134,9 @@ class Ranking:
         node = self._cluster.nodes.get(name)
         old = self.verdicts.pop(name, None)
         if old is not None:
-            self.counts -= Counter(old.reasons)
+            self._kinds[old] -= 1
+            if not self._kinds[old]:
+                del self._kinds[old]
         if node is None:
             self._stamps.pop(name, None)
             return
@@ -143,8 +145,7 @@ class Ranking:
         verdict = self._own_verdict(node)
         if verdict is not None:
             self.verdicts[name] = verdict
-            for reason in verdict.reasons:
-                self.counts[reason] += 1
+            self._kinds[verdict] += 1
             return
         score = sum(weight * score(self.pod, node) for weight, score in self._scorers)
         entry = (-score, len(node.pods), name, self._stamp)
