@@ -35,7 +35,7 @@ CYCLE = Key("", "cycle")
 GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
 MOST = 500
 """Pods of one cycle: so many are decided before the first is bound, and before pods that came later are looked at."""
-SIDE_BY_SIDE = 16
+SIDE_BY_SIDE = 64
 """Writes under way at once."""
 
 
