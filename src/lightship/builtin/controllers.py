@@ -17,6 +17,7 @@ from lightship.builtin.garbage import controller as garbage
 from lightship.builtin.job import controller as job
 from lightship.builtin.jobset import controller as jobset
 from lightship.builtin.known_kinds import KnownKinds
+from lightship.builtin.nodes import eviction, lifecycle
 from lightship.builtin.policies import controller as policies
 from lightship.builtin.replicaset import controller as replicaset
 from lightship.builtin.resourceclaims import controller as resourceclaims
@@ -59,6 +60,8 @@ def controllers(
         disruption.controller(manager, served),
         stale.controller(manager),
         podgc.controller(manager),
+        lifecycle.controller(manager),
+        eviction.controller(manager),
         ttl.controller(manager),
         ephemeral.controller(manager),
         *resourceclaims.controllers(manager),
