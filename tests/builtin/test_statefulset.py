@@ -192,6 +192,15 @@ def test_versions_are_kept_up_to_the_limit_and_used_again() -> None:
     run(work)
 
 
+def test_names_of_versions_are_those_of_the_real_controller() -> None:
+    """`tests/upstream/test_workloads.py` compares them with the real ones; here is what they depend on."""
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "a<b"}]}}
+    owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "web", "uid": "u"}, "spec": {"template": template}}
+    revision = history.revision_of(owner, 1, 0)
+    assert list(revision["data"]["spec"]["template"]) == ["$patch", "metadata", "spec"]
+    assert objects.name(revision) == f"web-{objects.labels(revision)['controller.kubernetes.io/hash']}"
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_on_a_bad_day_all_members_come_once(seed: int) -> None:
     faults = Faults(Random(seed), refuse=0.15, lose_answer=0.15, read=0.1, drop_watch=0.1, expire_watch=0.05, repeat_event=0.1)

@@ -126,16 +126,17 @@ class World:
             text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
             self.server.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=text)
 
-    def control_plane(self) -> None:
-        """kube-controller-manager with a ServiceAccount for each controller, kube-scheduler, and kwok with some nodes."""
-        port = programs.free_port()
-        arguments = programs.controller_manager(
-            self.server.acting_as("system:kube-controller-manager"),
-            self._directory,
-            port=port,
-            flags=("--use-service-account-credentials",),
-        )
-        self.start("kube-controller-manager", arguments)
+    def control_plane(self, *, manager: bool = True) -> None:
+        """kube-controller-manager with a ServiceAccount for each controller (unless the server brings its own), kube-scheduler, and kwok
+        with some nodes."""
+        if manager:
+            arguments = programs.controller_manager(
+                self.server.acting_as("system:kube-controller-manager"),
+                self._directory,
+                port=programs.free_port(),
+                flags=("--use-service-account-credentials",),
+            )
+            self.start("kube-controller-manager", arguments)
         scheduler = self.server.acting_as("system:kube-scheduler")
         self.start("kube-scheduler", programs.scheduler(scheduler, self._directory, port=programs.free_port()))
         self.apply(manifests.read("kwok"))

@@ -5,6 +5,7 @@ Contract: Kubernetes 1.36 pkg/controller/history: names and hashes are upstream'
 """
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,9 @@ from lightship.meta import errors, objects
 from lightship.meta.objects import Obj
 
 HASH = "controller-revision-hash"
+"""By this pods say of which version they are."""
+_OWN_HASH = {"StatefulSet": "controller.kubernetes.io/hash"}
+"""By which label versions say their hash, where it is another."""
 _LONGEST = 223
 _ESCAPES = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))
 """As encoding/json of Go writes them."""
@@ -59,7 +63,7 @@ def plan(owner: Obj, revisions: list[Obj], collisions: int) -> Plan:
 def revision_of(owner: Obj, revision: int, collisions: int) -> Obj:
     """The ControllerRevision of an owner's template."""
     template = objects.spec(owner).get("template") or {}
-    data = {"spec": {"template": {**template, "$patch": "replace"}}}
+    data = _in_order({"spec": {"template": {**template, "$patch": "replace"}}})
     hashed = _hash(data, collisions)
     return {
         "apiVersion": "apps/v1",
@@ -67,7 +71,7 @@ def revision_of(owner: Obj, revision: int, collisions: int) -> Obj:
         "metadata": {
             "name": f"{objects.name(owner)[:_LONGEST]}-{hashed}",
             "namespace": objects.namespace(owner),
-            "labels": {**((template.get("metadata") or {}).get("labels") or {}), HASH: hashed},
+            "labels": {**((template.get("metadata") or {}).get("labels") or {}), _OWN_HASH.get(owner["kind"], HASH): hashed},
             "annotations": dict(objects.annotations(owner)),
             "ownerReferences": [objects.owner_reference(owner)],
         },
@@ -113,8 +117,15 @@ async def keep(client: Client, plan: Plan) -> tuple[Obj, bool]:
         raise
 
 
+def _in_order(value: Any) -> Any:
+    """With sorted keys, as encoding/json of Go writes maps: `kubectl` and others compare the bytes."""
+    if isinstance(value, dict):
+        return {key: _in_order(value[key]) for key in sorted(value)}
+    return [_in_order(item) for item in value] if isinstance(value, list) else value
+
+
 def _hash(data: Obj, collisions: int) -> str:
-    text = msgspec.json.encode(data, order="sorted")
+    text = msgspec.json.encode(data)
     for plain, escaped in _ESCAPES:
         text = text.replace(plain, escaped)
     return safe(str(_fnv(text + str(collisions).encode())))
