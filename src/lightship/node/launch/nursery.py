@@ -41,11 +41,17 @@ def start(spec: dict[str, Any], control: socket.socket) -> NoReturn:
         for signum in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
             signal.signal(signum, signal.SIG_DFL)
         os.chdir("/")
-        os.execve(spec["python"], [spec["python"], "-m", _NAME], {**spec["env"], **_settings(spec, control.fileno())})
+        argv, env = command(spec, control.fileno())
+        os.execve(spec["python"], argv, env)
     except OSError as error:
         wire.send(control, {"event": "failed", "message": linux.explain(error)})
     finally:
         os._exit(1)
+
+
+def command(spec: dict[str, Any], descriptor: int) -> tuple[list[str], dict[str, str]]:
+    """The command line and the variables that make an interpreter a template; `descriptor` is that of its socket."""
+    return [spec["python"], "-m", _NAME], {**spec["env"], **_settings(spec, descriptor)}
 
 
 def _settings(spec: dict[str, Any], descriptor: int) -> dict[str, str]:

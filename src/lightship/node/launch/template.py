@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from . import container, door, entering, guise, handover, installed, linux, nursery, standard, warmth, wire, workers
+from . import container, door, entering, guise, handover, hosted, installed, linux, nursery, standard, warmth, wire, workers
 from .basis import Basis, Found
 
 _FOR_IMPORT = {"OPENBLAS_NUM_THREADS": "1"}
@@ -87,7 +87,11 @@ class Template:
         facts = {"libraries": self._basis.libraries, "changes": self._basis.changes(), "seconds": time.process_time()}
         wire.send(self._control, {"event": "ready", **facts})
         while (packet := wire.receive(self._control)) is not None:
-            if self._fork(packet):
+            if packet.message:
+                if hosted.fork(packet):
+                    self._be_hosted(packet)
+                    return
+            elif self._fork(packet):
                 self._be(packet)
                 return
             for fd in packet.fds:
@@ -148,6 +152,24 @@ class Template:
             container.refuse(status, error)
             report = {}
         if report is not None:
+            os._exit(128)
+
+    def _be_hosted(self, packet: wire.Packet) -> None:
+        """Become a container's process in host mode, or end before it has begun: then the node executes it."""
+        try:
+            self._control.detach()
+            wanted, status = packet.message, socket.socket(fileno=packet.fds[0])
+            hosted.begin(wanted, packet.fds)
+            guise.dumpable()
+            guise.variables(wanted["env"])
+            found = self._basis.program(wanted["argv"], wanted["env"])
+            if found is None or not self._pass_for(found, wanted["argv"], wanted["env"], {status.fileno()}):
+                os._exit(128)
+            wire.send(status, {})
+            if wire.receive(status) is None:  # nobody would ever wait for us
+                os._exit(128)
+            status.close()
+        except BaseException:
             os._exit(128)
 
     def _be_asked(self, packet: wire.Packet, init: socket.socket) -> None:

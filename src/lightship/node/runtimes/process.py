@@ -21,12 +21,13 @@ import sys
 import termios
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from lightship.aio.clock import Clock
 from lightship.node.launch import subpath
 from lightship.node.network import facts as network
 
-from . import descriptors, farm, frame, layout, processes, programs
+from . import descriptors, farm, forking, frame, layout, processes, programs
 from .enforcement import OUT_OF_MEMORY, open_enforcer, settle
 from .frame import Telling
 from .limited import Limited
@@ -53,7 +54,7 @@ ROOT_VARIABLE = "LIGHTSHIP_POD_ROOT"
 class _Container:
     spec: ContainerSpec
     stdio: Stdio
-    process: subprocess.Popen[bytes]
+    process: programs.Process
     gone: asyncio.Future[None]
     beside: set[HostProgram] = field(default_factory=set)
 
@@ -74,6 +75,7 @@ class ProcessRuntime(Limited, Telling):
         self._containers: dict[str, _Container] = {}
         self._programs = itertools.count(1)
         self._guard: subprocess.Popen[str] | None = None
+        self._forks = forking.Forks(clock)
 
     async def start(self) -> None:
         if self._enforcing == "auto":
@@ -90,6 +92,7 @@ class ProcessRuntime(Limited, Telling):
     async def close(self) -> None:
         for sandbox_id in list(self._sandboxes):
             await self.remove_sandbox(sandbox_id)
+        await self._forks.close()
         await self._end_enforcer()
         guard, self._guard = self._guard, None
         if guard is not None:
@@ -131,7 +134,14 @@ class ProcessRuntime(Limited, Telling):
         try:
             groups = self._limits.add_container(spec)
             stdin, stdout, stderr = stdio.files
-            process = _spawn(spec, layout.hostname(sandbox), scratch, (stdin, stdout, stderr), groups, tty=spec.tty)
+            call = _called(spec, layout.hostname(sandbox), scratch)
+            try:
+                process = await self._forks.fork(spec, *call, (stdin, stdout, stderr), groups) or _spawn(
+                    spec, call, (stdin, stdout, stderr), groups, tty=spec.tty
+                )
+            finally:
+                descriptors.close(*groups)
+            self._forks.started(spec, call.argv, call.env)
         except OSError as error:
             stdio.finish()
             raise frame.unprepared(spec, error, "its limits: ") from error
@@ -153,7 +163,11 @@ class ProcessRuntime(Limited, Telling):
         master, slave = pty.openpty() if files is None else (-1, -1)
         try:
             groups = self._limits.join(container_id)
-            process = _spawn(spec, layout.hostname(sandbox), scratch, files or (slave, slave, slave), groups, tty=files is None)
+            try:
+                call = _called(spec, layout.hostname(sandbox), scratch)
+                process = _spawn(spec, call, files or (slave, slave, slave), groups, tty=files is None)
+            finally:
+                descriptors.close(*groups)
         except BaseException:
             descriptors.close(master)
             raise
@@ -266,16 +280,15 @@ def _prepare(spec: ContainerSpec, where: layout.Places) -> Path:
     return scratch
 
 
-def _spawn(spec: ContainerSpec, name: str, scratch: Path, files: Files, groups: list[int], *, tty: bool = False) -> subprocess.Popen[bytes]:
-    """`groups` are what the process enters by; they are closed here."""
-    try:
-        return _spawn_in(spec, name, scratch, files, groups, tty=tty)
-    finally:
-        for fd in groups:
-            os.close(fd)
+class _Call(NamedTuple):
+    """A program as the host has it."""
+
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
 
 
-def _spawn_in(spec: ContainerSpec, name: str, scratch: Path, files: Files, groups: list[int], *, tty: bool) -> subprocess.Popen[bytes]:
+def _called(spec: ContainerSpec, name: str, scratch: Path) -> _Call:
     root = scratch / "root"
 
     def led(text: str) -> str:
@@ -289,11 +302,14 @@ def _spawn_in(spec: ContainerSpec, name: str, scratch: Path, files: Files, group
         "TMPDIR": str(scratch / "tmp"),
         ROOT_VARIABLE: str(root),
     }
-    env = {**own, **given}
-    cwd = led(spec.cwd) if spec.cwd else str(scratch / "work")
-    argv = [led(word) for word in spec.argv]
+    return _Call([led(word) for word in spec.argv], {**own, **given}, led(spec.cwd) if spec.cwd else str(scratch / "work"))
+
+
+def _spawn(spec: ContainerSpec, call: _Call, files: Files, groups: list[int], *, tty: bool = False) -> subprocess.Popen[bytes]:
+    """`groups` are what the process enters by."""
+    argv, env, cwd = call
     program = _find(argv[0], env["PATH"], cwd)
-    drops = os.geteuid() == 0 and bool(spec.security.uid or spec.security.gid)
+    drops = forking.ids(spec) is not None
     try:
         return subprocess.Popen(
             argv,

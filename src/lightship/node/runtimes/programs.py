@@ -7,9 +7,20 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Protocol
 
 from . import descriptors
+
+
+class Process(Protocol):
+    """As much of `subprocess.Popen` as is asked of a container's process."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def wait(self) -> int:
+        """Its exit code, or a signal's number below zero. It has ended already."""
+        ...
 
 
 class HostProgram:
@@ -37,7 +48,7 @@ class HostProgram:
         self._code.set_result(128 - code if code < 0 else code)
 
 
-def watch(process: subprocess.Popen[bytes], ended: Callable[[], None]) -> None:
+def watch(process: Process, ended: Callable[[], None]) -> None:
     """Call `ended` on the event loop when the process can be reaped, which it must do."""
     loop = asyncio.get_running_loop()
     if hasattr(os, "pidfd_open"):
@@ -53,7 +64,7 @@ def _told(pidfd: int, ended: Callable[[], None]) -> None:
     ended()
 
 
-def _wait(process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
+def _wait(process: Process, loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
     """The body of a thread that waits for one process, on systems where nothing can be polled for it."""
     process.wait()
     with contextlib.suppress(RuntimeError):  # the loop may be closed by then
