@@ -61,14 +61,14 @@ def test_a_volume_that_cannot_be_written_is_tried_again(monkeypatch: pytest.Monk
         await s.run_pod(pod(container(volumeMounts=mounts), volumes=[{"name": "v", "configMap": {"name": "cm"}}]))
         await s.until_phase("Running")
         v = Path(s.runtime.spec("main").mounts[0].source)
-        before, full = Path.write_bytes, [True]
+        before, full = os.fchmod, [True]
 
-        def write_bytes(path: Path, content: bytes) -> int:
+        def fchmod(fd: int, mode: int) -> None:
             if full[0]:
-                raise OSError(errno.ENOSPC, "No space left on device", str(path))
-            return before(path, content)
+                raise OSError(errno.ENOSPC, "No space left on device", "a")
+            before(fd, mode)
 
-        monkeypatch.setattr(Path, "write_bytes", write_bytes)
+        monkeypatch.setattr(os, "fchmod", fchmod)
         await s.client.patch(kinds.CONFIG_MAPS, "cm", {"data": {"a": "2"}}, "default")
         await s.clock.sleep(30)
         assert (v / "a").read_text() == "1"
