@@ -20,6 +20,7 @@ def entries() -> list[dict[str, Any]]:
     """The table with the places of this checkout; of those entries only whose files are there."""
     found = programs.folder()
     text = TABLE.read_text().replace("{bin}", str(found)).replace("{files}", str(found.parent / "images"))
+    text = text.replace("{oracle}", str(TABLE.parent))
     return [entry for entry in json.loads(text) if all(os.path.exists(path) for path in entry["files"].values())]
 
 
