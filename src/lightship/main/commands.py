@@ -24,6 +24,7 @@ GROUPS: Sequence[tuple[str, Sequence[Command]]] = (
             Command("delete", "delete objects", "lightship.cli.delete"),
             Command("logs", "print or follow the log of a pod", "lightship.cli.logs"),
             Command("top", "what nodes and pods use at the moment", "lightship.cli.top"),
+            Command("devices", "which GPUs there are, and who has them", "lightship.cli.devices"),
         ),
     ),
     (

@@ -67,6 +67,8 @@ from .security import Security, authentication_facts, open_security, signs_for_s
 BROUGHT = ((builtin_api.JOB_SETS, ("jobset", "trainjob")), *((resource, ("trainjob",)) for resource in train_api.RESOURCES))
 """Kinds that are not Kubernetes' own, and the controllers that need them: without those, they are left to whoever defines them."""
 LOOPBACK = "127.0.0.1"
+KUBELET = "LIGHTSHIP_KUBELET_DIR"
+"""Variable: where the first node has the directories of a kubelet that plugins look for."""
 
 new_event_loop = uvloop.new_event_loop
 
@@ -316,6 +318,7 @@ class Platform:
                 policies_reason=unguarded,
                 allow_host_path=self._config.allow_host_path,
                 devices=not number,
+                kubelet=Path(os.environ[KUBELET]) if KUBELET in os.environ and not number else None,
                 environ=self._config.devices,
             )
             acting = self.manager.acting_as(Client(server.local(identities.node(name))))
