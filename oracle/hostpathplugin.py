@@ -7,6 +7,7 @@ For each connection to PATH one of those that were made to PORT before is used u
 """
 
 import asyncio
+import contextlib
 import os
 import sys
 
@@ -38,7 +39,7 @@ async def main() -> None:
         await asyncio.gather(copy(reader, back), copy(other, writer))
 
     path = options["endpoint"]
-    if os.path.exists(path):
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     ported = await asyncio.start_server(came, "0.0.0.0", int(options["proxy-endpoint"].rpartition(":")[2]))
     local = await asyncio.start_unix_server(wanted, path)
