@@ -125,7 +125,7 @@ class Node:
         self.wiped: list[str] = []
         self.drivers = Drivers(SystemClock(), self._wipe)
         self.counted = Counted(directory / "device-plugins", directory / "counted.json", SystemClock())
-        self._registry = Registry(directory / "registry", {"DRAPlugin": self.drivers, "DevicePlugin": self.counted}, SystemClock())
+        self._registry = Registry(directory, {"DRAPlugin": self.drivers, "DevicePlugin": self.counted}, SystemClock())
 
     async def _wipe(self, driver: str) -> None:
         self.wiped.append(driver)
@@ -164,7 +164,7 @@ def driver(*versions: str, service: str = V1) -> dict[str, Answer]:
 def test_a_driver_prepares_claims(tmp_path: Path, version: str) -> None:
     async def scenario(node: Node) -> None:
         service = f"{version}.DRAPlugin"
-        async with plugin(tmp_path / "registry/a.sock", driver(service, service=dra.SERVICES[service])) as asked:
+        async with plugin(tmp_path / "plugins_registry/a.sock", driver(service, service=dra.SERVICES[service])) as asked:
             await until(lambda: "gpu.example.com" in node.drivers)
             await until(lambda: len(asked) == 2)
             assert asked[1] == ("NotifyRegistrationStatus", b"\x08\x01")
@@ -187,7 +187,7 @@ def test_a_driver_that_fails(tmp_path: Path) -> None:
         failing = driver("v1.DRAPlugin")
         failing[V1 + "NodePrepareResources"] = refuse
         failing[V1 + "NodeUnprepareResources"] = lambda _: entry("u", protobuf.field(1, "still in use"))
-        async with plugin(tmp_path / "registry/a.sock", failing):
+        async with plugin(tmp_path / "plugins_registry/a.sock", failing):
             await until(lambda: "gpu.example.com" in node.drivers)
             with pytest.raises(DriverError, match="rpc error: code = Unknown desc = no power"):
                 await node.drivers.get("gpu.example.com").prepare([CLAIM])
@@ -199,7 +199,7 @@ def test_a_driver_that_fails(tmp_path: Path) -> None:
 def test_a_plugin_that_is_not_taken_is_told_why(tmp_path: Path) -> None:
     async def scenario(node: Node) -> None:
         for name, answers in (("old", driver("v1alpha3.Node")), ("strange", info("CSIPlugin", "x", None, "1.0.0"))):
-            async with plugin(tmp_path / f"registry/{name}.sock", answers) as asked:
+            async with plugin(tmp_path / f"plugins_registry/{name}.sock", answers) as asked:
                 await until(lambda asked=asked: len(asked) >= 2)  # type: ignore[misc]  # its type is that of the list
                 said = protobuf.text(protobuf.parse(asked[1][1]), 2)
                 wanted = {
@@ -214,12 +214,22 @@ def test_a_plugin_that_is_not_taken_is_told_why(tmp_path: Path) -> None:
 
 def test_the_newest_instance_is_asked_and_the_older_takes_over_again(tmp_path: Path) -> None:
     async def scenario(node: Node) -> None:
-        async with plugin(tmp_path / "registry/a.sock", driver("v1.DRAPlugin")):
+        async with plugin(tmp_path / "plugins_registry/a.sock", driver("v1.DRAPlugin")):
             await until(lambda: "gpu.example.com" in node.drivers)
             older = node.drivers.get("gpu.example.com")
-            async with plugin(tmp_path / "registry/b.sock", driver("v1.DRAPlugin")):
+            async with plugin(tmp_path / "plugins_registry/b.sock", driver("v1.DRAPlugin")):
                 await until(lambda: node.drivers.get("gpu.example.com") is not older)
             await until(lambda: node.drivers.get("gpu.example.com") is older)
+
+    on_node(tmp_path, scenario)
+
+
+def test_a_driver_in_a_pod_names_its_socket_as_the_pod_sees_it(tmp_path: Path) -> None:
+    async def scenario(node: Node) -> None:
+        registration = info("DRAPlugin", "gpu.example.com", Path("/var/lib/kubelet/plugins/x/dra.sock"), "v1.DRAPlugin")
+        async with plugin(tmp_path / "plugins_registry/a.sock", registration), plugin(tmp_path / "plugins/x/dra.sock", driver()):
+            await until(lambda: "gpu.example.com" in node.drivers)
+            assert await node.drivers.get("gpu.example.com").unprepare([CLAIM]) == {"u": ""}
 
     on_node(tmp_path, scenario)
 
@@ -236,7 +246,7 @@ def test_health_that_a_driver_tells(tmp_path: Path) -> None:
         device = Given(pool="pool", device="dev")
         answers = driver("v1.DRAPlugin", dra.HEALTH)
         answers["/v1alpha1.DRAResourceHealth/NodeWatchResources"] = lambda _: told
-        async with plugin(tmp_path / "registry/a.sock", answers):
+        async with plugin(tmp_path / "plugins_registry/a.sock", answers):
             await until(lambda: "gpu.example.com" in node.drivers)
             assert node.drivers.healthy("gpu.example.com", device) == {"health": "Unknown"}
             told.put_nowait(health(1, ""))
@@ -313,7 +323,7 @@ def test_a_device_plugin_of_the_registry(tmp_path: Path) -> None:
     async def scenario(node: Node) -> None:
         source = Source(tmp_path)
         answers = {**source.answers, **info("DevicePlugin", "example.com/thing", None, "v1beta1")}
-        async with plugin(tmp_path / "registry/p.sock", answers):
+        async with plugin(tmp_path / "plugins_registry/p.sock", answers):
             source.tell(one=True)
             await until(lambda: node.counted.amounts()[1] == {"example.com/thing": 1})
 

@@ -49,7 +49,7 @@ class Desk:
         self._sandboxed = sandboxed
         self.drivers = Drivers(clock, self._wipe)
         self.counted = Counted(kubelet / "device-plugins", directory / "counted.json", clock)
-        self._registry = Registry(kubelet / "plugins_registry", {"DRAPlugin": self.drivers, "DevicePlugin": self.counted}, clock)
+        self._registry = Registry(kubelet, {"DRAPlugin": self.drivers, "DevicePlugin": self.counted}, clock)
         self.ledger = Ledger(devices, directory / "held.json")
         self._own = OwnDriver(node, self.ledger)
         self.prepared = Prepared(client, self.driver, directory / "claims.json")

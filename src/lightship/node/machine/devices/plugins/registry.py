@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 SECONDS = 10.0
 """For one question to a plugin."""
+KUBELET = "/var/lib/kubelet/"
 RETRY, RETRY_LIMIT = 0.5, 120.0
 _SERVICE = "/pluginregistration.Registration/"
 
@@ -58,10 +59,11 @@ class _Seen:
 
 
 class Registry:
-    """The plugins of one node; `takers` by kind."""
+    """The plugins of one node; `takers` by kind. `kubelet` has what plugins call /var/lib/kubelet."""
 
-    def __init__(self, directory: Path, takers: Mapping[str, Taker], clock: Clock) -> None:
-        self._directory = directory
+    def __init__(self, kubelet: Path, takers: Mapping[str, Taker], clock: Clock) -> None:
+        self._kubelet = kubelet
+        self._directory = kubelet / "plugins_registry"
         self._takers = takers
         self._clock = clock
         self._seen: dict[Path, _Seen] = {}
@@ -96,7 +98,7 @@ class Registry:
 
     async def _register(self, path: Path, seen: _Seen) -> None:
         try:
-            plugin = _info(path, await channel.call(path, _SERVICE + "GetInfo", b"", SECONDS))
+            plugin = _info(path, await channel.call(path, _SERVICE + "GetInfo", b"", SECONDS), self._kubelet)
             try:
                 if plugin.kind not in self._takers:
                     raise RegistrationError(f"no handler registered for plugin type: {plugin.kind} at socket {path}")
@@ -132,9 +134,12 @@ def sockets(directory: Path) -> list[tuple[Path, tuple[int, int]]]:
     return found
 
 
-def _info(path: Path, answer: bytes) -> Plugin:
+def _info(path: Path, answer: bytes, kubelet: Path) -> Plugin:
+    """A plugin in a pod names its socket as the pod sees it, where that directory is the node's own."""
     fields = protobuf.parse(answer)
     endpoint = protobuf.text(fields, 3)
+    if endpoint.startswith(KUBELET):
+        endpoint = str(kubelet / endpoint.removeprefix(KUBELET))
     return Plugin(
         kind=protobuf.text(fields, 1),
         name=protobuf.text(fields, 2),
