@@ -73,7 +73,7 @@ def test_a_device_plugin_in_a_pod(home: Home) -> None:  # noqa: F811
     site.api.create(PODS, pod("plugin", ["/there/sample-device-plugin"], volumes=plugin))
     resource = "example.com/resource"
     eventually(lambda: node(site)["status"]["allocatable"].get(resource) == "2", "the plugin's devices are offered")
-    ends = ["python", "-c", "import time; time.sleep(600)"]
+    ends = ["python", "-c", "import signal; signal.pause()"]
     site.api.create(PODS, pod("p", ends, resources={"limits": {resource: "1"}}))
     running = site.api.phase("p", "Running", "Failed")
     given = running["status"]["containerStatuses"][0]["allocatedResourcesStatus"]
