@@ -28,7 +28,7 @@ from .contract import World
 IMAGE = "localhost/lightship-test:1"
 APPLETS = [
     *("sh", "sleep", "env", "seq", "true", "cat", "ls", "echo", "mkdir", "id", "hostname", "test"),
-    *("kill", "ps", "stat", "rm", "stty", "nslookup", "wget", "pwd"),
+    *("kill", "ps", "stat", "rm", "stty", "nslookup", "wget", "pwd", "httpd", "tail"),
 ]
 SHOWN = ("/usr", "/lib", "/lib64", sys.prefix, sys.base_prefix)
 """What a container must be shown of this machine to run its Python."""

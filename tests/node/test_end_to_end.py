@@ -104,6 +104,19 @@ class Site:
     def measured(self, name: str) -> Obj:
         return self._cluster.run(self._client.get(metrics.POD_METRICS, name, "default"))
 
+    def message_of(self, reason: str, about: str = "") -> str:
+        """The message of the first event with this reason, as soon as there is one."""
+
+        async def wait() -> str:
+            async with asyncio.timeout(30), closing(self._client.watch(kinds.EVENTS, "default", WatchOptions())) as events:
+                async for event in events:
+                    found = event.object
+                    if found.get("reason") == reason and about in ("", found["involvedObject"]["name"]):
+                        return str(found["message"])
+            raise AssertionError("the watch ended")
+
+        return self._cluster.run(wait())
+
     def events(self) -> list[str]:
         return [e["reason"] for e in self._cluster.run(self._client.list(kinds.EVENTS, "default")).items]
 
