@@ -198,7 +198,8 @@ def variables(pod: Obj, start: Start) -> dict[str, str]:
     if start.runtime != "sandbox":
         # Nothing keeps a process of host mode from writing into the environment it shares with others.
         ours["PIP_USER"] = "1"
-    return {**ours, **start.devices.defaults, **start.command.env, **start.devices.env}
+    devices = start.devices  # its variables win, but stand where an engine has them: before the pod's own
+    return {**ours, **devices.defaults, **devices.env, **start.command.env, **devices.env}
 
 
 def _devices(start: Start) -> list[Mount]:
