@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lightship.node.runtimes import cgroup, cgroup_places, scopes
+from lightship.node.runtimes import cgroup, cgroup_mounts, cgroup_places, scopes
 from lightship.node.runtimes.cgroup import Version2
 from lightship.node.runtimes.cgroup_places import Place
 from lightship.node.runtimes.groups import Groups
@@ -90,6 +90,20 @@ def test_a_group_that_is_handed_down_is_divided(tmp_path: Path, monkeypatch: pyt
     assert (own / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
     assert list(cgroup_places._candidates(own, tmp_path)) == [own, tmp_path]
     assert cgroup_places._handed_down(tmp_path / "nowhere", "1-2-3", CONTROLLERS) is None
+
+
+def test_a_place_with_pods_in_it_is_found_again_and_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that tried it would be refused, and what cannot be used is removed, with all that runs in it."""
+    mount = cgroup_mounts.Mounted(tmp_path, "/", frozenset())
+    for name in ("old.scope", "old.scope/lightship", "old.scope/lightship/1-2-3", "old.scope/lightship/1-2-3/besteffort", "new.scope"):
+        (tmp_path / name).mkdir()
+        look_real(tmp_path / name)
+        (tmp_path / name / "cgroup.controllers").write_text("cpu memory pids\n")
+    monkeypatch.setattr(cgroup_places, "_made", lambda base: pytest.fail("tried"))
+    known = tmp_path / "old.scope" / "lightship" / "1-2-3"
+    place = cgroup_places._version_2([mount], {"": "/new.scope"}, "1-2-3", [known])
+    assert place is not None
+    assert place.bases == [known]
 
 
 class Surroundings:
