@@ -12,7 +12,7 @@ import pytest
 from lightship.aio.clock import SystemClock
 from lightship.node.runtimes import adoption
 from lightship.node.runtimes.probe import probe
-from lightship.node.runtimes.runtime import ContainerSpec, Exit
+from lightship.node.runtimes.runtime import ContainerSpec, Exit, Limits
 from lightship.node.runtimes.sandbox import SandboxRuntime
 
 from .contract import until
@@ -23,7 +23,7 @@ _FIRST = """
 import asyncio, sys
 from pathlib import Path
 from lightship.aio.clock import SystemClock
-from lightship.node.runtimes.runtime import ContainerSpec, SandboxSpec
+from lightship.node.runtimes.runtime import ContainerSpec, Limits, SandboxSpec
 from lightship.node.runtimes.sandbox import SandboxRuntime
 
 async def main():
@@ -42,6 +42,8 @@ async def main():
     await start("talks", "while true; do echo line; sleep 0.02; done")
     await start("ends", "trap 'echo last words; exit 7' TERM; while true; do sleep 0.02; done")
     await start("told", "exit 4")
+    await runtime.update("id-talks", Limits(cpu_request=0.5, memory=300 << 20))
+    await runtime.update_sandbox("a", Limits(cpu_request=0.5, memory=400 << 20))
     await start("reads", "read x; echo got $x; read x; echo end", stdin=True)
     program = await runtime.execute("id-talks", ["/bin/sh", "-c", "echo $$ > /workspace/program; exec sleep 1000"], None)
     await told.wait()
@@ -138,6 +140,8 @@ def test_everything_goes_on(killed: tuple[Path, list[str]]) -> None:
             assert runtime.claim("a") is None, "only once"
             assert left.address == addresses[0]
             assert {*left.containers} >= {"talks", "reads"}
+            assert left.containers["talks"].limits == Limits(cpu_request=0.5, memory=300 << 20), "as they were changed"
+            assert runtime._sandboxes["a"].spec.limits.memory == 400 << 20
             assert [(end.container_id, end.code) for end in left.exits] == [("id-told", 4)]
             await runtime.signal("id-ends", 15)
             await until(lambda: "id-ends" in exits)

@@ -7,14 +7,16 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from lightship.node.launch import wire
 
 from . import descriptors
-from .runtime import ContainerSpec, Exit, SandboxSpec
+from .runtime import ContainerSpec, Exit, Limits, SandboxSpec
 from .stdio import Stdio
 
 
@@ -48,6 +50,12 @@ class Sandbox:
         control = socket.socket(fileno=fds[0])
         control.setblocking(False)
         return cls(spec, address, control, fds[1], loop.create_future())
+
+    def limit(self, limits: Mapping[str, Limits]) -> None:
+        """Other limits than it was made with, by its own id or those of its containers."""
+        self.spec = msgspec.structs.replace(self.spec, limits=limits.get(self.spec.id, self.spec.limits))
+        for id, container in self.containers.items():
+            container.spec = msgspec.structs.replace(container.spec, limits=limits.get(id, container.spec.limits))
 
     def signal(self, id: str, signum: int) -> None:
         """To the process of a container or program."""

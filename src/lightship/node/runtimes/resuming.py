@@ -1,7 +1,7 @@
 """What a next agent needs to hold the pods that this one holds: written down for the launcher to keep, and read back.
 
-`sandbox` tells `Notes` what begins and ends; `read` makes sandboxes and containers of what `adoption.find` has brought. Keys are
-`cluster`, `node/<name>` and `pod/<uid>` with `/container/<id>` and `/exit/<name>` below it, so that a pod is forgotten as a whole.
+`sandbox` tells `Notes` what begins, changes and ends; `read` makes sandboxes and containers of what `adoption.find` has brought. Keys are
+`cluster`, `node/<name>` and `pod/<uid>` with `/container/<id>`, `/limits/<id>` and `/exit/<name>` below it: a pod is forgotten as a whole.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import msgspec
 
 from . import adoption, descriptors
 from .holding import Container, Sandbox
-from .runtime import ContainerSpec, Exit, SandboxSpec
+from .runtime import ContainerSpec, Exit, Limits, SandboxSpec
 from .stdio import Stdio
 
 
@@ -60,6 +60,10 @@ class Notes:
             what = {"spec": msgspec.to_builtins(container.spec), "pid": pid}
             self._keep(f"{_pod(sandbox)}/container/{container.spec.id}", what, *container.stdio.held())
 
+    def limited(self, sandbox: Sandbox, id: str, limits: Limits) -> None:
+        """They were changed, of the sandbox itself or of one of its containers."""
+        self._keep(f"{_pod(sandbox)}/limits/{id}", {"limits": msgspec.to_builtins(limits)})
+
     def ended(self, sandbox: Sandbox, container: Container, end: Exit) -> None:
         """It is remembered until its next end, or the pod's."""
         if self._keeper is not None:
@@ -82,6 +86,7 @@ class Notes:
 def read(kept: list[adoption.Kept], now: Callable[[], float]) -> Read:
     """Takes all descriptors. Raises `msgspec.ValidationError` for what another version of this program has written."""
     loop = asyncio.get_running_loop()
+    limits: dict[str, Limits] = {}
     found = Read(_facts(kept), {}, {}, {}, {}, max((item.what.get("interface", 0) for item in kept), default=0))
     for item in sorted(kept, key=lambda item: item.key.count("/")):  # a pod comes before what is in it
         match item.key.split("/", 3):
@@ -97,8 +102,12 @@ def read(kept: list[adoption.Kept], now: Callable[[], float]) -> Read:
                     continue
                 found.sandboxes[uid].containers[container_id] = container
                 found.pids[container_id] = item.what["pid"]
+            case ["pod", _, "limits", id]:
+                limits[id] = msgspec.convert(item.what["limits"], Limits)
             case ["pod", uid, "exit", _]:
                 found.exits.setdefault(uid, []).append(Exit(*item.what["exit"]))
+    for sandbox in found.sandboxes.values():
+        sandbox.limit(limits)
     return found
 
 

@@ -36,6 +36,7 @@ from .runtime import (
     Exit,
     Files,
     Left,
+    Limits,
     Program,
     RuntimeUnavailableError,
     SandboxSpec,
@@ -121,6 +122,21 @@ class SandboxRuntime(Limited, Telling):
                 wire.send(sandbox.control, {"op": "only", "ids": list(sandbox.containers)})
             self._listen_to(sandbox)
         return left
+
+    async def update(self, container_id: str, limits: Limits) -> None:
+        await super().update(container_id, limits)
+        if container_id in self._owners:
+            self._remember(self._owners[container_id], container_id, limits)
+
+    async def update_sandbox(self, sandbox_id: str, limits: Limits) -> None:
+        await super().update_sandbox(sandbox_id, limits)
+        if sandbox_id in self._sandboxes:
+            self._remember(self._sandboxes[sandbox_id], sandbox_id, limits)
+
+    def _remember(self, sandbox: Sandbox, id: str, limits: Limits) -> None:
+        """A next agent would else go back to what the pod began with."""
+        sandbox.limit({id: limits})
+        self._notes.limited(sandbox, id, limits)
 
     async def remove_unclaimed(self) -> None:
         for sandbox_id in list(self._left):
