@@ -268,3 +268,63 @@ def test_what_the_user_has_installed_is_found(tell: Callable[[Story], None], ins
         assert warm[4] is (harmless or "] False" in warm[2][0])
 
     tell(story)
+
+
+CONFINED = """
+import ctypes, os, struct
+libc = ctypes.CDLL(None, use_errno=True)
+attributes = struct.pack("Q", 2)  # LANDLOCK_ACCESS_FS_WRITE_FILE, granted nowhere
+made = libc.syscall(444, attributes, len(attributes), 0)
+if made < 0: print("no landlock", os.strerror(ctypes.get_errno())); raise SystemExit
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.syscall(446, made, 0) == 0
+os.closerange(3, 20)
+os.execvp("python3", ["python3", "-u", "-c", "open('/mark/escaped', 'w').write('x')"])
+"""
+
+
+def test_who_has_confined_itself_stays_so(tell: Callable[[Story], None]) -> None:
+    """Landlock, in a container that may not escalate anyway: nothing in /proc tells them apart."""
+
+    async def story(w: World) -> None:
+        knocking = Knocking(w)
+        await knocking.ready()
+        knocking.lay_out({"confined.py": CONFINED})
+        security = Security(uid=1234, gid=1234, allow_escalation=False)
+        told = await knocking.run(shell("python3 -S /code/confined.py", {"confined.py": CONFINED}, security=security), warm=True)
+        if "no landlock" in " ".join(told[2]):
+            pytest.skip(told[2][0])
+        assert "PermissionError" in told[3][-1], told
+        assert text_of(str(knocking.mark / "escaped")) == "", "to make a file was allowed"
+
+    tell(story)
+
+
+NEIGHBOUR = """import os, socket, sys
+for name in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
+    door = f"/proc/{name}/root/run/lightship/door"
+    try:
+        if not os.path.exists(door) or os.path.samefile(door, "/run/lightship/door"): continue
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.settimeout(10)
+            s.connect(door)
+            print("knocked", s.recv(64))
+    except OSError as error: print("refused", type(error).__name__)
+"""
+
+
+def test_a_door_is_for_its_own_container_only(tell: Callable[[Story], None]) -> None:
+    async def story(w: World) -> None:
+        knocking = Knocking(w)
+        await knocking.ready()
+        await w.runtime.remove_sandbox("uid-a")
+        await w.pod(share_processes=True)
+        knocking.lay_out({"neighbour.py": NEIGHBOUR})
+        other = await knocking.start(shell("echo up; exec sleep 1000"), warm=True)
+        await w.line(other, "up")
+        told = await w.exit(await knocking.start(Case(["python3", "-u", "/code/neighbour.py"], extra={"name": "second"}), warm=True))
+        said = w.log(told.container_id)
+        assert told.code == 0
+        assert "knocked b''" in said or "refused" in said, said
+        assert "b'+'" not in said
+
+    tell(story)
