@@ -38,11 +38,13 @@ def shell(text: str, files: dict[str, str] | None = None, *, warm: bool = True, 
 
 
 DROPPING = """import os, sys
+os.environ.pop("LC_CTYPE", None)
 os.setgroups([]); os.setgid(1234); os.setuid(1234)
 os.execvp("python3", ["python3", "-u", "/code/say.py", "os.getuid()"])"""
 FILTERING = """import ctypes, os
 libc = ctypes.CDLL(None)
 assert libc.prctl(38, 1, 0, 0, 0) == 0
+os.environ.pop("LC_CTYPE", None)
 os.execvp("python3", ["python3", "-u", "/code/say.py", "open('/proc/self/status').read().partition('NoNewPrivs:')[2].split()[0]"])"""
 PASSING = (
     MARK
@@ -278,6 +280,7 @@ made = libc.syscall(444, attributes, len(attributes), 0)
 if made < 0: print("no landlock", os.strerror(ctypes.get_errno())); raise SystemExit
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.syscall(446, made, 0) == 0
 os.closerange(3, 20)
+os.environ.pop("LC_CTYPE", None)  # the interpreter has added it, and a template is of another language then
 os.execvp("python3", ["python3", "-u", "-c", "open('/mark/escaped', 'w').write('x')"])
 """
 
