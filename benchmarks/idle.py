@@ -1,12 +1,13 @@
 """What a platform costs that has nothing to do: without pods, with idle pods, and with pods that are only probed.
 
-    python -m benchmarks.idle [--rounds 3] [--seconds 15] [--pods 1,50,200] [--probed 20]
+    python -m benchmarks.idle [--rounds 3] [--seconds 10] [--pods 1,50,200] [--probed 20]
 
 Without pods `lightship up` stands beside kube-apiserver with etcd, kube-controller-manager and kube-scheduler where `oracle/build` has made
 them (they have no node and run no pods); both are looked at during the same seconds. Processor time is that of all threads of all
 processes, in percent of one core; memory is PSS, which counts shared pages once. Then pods that sleep, as many as asked for: what the
-platform, its launcher and the first processes of the pods take more than before, by pod; the pods' own programs do not count. Then pods
-whose program serves, each probed every second, for each kind of probe (a program that a probe executes is the pod's own).
+platform (of two nodes where one does not take so many), its launcher and the first processes of the pods take more than before, by pod;
+the pods' own programs do not count. Then pods whose program serves, each probed every second, for each kind of probe (a program that a
+probe executes is the pod's own).
 """
 
 import argparse
@@ -23,6 +24,7 @@ import kubernetes
 
 from benchmarks.report import Series, machine, table
 from benchmarks.startup import memory, platform, tree, wait_for, whole
+from benchmarks.tiers import HERE
 from oracle import programs, servers
 
 OURS = (b"launcher.main", b"-m\0lightship\0")
@@ -33,7 +35,9 @@ PROBES: dict[str, dict[str, Any]] = {
     "tcp": {"tcpSocket": {"port": 8080}},
     "exec": {"exec": {"command": ["true"]}},
 }
-REST = 5.0
+MOST = 105
+"""Pods that one node takes."""
+REST = 3.0
 """Seconds in which what has just been started comes to rest."""
 
 
@@ -175,15 +179,17 @@ def probed(core: Any, pid: int, count: int, seconds: float) -> list[Series]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--pods", default="1,50,200", help="how many, in rising order")
     parser.add_argument("--probed", type=int, default=20, help="how many pods with probes")
     options = parser.parse_args()
+    counts = [int(count) for count in options.pods.split(",")]
     with platform() as (status, _):
+        series = without_pods(int(status["pid"]), options.rounds, options.seconds)
+    with platform(HERE, "--agents", str(1 + max(counts) // MOST)) as (status, _):
         pid = int(status["pid"])
         core = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(status["kubeconfig"]))
-        series = without_pods(pid, options.rounds, options.seconds)
-        series += with_pods(core, pid, [int(count) for count in options.pods.split(",")], options.seconds)
+        series += with_pods(core, pid, counts, options.seconds)
         series += probed(core, pid, options.probed, options.seconds)
     print(machine(), table(series), sep="\n\n")
 

@@ -43,13 +43,13 @@ def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
 
 
 @contextmanager
-def platform(tier: Tier = HERE) -> Iterator[tuple[dict[str, Any], float]]:
+def platform(tier: Tier = HERE, *flags: str) -> Iterator[tuple[dict[str, Any], float]]:
     """A fresh platform; yields its `status` fields and when it was asked for."""
     directory = tempfile.mkdtemp(prefix="lightship-bench-")
     if tier.user is not None:
         os.chown(directory, tier.user, tier.user)
     begun = time.monotonic()
-    said = tier.run([tier.python, "-m", "lightship", "up", "--data-dir", directory, "-o", "json"])
+    said = tier.run([tier.python, "-m", "lightship", "up", "--data-dir", directory, "-o", "json", *flags])
     try:
         yield json.loads(said), begun
     finally:
