@@ -68,8 +68,7 @@ class Desk:
     async def run(self) -> None:
         """Look after plugins until cancelled; a machine that has no room for their sockets does without."""
         try:
-            slices = (await self._client.list(kinds.RESOURCE_SLICES, fields=f"spec.nodeName={self._node}")).items
-            self.drivers.expect({objects.spec(s)["driver"] for s in slices} - {DRIVER})
+            await self._expect()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._registry.run(), name="plugin registry")
                 group.create_task(self.counted.run(), name="device plugins")
@@ -77,6 +76,15 @@ class Desk:
             log.warning("plugins for devices are not looked after error=%s", group_error.exceptions[0])
         finally:
             self.drivers.close()
+
+    async def _expect(self) -> None:
+        """Drivers that were here before this node was restarted."""
+        try:
+            slices = (await self._client.list(kinds.RESOURCE_SLICES, fields=f"spec.nodeName={self._node}")).items
+        except errors.StatusError as error:
+            log.warning("drivers of before are not known node=%s message=%s", self._node, error.message)
+            return
+        self.drivers.expect({objects.spec(s)["driver"] for s in slices} - {DRIVER})
 
     async def _wipe(self, driver: str) -> None:
         """Contract: the kubelet removes what a driver told that is gone."""
