@@ -86,8 +86,8 @@ async def reclaim(store: Store, policy: Policy, now: float) -> int:
 
 
 def removable(listed: Iterable[Stored], now: float, least_age: float) -> list[Stored]:
-    """What nobody uses and could be made again, least recently used first."""
-    idle = [s for s in listed if not s.used_by and not s.record.kept and now - s.last_used >= least_age]
+    """What nobody uses and could be made again, least recently used first; a time to come was told by a clock that has been set back."""
+    idle = [s for s in listed if not s.used_by and not s.record.kept and abs(now - s.last_used) >= least_age]
     return sorted(idle, key=lambda s: s.last_used)
 
 

@@ -22,6 +22,8 @@ from .sources import Ref
 
 RENEW_AFTER = 0.8
 """Fraction of a token's life after which a new one is asked for. Contract: kubelet token manager."""
+_LEAST = 10.0
+"""Seconds between two tokens, also where server and node do not agree on the time."""
 
 _KINDS = {"ConfigMap": kinds.CONFIG_MAPS, "Secret": kinds.SECRETS}
 
@@ -40,6 +42,10 @@ class Tokens:
         self._tokens: dict[TokenRequest, str] = {}
         self._renew_at: dict[TokenRequest, float] = {}
         self.refused: dict[TokenRequest, str] = {}
+
+    def forget(self) -> None:
+        """Renew all of them at the next chance: a clock that was set back has not come to when they begin."""
+        self._renew_at = dict.fromkeys(self._renew_at, 0.0)
 
     @property
     def renew_at(self) -> float | None:
@@ -67,7 +73,7 @@ class Tokens:
         answer = await self._client.create_subresource(kinds.SERVICE_ACCOUNTS, account, namespace, "token", body)
         status = objects.status(answer)
         expires = times.parse(status["expirationTimestamp"]) if status.get("expirationTimestamp") else now + request.seconds
-        self._renew_at[request] = now + (expires - now) * RENEW_AFTER
+        self._renew_at[request] = now + max((expires - now) * RENEW_AFTER, _LEAST)
         return str(status["token"])
 
 

@@ -21,6 +21,7 @@ from lightship.node.runtimes.runtime import Runtime, Usage
 
 from . import sync
 from .containers import sandbox_spec
+from .jumps import Jumps
 from .subject import Subject
 
 log = logging.getLogger(__name__)
@@ -60,8 +61,12 @@ class Evicting:
 
     async def run(self) -> None:
         """Look until cancelled."""
+        jumps = Jumps(self._clock)
         while True:
             await self._clock.sleep(INTERVAL)
+            if jumps.look():
+                for subject in self._subjects():
+                    subject.wake()  # each sees for itself
             try:
                 await self.look()
             except (OSError, errors.StatusError) as error:

@@ -71,6 +71,11 @@ class Filling:
         )
         volumes.prepare(self._subject.home.volumes, inputs, self._subject.node.policy, self._subject.claims)
 
+    def clock_was_set(self) -> None:
+        """Tokens are good from one time of the clock to another, and failures are tried again at one."""
+        self._tokens.forget()
+        self._failed, self.stale = None, True
+
     async def refresh(self) -> float | None:
         """Bring API-backed volumes up to date; returns when to look again: a token must be renewed, or something failed."""
         if not self._subject.state.volumes_ready or sync.must_stop(self._subject.pod, self._subject.state):

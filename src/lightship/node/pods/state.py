@@ -63,6 +63,8 @@ class ContainerState:
     running: bool = False
     started: float = 0.0
     finished: Finished | None = None
+    skew: float = 0.0
+    """By how many seconds the machine's clock was set since it has ended."""
     previous: Finished | None = None
     done: bool = False
     """An init container that succeeded in this sandbox; a new sandbox runs it again."""
@@ -106,7 +108,7 @@ class ContainerState:
         """When the next restart may happen, or None when it may happen now. Contract: flowcontrol.Backoff as the kubelet uses it."""
         if self.finished is None or not self.backoff:
             return None
-        ended = self.finished.finished
+        ended = self.finished.finished + self.skew
         if ended - self.backoff_at > 2 * BACKOFF_LIMIT:
             return None
         until = ended + self.backoff
@@ -121,6 +123,8 @@ class PodState:
     containers: dict[str, ContainerState] = field(default_factory=dict)
     images: dict[str, ImageState] = field(default_factory=dict)
     start_time: float | None = None
+    skew: float = 0.0
+    """By how many seconds the machine's clock was set since then, as far as this agent has seen it."""
     volumes_ready: bool = False
     volumes_problem: Problem | None = None
     devices_ready: bool = False
@@ -245,14 +249,14 @@ class PodState:
 
     def _count_start(self, container: ContainerState, now: float) -> None:
         if container.finished is not None:
-            expired = container.finished.finished - container.backoff_at > 2 * BACKOFF_LIMIT
+            expired = container.finished.finished + container.skew - container.backoff_at > 2 * BACKOFF_LIMIT
             container.backoff = BACKOFF_START if expired or not container.backoff else min(BACKOFF_LIMIT, container.backoff * 2)
             container.backoff_at = now
         container.starts += 1
         container.problem, container.anew = None, False
 
     def _finish(self, container: ContainerState, end: Finished) -> None:
-        container.previous, container.finished = container.finished, end
+        container.previous, container.finished, container.skew = container.finished, end, 0.0
         container.running = container.starting = container.hooking = False
         container.done = end.code == 0
 

@@ -126,7 +126,7 @@ def _deadline(pod: Obj, state: PodState) -> float | None:
     seconds = objects.spec(pod).get("activeDeadlineSeconds")
     if seconds is None or state.start_time is None:
         return None
-    return state.start_time + float(seconds)
+    return state.start_time + state.skew + float(seconds)
 
 
 # running ----------------------------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from . import admission, containers, instructions, messages, spec, status, sync
 from .asking import Asking
 from .filling import Filling
 from .hooks import Hooks
+from .jumps import Jumps, moved
 from .preparing import Preparing
 from .probing import Probing
 from .pulling import Pulling
@@ -57,6 +58,7 @@ class PodWorker:
         """Set when the API knows that the pod has ended."""
         self._deletion_sent = False
         self._finished = False
+        self._jumps = Jumps(node.clock)
 
     @property
     def pod(self) -> Obj:
@@ -187,6 +189,10 @@ class PodWorker:
 
     async def _round(self) -> None:
         self.subject.woken.clear()
+        if jump := self._jumps.look():
+            log.warning("the machine's clock was set by %.1f s pod=%s", jump, objects.key(self.pod))
+            moved(self.state, jump)
+            self._filling.clock_was_set()
         look_again = self._resizing.review()
         if sync.must_stop(self.pod, self.state) and not self.state.any_running:
             self.subject.node.admitted.release(self.state.uid)  # before others can hear of it
