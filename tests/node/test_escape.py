@@ -282,3 +282,53 @@ def test_core_dumps_and_set_uid_programs_stay_inside(tier: Tier) -> None:
         assert "core" not in crash[1]
 
     tier.drive(story)
+
+
+def test_who_sees_all_processes_does_not_get_into_them(tier: Tier) -> None:
+    """`hostPID` shows those that hold the pods as well, whose root directory is the machine's."""
+    script = """
+own = os.readlink("/proc/self")
+found = [pid for pid in filter(str.isdigit, os.listdir("/proc")) if pid != own]
+print("seen" if found else "none")
+for pid in found:
+    if "sleep" in open("/proc/" + pid + "/cmdline").read():
+        continue
+    for path in ("/root/root", "/root/etc/shadow", "/cwd/root", "/root/home", "/environ", "/mem", "/ns/mnt", "/fd/0", "/fd/3"):
+        place = "/proc/" + pid + path
+        escaped(place, lambda: os.listdir(place) is not None if os.path.isdir(place) else os.open(place, os.O_RDONLY))
+    escaped("trace " + pid, lambda: libc.ptrace(16, int(pid), 0, 0) == 0)
+"""
+
+    async def story(w: World) -> None:
+        await w.pod(host_processes=True)
+        await w.pod("b")
+        await w.start(["/bin/sleep", "1000"], pod="b")
+        for security in (
+            Security(),
+            Security(add_capabilities=["SYS_PTRACE"]),
+            Security(add_capabilities=["ALL"], seccomp="Unconfined"),
+            Security(privileged=True),
+        ):
+            assert await attempts(w, script, security=security) == ["seen"]
+
+    tier.drive(story)
+
+
+def test_keys_of_one_pod_are_not_those_of_another(tier: Tier) -> None:
+    add = """
+libc.syscall.argtypes = None
+key = libc.syscall(248, b"user", b"lightship-secret", b"x", 1, ctypes.c_long(-3)) if platform.machine() == "x86_64" else 1
+print("added" if key > 0 else "none")
+"""
+    find = """
+escaped("found", lambda: platform.machine() == "x86_64" and libc.syscall(249, b"user", b"lightship-secret", None, ctypes.c_long(0)) > 0)
+"""
+
+    async def story(w: World) -> None:
+        await w.pod("a")
+        await w.pod("b")
+        free = Security(seccomp="Unconfined")
+        assert await attempts(w, add, pod="a", security=free) == ["added"]
+        assert await attempts(w, find, pod="b", security=free) == []
+
+    tier.drive(story)

@@ -33,6 +33,7 @@ def run(spec: dict[str, Any], control: socket.socket) -> NoReturn:
 
 def _set_up(spec: dict[str, Any]) -> None:
     network = spec["network"]
+    linux.forget_keys()  # of other pods, which has the launcher's ring as well otherwise
     with Netlink() as cluster:  # opened before leaving the cluster's network, it still reaches it afterwards
         linux.unshare(linux.NEW_NS | linux.NEW_UTS | (0 if spec["host_ipc"] else linux.NEW_IPC))
         linux.make_private("/")

@@ -13,6 +13,7 @@ SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_AD
 BPF CHECKPOINT_RESTORE
 """
 _USUAL = "CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT SETFCAP"
+_OVER_OTHERS = frozenset({"SYS_PTRACE", "SYS_ADMIN"})
 NAMES = _IN_ORDER.split()
 """In the order of their numbers."""
 
@@ -20,16 +21,20 @@ USUAL = frozenset(_USUAL.split())
 """The set of container engines, less raw sockets, device nodes and audit messages."""
 
 
-def granted(security: Security) -> frozenset[str]:
-    """What root of this container holds, and what no program in it can exceed. Raises `ValueError` for a name that is none."""
-    everything = frozenset(NAMES)
+def granted(security: Security, *, sees_others: bool = False) -> frozenset[str]:
+    """What root of this container holds, and what no program in it can exceed. Raises `ValueError` for a name that is none.
+
+    `sees_others`: it finds the processes of all pods in /proc, and those that hold them. Who may trace the latter, or has all that they
+    have, walks through their root directories into the machine: these see, and no more.
+    """
+    everything = frozenset(NAMES) - (_OVER_OTHERS if sees_others else frozenset())
     if security.privileged:
         return everything
     added, dropped = _named(security.add_capabilities), _named(security.drop_capabilities)
     held = everything if "ALL" in added else USUAL
     if "ALL" in dropped:
         held = frozenset()
-    return (held | added - {"ALL"}) - dropped
+    return ((held | added - {"ALL"}) - dropped) & everything
 
 
 def numbers(names: frozenset[str]) -> list[int]:

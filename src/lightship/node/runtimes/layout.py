@@ -131,8 +131,9 @@ def sandbox(spec: SandboxSpec, address: str, interface: str, *, pids: int) -> di
     }
 
 
-def container(spec: ContainerSpec, where: Places, host: Host, *, name: str, ids: int) -> dict[str, Any]:
-    """The request for `launch.container`; `name`: the pod's host name, `ids`: how many user ids the cluster maps, from 0 on.
+def container(spec: ContainerSpec, where: Places, host: Host, *, name: str, ids: int, sees_others: bool = False) -> dict[str, Any]:
+    """The request for `launch.container`; `name`: the pod's host name, `ids`: how many user ids the cluster maps, from 0 on;
+    `sees_others`: the processes of all pods are shown to it.
 
     Raises `ValueError` for what no container can have, `OSError` for a seccomp profile that cannot be read.
     """
@@ -140,7 +141,7 @@ def container(spec: ContainerSpec, where: Places, host: Host, *, name: str, ids:
     uid, gid = security.uid or 0, security.gid or 0
     # With one mapped id a request for another can still be met in appearance: the same id under the wanted number.
     nested = (uid >= ids or gid >= ids) if ids > 1 else bool(uid or gid)
-    granted = capabilities.granted(security)
+    granted = capabilities.granted(security, sees_others=sees_others)
     profile = seccomp.UNCONFINED if security.privileged else security.seccomp
     return {
         "id": spec.id,

@@ -212,10 +212,7 @@ class SandboxRuntime(Limited, Telling):
 
     async def start_container(self, spec: ContainerSpec) -> int:
         sandbox = frame.sandbox_of(spec, self._sandboxes)
-        where = layout.places(sandbox.spec)
-        describe = functools.partial(
-            layout.container, where=where, host=self._host, name=layout.hostname(sandbox.spec), ids=self._helper.ids
-        )
+        where, describe = layout.places(sandbox.spec), functools.partial(self._request, sandbox)
         try:
             request, door = describe(spec), None
             if doorway.pays(self.templates, self._limits, sandbox.spec, spec, request):
@@ -227,6 +224,11 @@ class SandboxRuntime(Limited, Telling):
             raise frame.unprepared(spec, error) from error
         with door or contextlib.nullcontext():
             return await self._launch(sandbox, Container(spec, stdio), request, door)
+
+    def _request(self, sandbox: Sandbox, spec: ContainerSpec) -> dict[str, Any]:
+        pod = sandbox.spec
+        where, name = layout.places(pod), layout.hostname(pod)
+        return layout.container(spec, where, self._host, name=name, ids=self._helper.ids, sees_others=pod.host_processes)
 
     async def _launch(self, sandbox: Sandbox, container: Container, request: dict[str, Any], door: socket.socket | None) -> int:
         container_id = container.spec.id
@@ -258,8 +260,7 @@ class SandboxRuntime(Limited, Telling):
     async def execute(self, container_id: str, argv: list[str], files: Files | None) -> Program:
         sandbox = frame.running(container_id, self._owners)
         spec = frame.beside(sandbox.containers[container_id].spec, argv, next(self._programs))
-        where = layout.places(sandbox.spec)
-        request = layout.container(spec, where, self._host, name=layout.hostname(sandbox.spec), ids=self._helper.ids)
+        request = self._request(sandbox, spec)
         program = sandbox.programs[spec.id] = HeldProgram(sandbox, spec.id)
         try:
             asked = {"op": "execute", "inside": container_id, "container": request}
