@@ -26,9 +26,8 @@ from oracle import images, programs
 
 NAMES = conformance_page.ROOT / "oracle" / "conformance.txt"
 THEIRS = (
-    "device-taint-eviction-controller,disruption-controller,endpointslice-mirroring-controller,horizontal-pod-autoscaler-controller,"
-    "persistentvolume-binder-controller,persistentvolume-protection-controller,persistentvolumeclaim-protection-controller,"
-    "resourceclaim-controller,service-cidr-controller,taint-eviction-controller,node-lifecycle-controller,"
+    "device-taint-eviction-controller,endpointslice-mirroring-controller,persistentvolume-binder-controller,"
+    "persistentvolume-protection-controller,persistentvolumeclaim-protection-controller,service-cidr-controller,"
     "volumeattributesclass-protection-controller"
 )
 MINUTES = 120

@@ -14,6 +14,7 @@ from lightship.builtin.disruption import controller as disruption
 from lightship.builtin.disruption import stale
 from lightship.builtin.endpoints import controller as endpoints
 from lightship.builtin.garbage import controller as garbage
+from lightship.builtin.hpa import controller as autoscaler
 from lightship.builtin.job import controller as job
 from lightship.builtin.jobset import controller as jobset
 from lightship.builtin.known_kinds import KnownKinds
@@ -59,6 +60,7 @@ def controllers(
         endpoints.controller(manager),
         disruption.controller(manager, served),
         stale.controller(manager),
+        autoscaler.controller(manager, served),
         podgc.controller(manager),
         lifecycle.controller(manager),
         eviction.controller(manager),
