@@ -28,8 +28,7 @@ from lightship.kinds import (
 from lightship.meta import conditions, objects
 from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions
-from lightship.scheduler import reading
-from lightship.scheduler.cluster import Cluster
+from lightship.scheduler import explain, reading
 from lightship.scheduler.controller import budget_of
 from lightship.scheduler.plan import Bind, Planner, Unschedulable
 from lightship.scheduler.preemption import Eviction
@@ -138,15 +137,8 @@ async def store(client: Client) -> None:
 
 async def ours(client: Client) -> Planner:
     """Our planner, on the cluster as it is now."""
-    cluster = Cluster(reading.node_state(node) for node in (await client.list(NODES)).items)
-    for namespace in (await client.list(NAMESPACES)).items:
-        cluster.set_namespace(objects.name(namespace), objects.labels(namespace))
-    for pod in (await client.list(PODS)).items:
-        info = reading.pod_info(pod)
-        if reading.is_placed(pod):
-            cluster.add_pod(info)
-        elif info.nominated:
-            cluster.nominate(info, info.nominated)
+    nodes, pods, namespaces = [(await client.list(kind)).items for kind in (NODES, PODS, NAMESPACES)]
+    cluster = explain.assemble(nodes, pods, namespaces)
     cluster.budgets = [budget_of(budget) for budget in (await client.list(POD_DISRUPTION_BUDGETS)).items]
     volumes = Volumes()
     volumes.claims = {objects.key(claim): claim for claim in (await client.list(PERSISTENT_VOLUME_CLAIMS)).items}

@@ -23,6 +23,7 @@ GROUPS: Sequence[tuple[str, Sequence[Command]]] = (
             Command("apply", "create or change objects from files", "lightship.cli.apply"),
             Command("delete", "delete objects", "lightship.cli.delete"),
             Command("logs", "print or follow the log of a pod", "lightship.cli.logs"),
+            Command("explain-pod", "where a pod could run and, node by node, why not there", "lightship.scheduler.cli"),
             Command("top", "what nodes and pods use at the moment", "lightship.cli.top"),
             Command("devices", "which GPUs there are, and who has them", "lightship.cli.devices"),
         ),

@@ -1,0 +1,64 @@
+"""Why not there: what stands against one pod on each node, as data.
+
+Called by the command line and by tests; simulations may call it with a cluster of their own. Pure.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from lightship.meta import objects
+from lightship.meta.objects import Obj
+from lightship.scheduler import reading, reasons
+from lightship.scheduler.cluster import Cluster
+from lightship.scheduler.filters import Verdict
+from lightship.scheduler.plan import Planner
+from lightship.scheduler.plugins import Plugin
+from lightship.scheduler.snapshot import PodInfo
+
+
+class Answer(NamedTuple):
+    """What one node says to one pod. No `reasons`: it could run there now."""
+
+    node: str
+    reasons: tuple[str, ...]
+    """kube-scheduler's words."""
+    missing: str = ""
+    """What would have to change, in ours; empty when the reasons alone say it."""
+    resolvable: bool = False
+    """Could it run there if pods of lower priority made room?"""
+
+
+def explain(pod: PodInfo, cluster: Cluster, plugins: Sequence[Plugin] = (), *, node: str = "") -> list[Answer]:
+    """The answer of every node, or of one, by name. The pod is judged as if it had no node; `cluster` is as before afterwards.
+
+    Raises `KeyError` for a node that is not there.
+    """
+    names = [cluster.nodes[node].name] if node else cluster.names()
+    with cluster.supposing(gone=[there] if (there := cluster.pods.get(pod.uid)) else []):
+        planner = Planner(cluster, plugins)
+        if refusal := planner.refusal(pod):
+            return [Answer(name, (refusal,)) for name in names]
+        verdicts = planner.verdicts(pod)
+        return [_answer(pod, cluster, name, verdicts) for name in names]
+
+
+def _answer(pod: PodInfo, cluster: Cluster, name: str, verdicts: Mapping[str, Verdict]) -> Answer:
+    verdict = verdicts.get(name)
+    if verdict is None:
+        return Answer(name, ())
+    lesser = any(there.priority < pod.priority for there in cluster.nodes[name].pods.values())
+    return Answer(name, verdict.reasons, reasons.missing(pod, cluster, {name: verdict}), verdict.resolvable and lesser)
+
+
+def assemble(nodes: Iterable[Obj], pods: Iterable[Obj], namespaces: Iterable[Obj] = ()) -> Cluster:
+    """A cluster of API objects, for a single question."""
+    cluster = Cluster(reading.node_state(node) for node in nodes)
+    for namespace in namespaces:
+        cluster.set_namespace(objects.name(namespace), objects.labels(namespace))
+    for pod in pods:
+        if reading.is_placed(pod):
+            cluster.add_pod(reading.pod_info(pod))
+        elif objects.status(pod).get("nominatedNodeName"):
+            info = reading.pod_info(pod)
+            cluster.nominate(info, info.nominated)
+    return cluster
