@@ -151,6 +151,10 @@ class Cluster:
             self.nominated.setdefault(node, {})[pod.uid] = pod
             self._touch(node)
 
+    def nomination(self, pod: PodInfo) -> str:
+        """The node where room is being made for a pod, whether or not the pod says so by now."""
+        return self._nominations.get(pod.uid) or pod.nominated
+
     @contextmanager
     def supposing(self, *, gone: Iterable[PodInfo] = (), there: Iterable[PodInfo] = ()) -> Iterator[None]:
         """As if some pods were gone, and others there; everything is as before afterwards."""

@@ -149,7 +149,7 @@ class Planner:
         if case is not None and case.refusal:
             return self._refused(pod, case.refusal)
         now = (self.cluster.position, self.cluster.budgets, [plugin.version() for plugin in self._plugins])
-        if shape.failed is not None and shape.failed[0] == now and not pod.nominated:
+        if shape.failed is not None and shape.failed[0] == now and not self.cluster.nomination(pod):
             return msgspec.structs.replace(shape.failed[1], pod=pod)
         try:
             decision = self._find(pod, shape, case, alone=alone)
@@ -185,7 +185,7 @@ class Planner:
         """Why nodes cannot run the pod now, by node; those that can are not in it. For `explain`."""
         ranking = self._shape(pod).ranking
         ranking.sync()
-        found = {node.name: ranking.verdict(node) or ranking.crowded_out(node) for node in self.cluster.nodes.values()}
+        found = {node.name: ranking.verdict(node) or ranking.crowded_out(node, pod.uid) for node in self.cluster.nodes.values()}
         return {name: verdict for name, verdict in found.items() if verdict is not None}
 
     def refusal(self, pod: PodInfo) -> str:
@@ -211,11 +211,11 @@ class Planner:
 
     def _nominated(self, pod: PodInfo, ranking: Ranking) -> NodeState | None:
         """The node where room was made for the pod, if it fits there by now."""
-        node = self.cluster.nodes.get(pod.nominated) if pod.nominated else None
+        node = self.cluster.nodes.get(self.cluster.nomination(pod))
         if node is None:
             return None
         ranking.sync()
-        return None if ranking.verdict(node) or ranking.crowded_out(node) else node
+        return None if ranking.verdict(node) or ranking.crowded_out(node, pod.uid) else node
 
     def _refused(self, pod: PodInfo, why: str, more: str = "") -> Unschedulable:
         count = len(self.cluster.nodes)

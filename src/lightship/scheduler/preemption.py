@@ -75,7 +75,7 @@ class Preemption:
     def _ineligible(self, pod: PodInfo, verdicts: Mapping[str, Verdict]) -> str:
         if pod.never_preempts:
             return NEVER
-        nominated = self._cluster.nodes.get(pod.nominated)
+        nominated = self._cluster.nodes.get(self._cluster.nomination(pod))
         if nominated is None or (nominated.name in verdicts and not verdicts[nominated.name].resolvable):
             return ""
         return ALREADY if any(p.preempted and p.priority < pod.priority for p in nominated.pods.values()) else ""

@@ -167,10 +167,13 @@ class Ranking:
             verdict = self.crowded_out(node)
         return verdict
 
-    def crowded_out(self, node: NodeState) -> Verdict | None:
-        """What a node says with the pods on it for which room is being made there, where they go before this one."""
+    def crowded_out(self, node: NodeState, itself: str = "") -> Verdict | None:
+        """What a node says with the pods on it for which room is being made there, where they go before this one.
+
+        `itself`: the uid of the pod that is asked for, when it may be one of them.
+        """
         waiting = self._cluster.nominated.get(node.name, {}).values()
-        first = [pod for pod in waiting if pod.priority >= self.pod.priority and pod.uid != self.pod.uid]
+        first = [pod for pod in waiting if pod.priority >= self.pod.priority and pod.uid != itself]
         if not first:
             return None
         return self.verdict_supposing(node, there=first)
