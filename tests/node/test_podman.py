@@ -152,7 +152,9 @@ def test_a_terminal_beside_a_container(service: Service, tmp_path: Path) -> None
     async def story(w: World) -> None:
         await w.pod()
         main = await w.start(["/bin/sleep", "1000"])
-        program = await w.runtime.execute(main, ["/bin/sh", "-c", "read line; stty size; exit 4"], None)
+        program = await w.runtime.execute(
+            main, ["/bin/sh", "-c", "read line; while test \"$(stty size)\" != '20 90'; do sleep 0.05; done; stty size; exit 4"], None
+        )
         program.resize(90, 20)
         os.set_blocking(program.terminal, True)
         await asyncio.to_thread(os.write, program.terminal, b"go\n")

@@ -20,6 +20,7 @@ from . import streams
 from .client import Client, EngineError
 
 log = logging.getLogger(__name__)
+_TRIES, _PAUSE = 50, 0.05
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 """Runs something in the background."""
 
@@ -77,8 +78,18 @@ class EngineProgram:
             pause = min(1.0, pause * 2)
 
     async def _resize(self, columns: int, rows: int) -> None:
-        with contextlib.suppress(EngineError, RuntimeUnavailableError):
-            await self._client.call("POST", f"/exec/{self._id}/resize", query={"h": str(rows), "w": str(columns)})
+        """An engine refuses that of a program which it is still starting: that is asked again for a while."""
+        for _ in range(_TRIES):
+            try:
+                await self._client.call("POST", f"/exec/{self._id}/resize", query={"h": str(rows), "w": str(columns)})
+            except RuntimeUnavailableError:
+                return
+            except EngineError:
+                await self._clock.sleep(_PAUSE)
+                if self._code.done():
+                    return
+            else:
+                return
 
     async def _kill(self) -> None:
         try:
