@@ -112,6 +112,8 @@ class Template:
             return False  # the one who asked sees its socket close, and does without
         if child != 0:
             return False
+        # One that ends before we do must be left for its init to reap, and not vanish.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         try:
             if len(packet.fds) > _SHARED:
                 linux.setns(packet.fds[_SHARED], linux.NEW_PID)
