@@ -87,6 +87,20 @@ def test_a_crashed_sidecar_comes_back_without_running_the_inits_again() -> None:
     assert p.log.count("StartContainer main") == 1
 
 
+def test_a_sidecar_that_crashes_holds_up_nobody_who_comes_after() -> None:
+    p = Pod(pod(inits=[sidecar(), container("init")]))
+    p.settle()
+    assert p.log[-1] == "StartContainer init"
+    for _ in range(2):
+        p.exit("side", 1)
+        p.settle()
+    assert not p.state.containers["side"].running
+    p.exit("init")
+    p.settle()
+    assert "StartContainer main" in p.log
+    assert p.log.count("StartContainer init") == 1
+
+
 @pytest.mark.parametrize(
     ("policy", "code", "want_phase", "want_restart"),
     [

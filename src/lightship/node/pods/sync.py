@@ -91,7 +91,13 @@ def has_initialized(pod: Obj, state: PodState) -> bool:
     """True once the main containers may start; stays true when a sidecar crashes later."""
     if any(_started_here(state, c["name"]) for c in main_containers(pod)):
         return True
-    return all(_init_satisfied(state, c) for c in init_containers(pod))
+    return all(_init_satisfied(state, c) or _is_behind(pod, state, c) for c in init_containers(pod))
+
+
+def _is_behind(pod: Obj, state: PodState, container: Obj) -> bool:
+    """Is this a sidecar that later ones have not waited for in vain? It is restarted, and holds up nobody any more."""
+    inits = init_containers(pod)
+    return is_sidecar(container) and any(_started_here(state, c["name"]) for c in inits[inits.index(container) + 1 :])
 
 
 def _init_satisfied(state: PodState, container: Obj) -> bool:
@@ -146,7 +152,7 @@ def _run(pod: Obj, state: PodState, now: float, planner: Planner) -> None:
     for container in init_containers(pod):
         if _satisfied_or_start(pod, container, state, now, planner, initialized):
             continue
-        if not initialized:
+        if not initialized and not _is_behind(pod, state, container):
             return
     for container in main_containers(pod):
         _start_unless_running(pod, container, state, now, planner)
