@@ -10,7 +10,7 @@ user='setpriv --reuid=1001 --regid=1001 --clear-groups env HOME=/home/tester USE
 login='systemd-run --quiet --wait --pipe -p PAMName=vm' # to a session, as over ssh
 tester="$login --uid=1001 --gid=1001 -p WorkingDirectory=/home/tester env HOME=/home/tester USER=tester"
 case $AS in
-root) if [ -n "$SYSTEMD" ]; then $login env HOME=/root /bin/sh /mnt/command; else HOME=/root /bin/sh /mnt/command; fi ;;
+root) if [ -n "$SYSTEMD" ]; then $login --uid=0 env HOME=/root /bin/sh /mnt/command; else HOME=/root /bin/sh /mnt/command; fi ;;
 user) if [ -n "$SYSTEMD" ]; then $tester /bin/sh /mnt/command; else $user /bin/sh /mnt/command; fi ;;
 delegated) $tester systemd-run --user --scope --quiet -p Delegate=yes /bin/sh /mnt/command ;;
 esac
