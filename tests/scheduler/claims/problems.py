@@ -25,7 +25,7 @@ def problem(rng: Random) -> Obj:
                 taken.append(id)
     rng.shuffle(slices)
     return {
-        "claims": [_claim(rng, i) for i in range(rng.choice((1, 1, 1, 2, 3)))],
+        "claims": [claim(rng, i) for i in range(rng.choice((1, 1, 1, 2, 3)))],
         "classes": [_class(name) for name in CLASSES],
         "slices": slices,
         "node": {"metadata": {"name": "n1", "labels": {"zone": "z1", "rack": "r1"}}},
@@ -139,7 +139,7 @@ def _capacity(rng: Random, *, policy: bool) -> Obj:
     return capacity
 
 
-def _claim(rng: Random, at: int) -> Obj:
+def claim(rng: Random, at: int) -> Obj:
     requests = [_request(rng, f"r{i}") for i in range(rng.choice((1, 1, 2, 3)))]
     names = [request["name"] for request in requests]
     names += [f"{request['name']}/{way['name']}" for request in requests for way in request.get("firstAvailable") or ()]
