@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lightship.meta.objects import Key
 from lightship.scheduler import reading
 from lightship.scheduler.cluster import Cluster
 from lightship.scheduler.plan import Bind, Decision, Planner, Unschedulable
@@ -200,6 +201,25 @@ def test_soft_spread_prefers_the_emptier_zone() -> None:
     decision = Planner(cluster).decide(info(**spread(hard=False)))
     assert isinstance(decision, Bind)
     assert decision.node == "b1"
+
+
+def test_pods_of_one_service_or_workload_are_spread_unless_they_say_otherwise() -> None:
+    owner = {"controller": True, "kind": "ReplicaSet", "name": "web", "uid": "r"}
+    owned = make.pod("p")
+    owned["metadata"] |= {"uid": "uid-p", "labels": {"app": "a"}, "ownerReferences": [owner]}
+    for pod in (info(), reading.pod_info(owned)):
+        cluster = Cluster(three())
+        for name, where in (("x", "a1"), ("y", "a2")):
+            cluster.add_pod(there(name, where))
+        if pod.owner:
+            cluster.siblings.note_owner("ReplicaSet", Key("default", "web"), {"spec": {"selector": APP}})
+        else:
+            cluster.siblings.note_service(Key("default", "web"), None, {"spec": {"selector": {"app": "a"}}})
+        decision = Planner(cluster).decide(pod)
+        assert isinstance(decision, Bind)
+        assert decision.node == "b1"
+        assert not cluster.siblings.selector(pod).nothing
+        assert cluster.siblings.selector(info(app="b")).nothing
 
 
 APPS = st.sampled_from(["a", "b"])

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import msgspec
 
-from lightship.meta import selectors
 from lightship.meta.objects import Key
 from lightship.meta.selectors import LabelSelector
 from lightship.scheduler import snapshot
+from lightship.scheduler.siblings import Siblings
 from lightship.scheduler.snapshot import NodeState, PodInfo
 from lightship.scheduler.tallies import Foreign, ForeignTerms, Tally
 from lightship.scheduler.terms import Labels, Selection
@@ -52,7 +52,7 @@ class Cluster:
         self.layout = 0
         """Changes when a node comes, goes or gets other labels or taints."""
         self.foreign = ForeignTerms()
-        self.spread_selectors: Mapping[tuple[str, str, str], LabelSelector] = {}
+        self.siblings = Siblings()
         self._nominations: dict[str, str] = {}
         self._lost: dict[str, dict[str, PodInfo]] = {}
         """Pods on nodes that we do not know, by node and uid."""
@@ -220,10 +220,6 @@ class Cluster:
                 if (value := node.labels.get(key)) is not None:
                     found[value] = found.get(value, 0) + 1
         return found
-
-    def spread_selector(self, pod: PodInfo) -> LabelSelector:
-        """What the pods of this pod's Services and workload have in common, for the default spread; NOTHING when there are none."""
-        return selectors.NOTHING
 
     def changed_since(self, position: int) -> set[str] | None:
         """Names of nodes that have changed; None when that is not known any longer."""

@@ -7,12 +7,21 @@ about only when the cause has changed.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from lightship.control import Controller, Done, Manager, Outcome, RequeueAfter, Watch
-from lightship.kinds import NAMESPACES, NODES, POD_DISRUPTION_BUDGETS, PODS
+from lightship.kinds import (
+    NAMESPACES,
+    NODES,
+    POD_DISRUPTION_BUDGETS,
+    PODS,
+    REPLICA_SETS,
+    REPLICATION_CONTROLLERS,
+    SERVICES,
+    STATEFUL_SETS,
+)
 from lightship.meta import errors, objects
 from lightship.meta.objects import Key, Obj
 from lightship.scheduler import snapshot, storage
@@ -65,6 +74,9 @@ class Scheduler:
         manager.cache.informer(NODES).on_change(self._book.note_node)
         manager.cache.informer(NAMESPACES).on_change(self._note_namespace)
         self._budgets.on_change(self._note_budget)
+        manager.cache.informer(SERVICES).on_change(self._book.cluster.siblings.note_service)
+        for kind in (REPLICA_SETS, STATEFUL_SETS, REPLICATION_CONTROLLERS):
+            manager.cache.informer(kind).on_change(self._keeper_of(kind.kind))
         pods.on_change(self._book.note)
         self._uncertain: dict[str, PodInfo] = {}
         """Pods whose binding failed, or whose answer was lost: asked for before the next plan. Until then they take up room."""
@@ -260,6 +272,12 @@ class Scheduler:
             else:
                 self._book.doubt(pod)
                 self._planner.undo(pod)
+
+    def _keeper_of(self, kind: str) -> Callable[[Key, Obj | None, Obj | None], None]:
+        def keep(key: Key, old: Obj | None, new: Obj | None) -> None:
+            self._book.cluster.siblings.note_owner(kind, key, new)
+
+        return keep
 
     def _note_namespace(self, key: Key, old: Obj | None, new: Obj | None) -> None:
         labels = objects.labels(new) if new is not None else {}

@@ -198,7 +198,7 @@ class Planner:
         if case is not None:
             ranking = Ranking(cluster, pod, foreign, self._plugins, self._local, case)
             return _Shape(ranking, Preemption(cluster, ranking))
-        key = (pod.shape or pod.uid, tuple(rule.number for rule in foreign), None if pod.spread else cluster.spread_selector(pod))
+        key = (pod.shape or pod.uid, tuple(rule.number for rule in foreign), None if pod.spread else cluster.siblings.selector(pod))
         found = self._shapes.get(key)
         if found is None:
             ranking = Ranking(cluster, pod, foreign, self._plugins, self._local)

@@ -105,7 +105,7 @@ class Rules:
         self._tallies: list[Tally] = []
         self._all: list[Counted] = []
         self._alone = self._matches_itself(pod.terms.affinity)
-        spread = pod.spread or terms.default_spread(cluster.spread_selector(pod))
+        spread = pod.spread or terms.default_spread(cluster.siblings.selector(pod))
         self.demands_all_keys = bool(pod.spread)
         self.hard = self._spreading([s for s in spread if s.hard])
         self.soft = self._spreading([s for s in spread if not s.hard and not s.selector.nothing])
