@@ -74,3 +74,11 @@ def test_a_gang_has_enough_places_or_none(cpus: list[int], gangs: list[tuple[int
         assert site.cluster.pods.keys() == before.keys() | set(bound)
     for node in site.cluster.nodes.values():
         assert sum(pod.requests["cpu"] for pod in node.pods.values()) == node.used.get("cpu", 0) <= node.allocatable["cpu"]
+
+
+def test_a_huge_gang_that_does_not_fit_leaves_the_others_their_room() -> None:
+    site = planner(*[4] * 10)
+    huge = [make.info(f"h{i}", requests={"cpu": "1"}) for i in range(200)]
+    assert not any(isinstance(decision, Bind) for decision in site.decide_gang(huge, Gang(GANG, 200), 0))
+    for i in range(40):
+        assert isinstance(site.decide(make.info(f"small{i}", requests={"cpu": "1"})), Bind)
