@@ -181,6 +181,17 @@ def test_a_class_may_wait_for_the_first_pod(tmp_path: Path) -> None:
     run(tmp_path, story, volumeBindingMode="WaitForFirstConsumer")
 
 
+def test_a_claim_is_met_when_the_scheduler_has_chosen_a_node(tmp_path: Path) -> None:
+    async def story(here: Here) -> None:
+        await here.claim()
+        await here.manager.clock.sleep(5)
+        chosen = {"metadata": {"annotations": {provisioner.SELECTED_NODE: "n1"}}}
+        await here.client.patch(PERSISTENT_VOLUME_CLAIMS, "c", chosen, "default")
+        await here.bound()
+
+    run(tmp_path, story, volumeBindingMode="WaitForFirstConsumer")
+
+
 def test_a_claim_that_cannot_be_met_is_told(tmp_path: Path) -> None:
     async def story(here: Here) -> None:
         await here.claim(volumeMode="Block")

@@ -96,7 +96,7 @@ class Provisioner:
         if refusal:
             self._recorder.event(claim, "Warning", "ProvisioningFailed", refusal)
             return outcome
-        node = self._node(key) if storage_class.get("volumeBindingMode") == "WaitForFirstConsumer" else ""
+        node = self._node(claim) if storage_class.get("volumeBindingMode") == "WaitForFirstConsumer" else ""
         if node is None:
             self._recorder.event(claim, "Normal", "WaitForFirstConsumer", "waiting for first consumer to be created before binding")
             return outcome
@@ -104,8 +104,11 @@ class Provisioner:
         await self._bind(claim, storage_class, node)
         return outcome
 
-    def _node(self, key: Key) -> str | None:
-        """Where the first pod is that wants the claim."""
+    def _node(self, claim: Obj) -> str | None:
+        """Where the first pod is that wants the claim, or will be, by the word of the scheduler that waits for the volume."""
+        if selected := objects.annotations(claim).get(SELECTED_NODE):
+            return str(selected)
+        key = objects.key(claim)
         nodes = [objects.spec(pod).get("nodeName") for pod in self._pods.by_index(CONSUMERS, f"{key.namespace}/{key.name}")]
         return min((str(node) for node in nodes if node), default=None)
 
