@@ -67,6 +67,10 @@ def test_users_have_names_and_homes(tier: Tier) -> None:
         assert text.split("\n")[:2] == ["4321:x:4321:0:4321 user:/home/me:/sbin/nologin", "/data/new"]
         _, text = await w.sh("id -un", security=Security(uid=4321, read_only_root=True))
         assert text == "4321\n"
+        unknown = Security(uid=4321, gid=4322, read_only_root=True)
+        _, text = await w.sh("id -un; id -gn; ls -d /etc/new/x; ls -A /dev", security=unknown, mounts=[Mount(target="/etc/new/x")])
+        assert text.split()[:3] == ["4321", "4322", "/etc/new/x"], "a volume in a directory that is not there"
+        assert ".names" not in text
         _, text = await w.sh("id -un; grep -c 4321 /etc/passwd")
         assert text.split() == ["root", "0"]
 

@@ -8,15 +8,19 @@ import os
 
 from . import linux
 
-_DRAFT = "/dev/.names"
+_DRAFTS = "/dev/.names."
 
 
-def ensure(uid: int, gid: int, home: str) -> None:
-    """Make both ids known. A tree without such files is left as it is."""
+def ensure(uid: int, gid: int, home: str) -> list[str]:
+    """Make both ids known. A tree without such files is left as it is.
+
+    Returns what the caller removes when the tree is complete: a file that is gone already could not be shown at a second place."""
+    drafts = []
     if uid != 0:
-        _ensure("/etc/passwd", uid, f"{uid}:x:{uid}:{gid}:{uid} user:{home}:/sbin/nologin\n")
+        drafts += _ensure("/etc/passwd", uid, f"{uid}:x:{uid}:{gid}:{uid} user:{home}:/sbin/nologin\n")
     if gid != 0:
-        _ensure("/etc/group", gid, f"{gid}:x:{gid}:\n")
+        drafts += _ensure("/etc/group", gid, f"{gid}:x:{gid}:\n")
+    return drafts
 
 
 def home_of(uid: int) -> str:
@@ -25,19 +29,21 @@ def home_of(uid: int) -> str:
     return next((words[5] for words in lines if len(words) > 5 and words[2] == str(uid)), "") or "/"
 
 
-def _ensure(path: str, number: int, line: str) -> None:
+def _ensure(path: str, number: int, line: str) -> list[str]:
     text = _read(path)
     if not text or any(words[2:3] == [str(number)] for words in (known.split(":") for known in text.splitlines())):
-        return
+        return []
     whole = text if text.endswith("\n") else text + "\n"
     try:
         with open(path, "a") as file:
             file.write(line if whole == text else "\n" + line)
+        return []
     except OSError:  # read-only: put another one in its place
-        with open(_DRAFT, "w") as file:
+        draft = _DRAFTS + os.path.basename(path)
+        with open(draft, "w") as file:
             file.write(whole + line)
-        linux.bind(_DRAFT, path)
-        os.unlink(_DRAFT)
+        linux.bind(draft, path)
+        return [draft]
 
 
 def _read(path: str) -> str:

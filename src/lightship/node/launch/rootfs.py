@@ -42,8 +42,10 @@ def enter(plan: dict[str, Any]) -> None:
     mounts = plan["mounts"] if layered else [*_private_mounts(plan), *({**mount, "layer": ""} for mount in plan["mounts"])]
     _stage(stage, mounts)
     linux.pivot(stage)
-    names.ensure(*plan["user"])
+    drafts = names.ensure(*plan["user"])
     rooms = [_place(f"{_STAGED}/{position}", mount) for position, mount in enumerate(mounts)]
+    for draft in drafts:
+        os.unlink(draft)
     _clear_stage(len(mounts))
     for room in [*filter(None, rooms), *(["/"] if plan["read_only"] else [])]:
         linux.close_one(room)
