@@ -48,7 +48,7 @@ def adopting() -> Iterator[None]:
 def reap() -> None:
     """Bury adopted children that have ended."""
     for pid in children(os.getpid()):
-        if state(pid) == "Z" and command(pid) == "":
+        if state(pid) == "Z":
             try:
                 os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
@@ -69,6 +69,16 @@ def descendants(pid: int) -> list[int]:
     for child in found:
         found.extend(children(child))
     return found
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def is_first(pid: int) -> bool:
+    """Is it process 1 of a process namespace just below ours, as a launcher is and what it forks is not?"""
+    numbers = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("NSpid:")).split()[1:]
+    return len(numbers) == 2 and numbers[-1] == "1"
 
 
 def state(pid: int) -> str:
@@ -103,7 +113,7 @@ def count(pid: int, directory: Path) -> Count:
 
 def files(directory: Path) -> list[Path]:
     """What pods have on disk."""
-    return [path for top in ("pods", "volumes", "nodes") for path in (directory / top).glob("*")]
+    return [path for top in ("pods", "volumes", "nodes/*/pods") for path in directory.glob(f"{top}/*")]
 
 
 def groups_of(launchers: list[int]) -> list[str]:

@@ -78,6 +78,10 @@ class Enforcer(Protocol):
         """By ids of sandboxes and containers."""
         ...
 
+    async def remove_others(self) -> None:
+        """Take away what was made for sandboxes that nobody has added here. Raises `OSError`."""
+        ...
+
     async def remove_sandbox(self, sandbox_id: str) -> None:
         """Nothing of the pod is wanted any more. Idempotent."""
         ...

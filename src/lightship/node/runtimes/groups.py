@@ -170,6 +170,17 @@ class Groups:
                 found[id] = self._tree.usage(path)
         return found
 
+    async def remove_others(self) -> None:
+        """What an agent that was killed had made for pods that it did not come to make."""
+        await asyncio.to_thread(self._remove_all_but, {pod.path for pod in self._pods.values()})
+
+    def _remove_all_but(self, known: set[str]) -> None:
+        for name in _CLASSES.values():
+            top = self._tree.directories(name)[0]
+            for path in [f"{name}/{entry.name}" for entry in os.scandir(top) if entry.is_dir()]:
+                if path not in known:
+                    cgroup.remove(self._tree, path)
+
     async def remove_sandbox(self, sandbox_id: str) -> None:
         pod = self._pods.pop(sandbox_id, None)
         if pod is None:

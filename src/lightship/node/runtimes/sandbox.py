@@ -98,6 +98,8 @@ class SandboxRuntime(Limited, Telling):
         for uid, sandbox in read.sandboxes.items():
             self._take(sandbox, read.pids)
             self._left[uid] = Left(sandbox.address, {c.spec.name: c.spec for c in sandbox.containers.values()}, read.exits.get(uid, []))
+        with contextlib.suppress(OSError):
+            await self._limits.remove_others()
         log.info("found pods that run pods=%d containers=%d", len(read.sandboxes), len(read.pids))
         return True
 

@@ -90,6 +90,9 @@ class Watchdog:
             _prefer(self._containers[id].pid, limits)
         self._look_if_needed()
 
+    async def remove_others(self) -> None:
+        pass  # nothing of it outlives its process
+
     async def remove_sandbox(self, sandbox_id: str) -> None:
         self._pods.pop(sandbox_id, None)
         self._spent.pop(sandbox_id, None)
