@@ -1,9 +1,12 @@
 """Exec and logs over WebSocket in bytes, and what nodes answer behind `/proxy`: words and frames as kube-apiserver 1.36.3 has them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
+from lightship.apiserver.streams.channels import WebSocketChannels
+from lightship.apiserver.transport.wire import Wire as HandedOver
 from lightship.meta import codec, errors
 from lightship.meta.rest import CommandIO, CommandOptions, LogOptions, NodeAnswer
 from tests.talkless import Talkless
@@ -79,6 +82,28 @@ def test_others_are_told_by_a_status(protocol: str, begins: list[tuple[int, byte
         assert codec.decode(told[1:])["details"]["causes"] == [{"reason": "ExitCode", "message": "3"}]
 
     run(test, node=Node())
+
+
+class OneEar(asyncio.Transport):
+    """Remembers each write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+    def close(self) -> None:
+        self.written.append(b"closed")
+
+
+@pytest.mark.parametrize(("outcome", "frames"), [(b"{}", b"\x82\3\3{}\x88\2\3\xe8"), (b"", b"\x88\2\3\xe8")])
+def test_the_outcome_and_the_end_come_in_one_write(outcome: bytes, frames: bytes) -> None:
+    """Threads of clients who hang up at the outcome would go on to read otherwise: from the next connection that gets the number."""
+    ear = OneEar()
+    asyncio.run(WebSocketChannels(HandedOver(ear), "v5.channel.k8s.io").close(outcome))
+    assert ear.written == [frames, b"closed"]
 
 
 def test_a_log_comes_in_messages_after_an_empty_one() -> None:

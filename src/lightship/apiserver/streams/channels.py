@@ -48,8 +48,8 @@ class Channels(Protocol):
 
     async def send(self, channel: int, data: bytes) -> None: ...
 
-    async def close(self) -> None:
-        """End in good order."""
+    async def close(self, outcome: bytes = b"") -> None:
+        """End in good order; `outcome` is the last word of the error channel, if there is one."""
         ...
 
 
@@ -79,14 +79,19 @@ class WebSocketChannels:
             return channel, data
 
     async def send(self, channel: int, data: bytes) -> None:
-        if self._base64:
-            await self._wire.write(websocket.frame(websocket.TEXT, bytes((ord("0") + channel,)) + base64.b64encode(data)))
-        else:
-            await self._wire.write(websocket.frame(websocket.BINARY, bytes((channel,)) + data))
+        await self._wire.write(self._frame(channel, data))
 
-    async def close(self) -> None:
-        await self._wire.write(websocket.close_frame(1000))
+    async def close(self, outcome: bytes = b"") -> None:
+        # In one write: a client who hangs up at the outcome is not left with a thread that still reads its socket, whose number the
+        # next connection gets (httpx2's does, and takes bytes from that one).
+        last = self._frame(ERROR, outcome) if outcome else b""
+        await self._wire.write(last + websocket.close_frame(1000))
         self._wire.close()
+
+    def _frame(self, channel: int, data: bytes) -> bytes:
+        if self._base64:
+            return websocket.frame(websocket.TEXT, bytes((ord("0") + channel,)) + base64.b64encode(data))
+        return websocket.frame(websocket.BINARY, bytes((channel,)) + data)
 
 
 async def _message(wire: Wire, parser: websocket.Parser, waiting: list[websocket.Message]) -> websocket.Message | None:
@@ -199,7 +204,9 @@ class SpdyChannels:
         if stream is not None:
             await self._wire.write(spdy.data(stream, data))
 
-    async def close(self) -> None:
+    async def close(self, outcome: bytes = b"") -> None:
+        if outcome:
+            await self.send(ERROR, outcome)
         for stream in self._channels.values():
             await self._wire.write(spdy.data(stream, b"", fin=True))
         await self._wire.write(spdy.go_away())

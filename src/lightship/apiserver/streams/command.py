@@ -12,7 +12,7 @@ from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj
 from lightship.meta.rest import CommandOptions, NodeConnection
 
-from .channels import ERROR, RESIZE, STDERR, STDIN, STDOUT, Channels
+from .channels import RESIZE, STDERR, STDIN, STDOUT, Channels
 
 log = logging.getLogger(__name__)
 _PIECE = 32 * 1024
@@ -77,10 +77,9 @@ async def converse(channels: Channels, node: NodeConnection, pod: Obj, options: 
         if running.done():
             outcome = _outcome(running)
             if not plain:
-                await channels.send(ERROR, codec.encode(outcome))
-            elif outcome["status"] != "Success":
-                await channels.send(ERROR, outcome["message"].encode())
-            await channels.close()
+                await channels.close(codec.encode(outcome))
+            else:
+                await channels.close(b"" if outcome["status"] == "Success" else outcome["message"].encode())
     except ConnectionError:
         pass
     finally:
