@@ -1,6 +1,7 @@
 """Do a node's labels and taints suit a pod? Node selector terms and tolerations, as pure predicates.
 
-Asked by the controller of DaemonSets. Refuses to know resources, ports and other pods: those are the scheduler's.
+Asked by the scheduler, by nodes and by the controller of DaemonSets. Refuses to know resources, ports and other pods: those are for the
+scheduler.
 Contract: core/v1 NodeSelectorTerm, Toleration, Taint.
 """
 

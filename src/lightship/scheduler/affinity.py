@@ -1,8 +1,9 @@
-"""Do a node's labels and taints suit a pod? Node selector terms and tolerations, as pure predicates.
+"""Do a node's labels and taints suit a pod? `kinds.placement`, asked about pods and nodes as the scheduler has them.
 
 Called by `filters` and `scores`. Contract: core/v1 NodeSelectorTerm, Toleration, Taint.
 """
 
+from lightship.kinds import placement
 from lightship.meta.objects import Obj
 from lightship.scheduler.snapshot import NodeState, PodInfo
 
@@ -29,11 +30,7 @@ def pinned(pod: PodInfo) -> frozenset[str] | None:
 
 def matches_term(node: NodeState, term: Obj) -> bool:
     """One term: all its expressions hold. A term without expressions matches nothing."""
-    expressions, fields = term.get("matchExpressions") or [], term.get("matchFields") or []
-    if not expressions and not fields:
-        return False
-    named = {"metadata.name": node.name}
-    return all(_holds(node.labels, e) for e in expressions) and all(_holds(named, f) for f in fields)
+    return placement.matches_term(node.labels, node.name, term)
 
 
 def matches_any(node: NodeState, terms: list[Obj]) -> bool:
@@ -45,42 +42,9 @@ def has_labels(node: NodeState, wanted: dict[str, str]) -> bool:
 
 
 def tolerates(tolerations: list[Obj], taint: Obj) -> bool:
-    return any(_tolerates(toleration, taint) for toleration in tolerations)
+    return any(placement.tolerates(toleration, taint) for toleration in tolerations)
 
 
 def untolerated(node: NodeState, tolerations: list[Obj], effects: tuple[str, ...]) -> Obj | None:
     """The first taint with one of these effects that nothing tolerates."""
     return next((t for t in node.taints if t.get("effect") in effects and not tolerates(tolerations, t)), None)
-
-
-def _tolerates(toleration: Obj, taint: Obj) -> bool:
-    if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
-        return False
-    if toleration.get("key") and toleration["key"] != taint.get("key"):
-        return False
-    if toleration.get("operator") == "Exists":
-        return True
-    return bool(toleration.get("key")) and (toleration.get("value") or "") == (taint.get("value") or "")
-
-
-def _holds(values: dict[str, str], requirement: Obj) -> bool:
-    operator, wanted = requirement.get("operator"), requirement.get("values") or []
-    found = values.get(requirement.get("key", ""))
-    if operator == "In":
-        return found in wanted
-    if operator == "NotIn":
-        return found not in wanted
-    if operator == "Exists":
-        return found is not None
-    if operator == "DoesNotExist":
-        return found is None
-    return _compares(found, operator, wanted)
-
-
-def _compares(found: str | None, operator: str | None, wanted: list[str]) -> bool:
-    """Gt and Lt compare whole numbers; anything else than two numbers does not match."""
-    try:
-        have, limit = int(found or ""), int(wanted[0])
-    except (ValueError, IndexError):
-        return False
-    return have > limit if operator == "Gt" else operator == "Lt" and have < limit

@@ -7,7 +7,7 @@ What may not run is failed with the reason returned here. Contract: kubelet life
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from lightship.kinds import pods
+from lightship.kinds import placement, pods
 from lightship.meta import objects, quantity
 from lightship.meta.objects import Obj
 from lightship.node.runtimes import sysctls
@@ -80,7 +80,7 @@ class Admitted:
         system = (spec.get("os") or {}).get("name")
         if system and system != objects.labels(node).get("kubernetes.io/os", "linux"):
             return Refusal("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
-        if not selected(pod, node):
+        if not placement.selects(objects.spec(pod), node):
             return Refusal(AFFINITY, f"Predicate {AFFINITY} failed: node(s) didn't match Pod's node affinity/selector")
         taken = {port for uid, other in self._pods.items() if uid != objects.uid(pod) for port in host_ports(other)}
         if any(_collide(port, other) for port in host_ports(pod) for other in taken):
@@ -97,47 +97,6 @@ def asks_for_node(pod: Obj) -> bool:
     """Does it matter which node this is?"""
     spec = objects.spec(pod)
     return bool(spec.get("nodeSelector") or (spec.get("affinity") or {}).get("nodeAffinity") or spec.get("os"))
-
-
-def selected(pod: Obj, node: Obj) -> bool:
-    """Do the pod's selector and its required affinity allow this node?"""
-    spec, labels = objects.spec(pod), objects.labels(node)
-    if any(labels.get(key) != value for key, value in (spec.get("nodeSelector") or {}).items()):
-        return False
-    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
-    if not required:
-        return True
-    return any(_term_matches(term, node) for term in required.get("nodeSelectorTerms") or ())
-
-
-def _term_matches(term: Obj, node: Obj) -> bool:
-    expressions, fields = term.get("matchExpressions") or [], term.get("matchFields") or []
-    known = {"metadata.name": objects.name(node)}
-    met = all(_holds(e, objects.labels(node)) for e in expressions) and all(_holds(e, known) for e in fields)
-    return bool(expressions or fields) and met
-
-
-def _holds(requirement: Obj, labels: Mapping[str, str]) -> bool:
-    value, values = labels.get(requirement["key"]), requirement.get("values") or []
-    match requirement.get("operator"):
-        case "In":
-            return value is not None and value in values
-        case "NotIn":
-            return value is None or value not in values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case "Gt":
-            return _is_number(value) and int(str(value)) > int(values[0])
-        case "Lt":
-            return _is_number(value) and int(str(value)) < int(values[0])
-    return False
-
-
-def _is_number(value: str | None) -> bool:
-    return value is not None and value.lstrip("-").isdigit()
 
 
 def host_ports(pod: Obj) -> list[tuple[str, str, int]]:
