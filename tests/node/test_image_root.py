@@ -15,6 +15,7 @@ import pytest
 
 from lightship.aio.clock import SystemClock
 from lightship.node.images import unpacked
+from lightship.node.images.environments import Environment
 from lightship.node.images.store import Store
 from lightship.node.inputs.env import Command
 from lightship.node.pods import containers
@@ -30,10 +31,14 @@ Told = Callable[[World, Path], Coroutine[Any, Any, None]]
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(autouse=True)
-def _needs_namespaces() -> None:
+def needs_namespaces() -> None:
     if not abilities().sandbox:
         pytest.skip(abilities().reason)
+
+
+@pytest.fixture(autouse=True)
+def _namespaces() -> None:
+    needs_namespaces()
 
 
 def programs(*names: str) -> Entries:
@@ -64,13 +69,19 @@ def make(directory: Path) -> Layout:
 
 async def start(w: World, directory: Path, *args: str, user: int | None = None) -> str:
     """Run the image as a pod would; what it printed."""
-    store = Store(directory / "store", SystemClock())
-    made = await unpacked.ensure(store, str(directory / "layout"), lambda line: None)
+    made = await unpack(directory)
     await w.pod()
     argv = containers.argv(Command([], list(args), {}), made)
     _, text = await w.run(argv, root=made.root, env=made.variables, cwd=made.working_dir, security=Security(uid=user))
-    store.close()
     return text
+
+
+async def unpack(directory: Path) -> Environment:
+    store = Store(directory / "store", SystemClock())
+    try:
+        return await unpacked.ensure(store, str(directory / "layout"), lambda line: None)
+    finally:
+        store.close()
 
 
 async def story(w: World, directory: Path) -> None:

@@ -6,6 +6,7 @@ is unpacked lies in the store, like every environment: `root/` and `image.json`.
 
 import asyncio
 import os
+import stat
 from pathlib import Path
 
 import msgspec
@@ -157,6 +158,9 @@ def _lookup(root: Path, file: str, wanted: str) -> list[str] | None:
         # An image's files are strangers': a link could lead to a file of this machine.
         descriptor = os.open(f"{etc}/{file}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
+        return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         return None
     with os.fdopen(descriptor, "rb") as opened:
         lines = opened.read(1 << 20).decode(errors="replace").splitlines()

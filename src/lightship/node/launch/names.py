@@ -5,10 +5,13 @@ not know.
 """
 
 import os
+import stat
 
 from . import linux
 
 _DRAFTS = "/dev/.names."
+_LONGEST = 1 << 18
+"""Bytes of an account file that is looked at."""
 
 
 def ensure(uid: int, gid: int, home: str) -> list[str]:
@@ -25,30 +28,41 @@ def ensure(uid: int, gid: int, home: str) -> list[str]:
 
 def home_of(uid: int) -> str:
     """The home directory that the tree has for a user; `/` for one it does not know."""
-    lines = (line.split(":") for line in _read("/etc/passwd").splitlines())
+    lines = (line.split(":") for line in read("/etc/passwd").splitlines())
     return next((words[5] for words in lines if len(words) > 5 and words[2] == str(uid)), "") or "/"
 
 
+def read(path: str) -> str:
+    """The text of an account file; empty when there is none, or what is there is no such file.
+
+    The container may have put anything there: a pipe would hold up its start for ever, a device or a huge file would fill the memory."""
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode) or found.st_size > _LONGEST:
+                return ""
+            text = file.read(_LONGEST + 1) or b""  # it may grow while it is read
+    except OSError:
+        return ""
+    return text.decode("utf-8", "surrogateescape") if len(text) <= _LONGEST else ""
+
+
 def _ensure(path: str, number: int, line: str) -> list[str]:
-    text = _read(path)
+    text = read(path)
     if not text or any(words[2:3] == [str(number)] for words in (known.split(":") for known in text.splitlines())):
         return []
     whole = text if text.endswith("\n") else text + "\n"
     try:
-        with open(path, "a") as file:
-            file.write(line if whole == text else "\n" + line)
+        with open(path, "ab") as file:
+            file.write(os.fsencode(line if whole == text else "\n" + line))
         return []
     except OSError:  # read-only: put another one in its place
         draft = _DRAFTS + os.path.basename(path)
-        with open(draft, "w") as file:
-            file.write(whole + line)
+        with open(draft, "wb") as file:
+            file.write((whole + line).encode("utf-8", "surrogateescape"))
         linux.bind(draft, path)
         return [draft]
 
 
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except OSError:
-        return ""
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
