@@ -11,7 +11,7 @@ from lightship.meta import errors, objects
 from lightship.meta.objects import Obj
 from lightship.meta.rest import Measurement
 from lightship.node.machine import sampling
-from lightship.node.machine.sampling import NodeUsage, Rates, Sampler
+from lightship.node.machine.sampling import Look, NodeUsage, Rates, Sampler
 from lightship.node.runtimes.runtime import Usage
 
 from . import make, site
@@ -64,6 +64,15 @@ class TestSampling:
         assert [round(rates.window) for rates in found] == [1, 1, 35, 35, 1]
         assert [rates.of("c") for rates in found] == [500_000_000] * 5
         assert [rates.of("new") for rates in found] == [None, None, None, None, 0], "not at both looks"
+
+    def test_what_is_new_since_the_last_look_is_measured_since_its_start(self) -> None:
+        node = NodeUsage(cpu=0, working_set=0, available=0)
+        rates = Rates(Look(100.0, 5100.0, node, {"c": used(4), "new": used(3)}), Look(60.0, 5060.0, node, {"c": used(2)}))
+        assert rates.of("c", 5000.0) == 50_000_000
+        assert rates.of("new", 5090.0) == 300_000_000
+        assert rates.of("new", 5099.5) is None, "too short ago"
+        assert rates.of("new") is None
+        assert rates.of("gone", 5090.0) is None
 
 
 def test_what_is_used_can_be_asked_for() -> None:

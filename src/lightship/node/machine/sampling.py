@@ -50,10 +50,16 @@ class Rates(NamedTuple):
         """Billionths of a processor."""
         return self._per_second(self.new.node.cpu - self.old.node.cpu)
 
-    def of(self, id: str) -> int | None:
-        """Billionths of a processor; None for what was not there at both looks."""
+    def of(self, id: str, started: float | None = None) -> int | None:
+        """Billionths of a processor. What was not there at both looks is measured since it was `started` (seconds since the epoch), as
+        metrics-server does; None where that is not known, or too short ago."""
         new, old = self.new.used.get(id), self.old.used.get(id)
-        return None if new is None or old is None else self._per_second(new.cpu - old.cpu)
+        if new is None:
+            return None
+        if old is not None:
+            return self._per_second(new.cpu - old.cpu)
+        age = 0.0 if started is None else self.new.time - started
+        return round(new.cpu / age) if age >= FIRST_WINDOW else None
 
     def _per_second(self, spent: int) -> int:
         return max(0, round(spent / self.window))

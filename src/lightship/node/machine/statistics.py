@@ -82,7 +82,7 @@ def _container(name: str, counted: Counted, pod: Pod, rates: Rates, disk: Filesy
     found: Obj = {"name": name, "startTime": times.rfc3339(counted.started)}
     used = rates.new.used.get(counted.id)
     if used is not None:
-        found |= _usage(used, rates.of(counted.id), time)
+        found |= _usage(used, rates.of(counted.id, counted.started), time)
     for part in ("rootfs", "logs"):
         if f"{part}/{name}" in pod.disk:
             found[part] = _filesystem(disk, time) | {"usedBytes": pod.disk[f"{part}/{name}"]}

@@ -64,7 +64,7 @@ def _running(subject: Subject) -> dict[str, Counted]:
 def _measured(rates: Rates, subject: Subject) -> dict[str, Measured]:
     found = {}
     for name, counted in _running(subject).items():
-        used, rate = rates.new.used.get(counted.id), rates.of(counted.id)
+        used, rate = rates.new.used.get(counted.id), rates.of(counted.id, counted.started)
         if used is not None and rate is not None:
             found[name] = Measured(rate, used.working_set)
     return found
