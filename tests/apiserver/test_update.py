@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from lightship import kinds
+from lightship.aio.clock import SystemClock
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj, copy
+from lightship.store import Limits, Store
+from lightship.store.journal import Batch, MemoryJournal
 
 from .site import CONFIG_MAPS, GADGETS, PODS, Site, config_map, pod, refused, run
 
@@ -239,3 +242,28 @@ def test_nothing_is_acknowledged_before_it_is_durable() -> None:
         assert (await first) == same
 
     run(test)
+
+
+class Slow(MemoryJournal):
+    """Needs a few turns of the loop, as a disk does."""
+
+    def submit(self, batch: Batch) -> None:
+        asyncio.get_running_loop().call_later(0.01, super().submit, batch)
+
+
+def test_who_tries_again_after_a_conflict_sees_what_was_in_the_way() -> None:
+    """A loop of read and write never starves the write in flight that it conflicts with."""
+
+    async def test(site: Site) -> None:
+        await site.create(CONFIG_MAPS, config_map("a"))
+        first = asyncio.ensure_future(site.patch(CONFIG_MAPS, "a", {"data": {"a": "2"}}))
+        await asyncio.sleep(0)
+        old = await site.get(CONFIG_MAPS, "a")
+        assert old["data"] == {"a": "1"}, "the first write is still in flight"
+        with refused(409, "Conflict"):
+            await site.update(CONFIG_MAPS, changed(old, data={"b": "3"}))
+        seen = await site.get(CONFIG_MAPS, "a")
+        assert seen == await first
+        assert (await site.update(CONFIG_MAPS, changed(seen, data={"b": "3"})))["data"] == {"b": "3"}
+
+    run(test, backing=Store(Slow(), SystemClock(), Limits()))

@@ -108,7 +108,11 @@ class Writer:
             exact = bool(new["metadata"].get("resourceVersion")) if pinned is None else pinned
             if pinned is None:
                 check_uid(served, request, new, old.obj)
-            check_version(served, request, new, old.obj)
+            try:
+                check_version(served, request, new, old.obj)
+            except errors.StatusError:
+                await self._core.settled(head)  # who reads again sees what was in the way, and whoever tries in a loop lets others run
+                raise
             sent = new["metadata"].get("managedFields")
             new = merge_subresource(served.resource, request.subresource, new, old.obj)
             also = await self._prepare_update(served, request, new, old.obj, options, managed.Applied(sent or ()) if settled else sent)
