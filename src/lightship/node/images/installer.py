@@ -108,12 +108,17 @@ async def compile_all(environment: Path, places: Sequence[Path], progress: Progr
         pass  # some package always brings a file for another Python
 
 
+_MISLEADING = ("PYTHONPATH", "PYTHONHOME")
+"""With these pip takes for installed what the environment will not have."""
+
+
 async def _run(argv: list[str], progress: Progress) -> None:
     process = await asyncio.create_subprocess_exec(
         *argv,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        env={name: value for name, value in os.environ.items() if name not in _MISLEADING},
         start_new_session=True,
     )
     assert process.stdout is not None
