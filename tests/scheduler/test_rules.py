@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lightship.meta.objects import Key
@@ -264,7 +264,17 @@ def histories(draw: st.DrawFn) -> tuple[list[NodeState], list[PodInfo | int]]:
     return nodes, steps
 
 
+def _nominated_elsewhere() -> tuple[list[NodeState], list[PodInfo | int]]:
+    """A pod waits for room on one node of a zone while another node of it fills up."""
+    sizes = {"n0": ("2", "x"), "n1": ("1", "y"), "n2": ("1", "x")}
+    nodes = [make.state(name, cpu=cpu, labels={HOST: name, ZONE: zone}) for name, (cpu, zone) in sizes.items()]
+    demand = {**spread(1, ZONE), **apart(term(ZONE, {"matchLabels": {"app": "a"}}))}
+    picky = [info(f"p{i}", "a", requests={"cpu": "1"}, priority=1, **demand) for i in range(1, 6)]
+    return nodes, [info("p0", "a", requests={"cpu": "1"}, priority=0), *picky[:2], 0, 0, *picky[2:]]
+
+
 @given(histories())
+@example(_nominated_elsewhere())
 @settings(max_examples=200, deadline=None)
 def test_what_is_kept_up_to_date_says_the_same_as_a_look_at_everything(history: tuple[list[NodeState], list[PodInfo | int]]) -> None:
     nodes, steps = history

@@ -91,7 +91,9 @@ class Ranking:
         if changed is None or built != self._built:
             self._rebuild()
         else:
-            for name in changed:
+            # What a node says with pods on it that have not come yet depends on its zone's other nodes, too.
+            waiting = self._cluster.nominated if changed and self._wide else ()
+            for name in {*changed, *waiting}:
                 self._look(name)
 
     def verdict(self, node: NodeState) -> Verdict | None:
