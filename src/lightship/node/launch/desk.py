@@ -171,6 +171,8 @@ class Desk:
         assert call.near is not None
         try:
             packet = wire.receive(call.near)
+            for fd in packet.fds if packet is not None else ():
+                os.close(fd)  # a fork has none to give
             if packet is None:
                 self._end(number)
             elif not call.child:

@@ -53,15 +53,27 @@ async def started(
         try:
             while (told := await packet(near)) is not None:
                 if told.message:
-                    raise ContainerError(told.message["reason"], told.message["message"], told.message["code"])
+                    descriptors.close(*told.fds)
+                    raise _refused(told.message)
                 pid = told.pid
-                terminal = told.fds[0] if told.fds else terminal
+                for fd in told.fds:  # one, once
+                    descriptors.close(terminal)
+                    terminal = fd
             if not pid:
                 raise ContainerError("SandboxGone", "the sandbox ended before the container could start")
+        except OSError as error:
+            descriptors.close(terminal)
+            raise ContainerError("StartError", f"what starts the program does not make sense: {error.strerror}") from error
         except BaseException:
             descriptors.close(terminal)
             raise
     return Started(pid, terminal)
+
+
+def _refused(report: dict[str, Any]) -> ContainerError:
+    """Why a program could not be started, as it says itself, from inside the pod."""
+    code = report.get("code")
+    return ContainerError(str(report.get("reason")), str(report.get("message")), code if isinstance(code, int) else 128)
 
 
 async def socket_inside(control: socket.socket, *, datagram: bool) -> socket.socket:
