@@ -147,7 +147,9 @@ def _directory(volume: Obj, *, allow_host_path: bool) -> Path:
         raise MissingError(f"volumes of type {kind} are not supported by this node: use a claim of the storage class {CLASS}")
     path = Path(source.get("path") or "/")
     if objects.annotations(volume).get(PROVISIONED_BY) == PROVISIONER:
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():  # somebody has removed it
+            path.mkdir(parents=True, exist_ok=True)
+            path.chmod(0o777)  # as `provisioner` does
     elif spec.get("hostPath"):
         hostpaths.check(source, allowed=allow_host_path)
     elif not allow_host_path:
