@@ -25,7 +25,7 @@ def templates() -> list[int]:
 def test_templates_that_are_killed(world: Callable[..., World]) -> None:
     here = world()
     api = here.api
-    python = {"command": ["python", "-c", "import time; print('up', flush=True); time.sleep(1000)"]}
+    python = {"command": ["python", "-c", "import signal; print('up', flush=True); signal.pause()"]}
     api.run("cold", "", container=python)
     api.phase("cold", "Running")
     eventually(templates, "a template is made")
