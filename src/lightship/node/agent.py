@@ -164,7 +164,8 @@ class Agent:
 
     async def run(self) -> None:
         """Run pods until cancelled. Containers are left to the runtime's `close`."""
-        self._node.pods.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for directory in (self._node.pods, _kubelet(self._settings)):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         spreading.spread(self._node.pods)
         self._runtime.on_exit(self._exited)
         async with asyncio.TaskGroup() as group:

@@ -9,9 +9,9 @@ from lightship.meta.objects import Obj
 
 def write(path: Path, facts: Obj) -> None:
     """Replace what was there, on disk before this returns. Raises `OSError`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
-    with open(temporary, "w") as file:
+    with open(temporary, "w", opener=_private) as file:
         json.dump(facts, file)
         file.flush()
         os.fsync(file.fileno())
@@ -25,3 +25,7 @@ def read(path: Path) -> Obj:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -79,7 +79,7 @@ class Counted:
 
     async def run(self) -> None:
         """Take plugins until cancelled. Those that an earlier node knew are told by the new socket to come again."""
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for old in self._directory.iterdir():
             if old.is_socket():
                 old.unlink()

@@ -70,7 +70,7 @@ class Registry:
 
     async def run(self) -> None:
         """Look after the directory until cancelled."""
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with watching(self._directory) as changed:
             while True:
                 changed.clear()

@@ -53,7 +53,7 @@ async def serving(path: Path, handlers: Mapping[str, Handler]) -> AsyncIterator[
 
 
 def _clear(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
 
 
