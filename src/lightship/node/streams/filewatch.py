@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _IN_MODIFY, _IN_CLOSE_WRITE, _IN_MOVE_SELF = 0x2, 0x8, 0x800
+_IN_Q_OVERFLOW = 0x4000
 _WANTED = _IN_MODIFY | _IN_CLOSE_WRITE | _IN_MOVE_SELF
 _EVENT = struct.Struct("iIII")
 LOOK_EVERY = 0.1
@@ -85,6 +86,9 @@ class FileWatch:
         while offset + _EVENT.size <= len(data):
             watch, mask, _, length = _EVENT.unpack_from(data, offset)
             offset += _EVENT.size + length
+            if mask & _IN_Q_OVERFLOW:  # there was more to tell than the system keeps
+                for path in self._subscribers:
+                    self.notify(path)
             if watch in self._watches:
                 path = self._watches[watch]
                 if mask & _IN_MOVE_SELF:
