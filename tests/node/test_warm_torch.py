@@ -9,6 +9,7 @@ import pytest
 
 from lightship.aio.clock import SystemClock
 from lightship.node.images.environments import Environment, Environments, cache_directory
+from lightship.node.launch import warmth
 from lightship.node.runtimes.runtime import Mount, Warm
 from lightship.node.runtimes.sandbox import SandboxRuntime
 
@@ -101,7 +102,8 @@ class Torch:
 
     async def run(self, argv: list[str], *, warm: bool = True, env: dict[str, str] | None = None) -> tuple[int, list[str]]:
         container = await self.start(argv, warm=warm, env=env)
-        return (await self.world.exit(container)).code, self.lines(container)
+        code = (await self.world.exit(container)).code
+        return code, [line.replace(f"{warmth.COMMANDS}:", "") for line in self.lines(container)]  # a door is there for warm ones only
 
     def lines(self, container: str) -> list[str]:
         """Without torch's own notes."""

@@ -16,7 +16,8 @@ pytestmark = worlds.marks("clients")
 
 @pytest.fixture(scope="module", params=[servers.OURS, servers.REAL])
 def server(request: pytest.FixtureRequest) -> Iterator[servers.Server]:
-    with programs.workplace() as directory, servers.started(request.param, directory) as found:
+    """Nobody but the clients changes anything: the real one has no controllers either."""
+    with programs.workplace() as directory, servers.started(request.param, directory, controllers="none") as found:
         yield found
 
 

@@ -8,11 +8,10 @@ import binascii
 import errno
 import os
 import resource
-import signal
 import socket
 from typing import Any, NoReturn
 
-from . import entering, linux, names, rootfs, subpath, terminal, warmth, wire
+from . import dispositions, entering, linux, names, rootfs, subpath, terminal, warmth, wire
 
 _NOT_FOUND, _NOT_EXECUTABLE, _FAILED = 127, 126, 128
 _PROGRAMS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin")
@@ -114,13 +113,6 @@ def _prepare(spec: dict[str, Any], files: list[int], status: socket.socket) -> N
     _become(spec, joined=False)
 
 
-def _forget_handlers() -> None:
-    """Handlers end with `exec`, but what is ignored stays ignored: SIGHUP is below `nohup`."""
-    for signum in range(1, 32):  # without the real-time signals, two of which belong to the C library
-        if signum not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(signum) is not signal.SIG_DFL:
-            signal.signal(signum, signal.SIG_DFL)
-
-
 def _limits() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for limit, wanted in ((resource.RLIMIT_NOFILE, 65_536), (resource.RLIMIT_NPROC, 32_768)):
@@ -150,7 +142,7 @@ def _become(spec: dict[str, Any], *, joined: bool) -> None:
         os.setresuid(uid, uid, uid)
     linux.hold_capabilities(() if uid else capabilities)
     os.chdir(spec["cwd"])
-    _forget_handlers()
+    dispositions.forget()
     if not spec["escalates"]:
         linux.forbid_new_privileges()
         if program:
@@ -170,8 +162,10 @@ def execute(argv: list[str], env: dict[str, str]) -> dict[str, Any]:
     program = argv[0]
     found: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
     for path in _candidates(program, env["PATH"]):
+        # An interpreter that is called by its name alone looks for itself, and would find what stands before it.
+        called = [path, *argv[1:]] if "/" not in program and warmth.COMMANDS in env["PATH"].split(":") else argv
         try:
-            os.execve(path, argv, env)
+            os.execve(path, called, env)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 found = error

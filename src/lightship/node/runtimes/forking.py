@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from lightship.aio.clock import Clock
-from lightship.node.launch import nursery, wire
+from lightship.node.launch import dispositions, nursery, wire
 
 from . import programs, talk
 from .runtime import ContainerSpec
@@ -96,7 +96,18 @@ class Forks:
     def _start_template(self, request: dict[str, Any], fds: list[int]) -> None:
         argv, env = nursery.command(request["template"], fds[0])
         null = subprocess.DEVNULL
-        process = subprocess.Popen(argv, env=env, cwd="/", stdin=null, stdout=null, stderr=null, pass_fds=fds, start_new_session=True)
+        clean = dispositions.forget if dispositions.ignored() else None
+        process = subprocess.Popen(
+            argv,
+            env=env,
+            cwd="/",
+            stdin=null,
+            stdout=null,
+            stderr=null,
+            pass_fds=fds,
+            start_new_session=True,
+            preexec_fn=clean,  # noqa: PLW1509 - a few system calls
+        )
         gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._gone.add(gone)
         gone.add_done_callback(self._gone.discard)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lightship.aio.clock import Clock
-from lightship.node.launch import subpath
+from lightship.node.launch import dispositions, subpath
 from lightship.node.network import facts as network
 
 from . import descriptors, farm, forking, frame, layout, processes, programs
@@ -310,6 +310,7 @@ def _spawn(spec: ContainerSpec, call: _Call, files: Files, groups: list[int], *,
     argv, env, cwd = call
     program = _find(argv[0], env["PATH"], cwd)
     drops = forking.ids(spec) is not None
+    special = groups or tty or dispositions.ignored()
     try:
         return subprocess.Popen(
             argv,
@@ -320,7 +321,7 @@ def _spawn(spec: ContainerSpec, call: _Call, files: Files, groups: list[int], *,
             stdout=files[1],
             stderr=files[2],
             start_new_session=True,
-            preexec_fn=functools.partial(_before, groups, tty=tty) if groups or tty else None,  # noqa: PLW1509 - a few system calls
+            preexec_fn=functools.partial(_before, groups, tty=tty) if special else None,  # noqa: PLW1509 - a few system calls
             user=spec.security.uid if drops else None,
             group=spec.security.gid if drops else None,
             extra_groups=[] if drops else None,
@@ -332,7 +333,8 @@ def _spawn(spec: ContainerSpec, call: _Call, files: Files, groups: list[int], *,
 
 
 def _before(groups: list[int], *, tty: bool) -> None:
-    """In the child: under its limits, and with the terminal on stdin as that of the new session."""
+    """In the child: under its limits, with all signals as usual, and with the terminal on stdin as that of the new session."""
+    dispositions.forget()
     for fd in groups:
         os.write(fd, b"0")
     if tty:
