@@ -82,13 +82,21 @@ def _settings() -> str:
     return "\n".join(["[containers]", f"default_ulimits = [{', '.join(limits)}]", "[engine]", *engine, ""])
 
 
+def _libraries(program: str) -> list[tuple[str, str]]:
+    """What a program is loaded with, and where in a file tree: nothing for one that is whole."""
+    told = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+    files = [word for line in told.splitlines() for word in line.split() if word.startswith("/")]
+    return [(file, file.lstrip("/")) for file in files]
+
+
 def _image(path: Path, busybox: str) -> None:
     with tarfile.open(path, "w") as tar:
         for directory in ("bin", "usr", "usr/bin", "tmp", "etc", "lib", "lib64", "proc", "sys", "dev"):
             entry = tarfile.TarInfo(directory)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if directory == "tmp" else 0o755
             tar.addfile(entry)
-        tar.add(busybox, "bin/busybox")
+        for file, place in ((busybox, "bin/busybox"), *_libraries(busybox)):
+            tar.add(os.path.realpath(file), place)
         for applet, place in itertools.product(APPLETS, ("bin", "usr/bin")):
             entry = tarfile.TarInfo(f"{place}/{applet}")
             entry.type, entry.linkname = tarfile.SYMTYPE, "/bin/busybox"
