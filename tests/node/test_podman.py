@@ -14,8 +14,9 @@ from lightship.aio.clock import SystemClock
 from lightship.node.pods import commands
 from lightship.node.runtimes.engine.runtime import EngineRuntime
 from lightship.node.runtimes.runtime import ContainerError, Limits, Mount, RuntimeUnavailableError, Security
+from tests.platform.kit import eventually
 
-from .contract import RuntimeContract, World, gone
+from .contract import RuntimeContract, World, gone, open_things
 from .engines import IMAGE, Service, drive, podman
 
 pytestmark = pytest.mark.slow
@@ -36,6 +37,18 @@ class TestPodman(RuntimeContract):
 
     def drive(self, directory: Path, story: Callable[[World], Any]) -> None:
         drive(self.service, directory, story)
+
+    def test_nothing_stays_behind(self, tmp_path: Path) -> None:
+        """An engine takes down what it has mounted in its own time."""
+
+        async def story(w: World) -> None:
+            await w.pod()
+            await w.start(["/bin/sleep", "1000"])
+
+        self.drive(tmp_path, story)
+        fds, mounts, _ = open_things()
+        self.drive(tmp_path / "again", story)
+        eventually(lambda: open_things()[0] <= fds and open_things()[1] <= mounts + 1, "all is as before, but for a mount on its way")
 
     def test_signals_reach_the_program(self, tmp_path: Path) -> None:
         """Process 1 of a container hears only what it listens to."""

@@ -49,10 +49,12 @@ def test_both_ways_through_a_kill(home: Home) -> None:
         f"{PODS}/late", lambda p: [c for c in p["status"].get("conditions") or () if c.get("reason") == "Unschedulable"], "it has to wait"
     )
     assert site.api.phase("claimed", "Running", "Failed")["status"]["phase"] in ("Running", "Failed")
-    for name in ("claimed", "counted"):
+    for name in ("late", "claimed", "counted"):
         site.api.delete(f"{PODS}/{name}")
-    site.api.phase("late", "Running")
-    eventually(lambda: site.api.log("late").strip() in mine.values(), "it has one of those that were given back")
+    eventually(lambda: "default/" not in home.call("devices").out, "all are given back")
+    site.api.create(PODS, by_number("again"))
+    site.api.phase("again", "Running")
+    eventually(lambda: site.api.log("again").strip() in mine.values(), "it has one of those that were given back")
 
 
 def test_every_node_has_its_own(home: Home) -> None:
