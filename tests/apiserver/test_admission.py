@@ -117,6 +117,13 @@ PRIORITIES: list[tuple[str, dict[str, Any], int | str]] = [
     ("system", {"priorityClassName": "system-node-critical"}, 2_000_001_000),
     ("the same number", {"priorityClassName": "high", "priority": 1000}, 1000),
     ("another number", {"priorityClassName": "high", "priority": 5}, "the integer value of priority (5) must not be provided in pod spec"),
+    ("the same way to preempt", {"priorityClassName": "high", "preemptionPolicy": "Never"}, 1000),
+    (
+        "another way to preempt",
+        {"priorityClassName": "high", "preemptionPolicy": "PreemptLowerPriority"},
+        "PreemptionPolicy (PreemptLowerPriority) must not be provided in pod spec; priority admission controller computed Never from",
+    ),
+    ("a way to preempt of no class", {"preemptionPolicy": "Never"}, "the string value of PreemptionPolicy (Never) must not be provided"),
     ("no such class", {"priorityClassName": "nope"}, "no PriorityClass with name nope was found"),
 ]
 

@@ -20,6 +20,7 @@ from lightship.apiserver.http import serve
 from lightship.apiserver.server import Server
 from lightship.apiserver.transport import tls
 from lightship.apiserver.transport.outbound import Address
+from lightship.builtin.hpa.metrics import Fetcher
 from lightship.client.credentials import Token
 from lightship.client.http import HttpTransport
 from lightship.meta.errors import StatusError
@@ -39,7 +40,10 @@ SERVICE = {
     },
 }
 APPLES = {"name": "apples", "singularName": "apple", "namespaced": True, "kind": "Apple", "verbs": ["get", "list"], "shortNames": ["ap"]}
-DISCOVERY = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "fruit.example.com/v1", "resources": [APPLES]}
+WEIGHTS = {"name": "pods/weight", "singularName": "", "namespaced": True, "kind": "Weight", "verbs": ["get"]}
+STATUS = {"name": "apples/status", "singularName": "", "namespaced": True, "kind": "Apple", "verbs": ["get"]}
+RESOURCES = [APPLES, STATUS, WEIGHTS]
+DISCOVERY = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "fruit.example.com/v1", "resources": RESOURCES}
 
 
 class Orchard:
@@ -136,12 +140,31 @@ def test_another_servers_group_is_served_and_told_of(tmp_path: Path) -> None:
         )
         told = next(group for group in aggregated["items"] if group["metadata"]["name"] == "fruit.example.com")
         assert told["versions"][0]["resources"][0]["shortNames"] == ["ap"]
+        assert [resource["resource"] for resource in told["versions"][0]["resources"]] == ["apples", "pods/weight"]
+        await parts_of_the_platform_ask_too(made, server)
         await transport.delete(kinds.API_SERVICES, "", "v1.fruit.example.com")
         with pytest.raises(StatusError) as gone:
             await transport.fetch("/apis/fruit.example.com/v1/namespaces/default/apples")
         assert gone.value.code == 404
 
     play(tmp_path, test)
+
+
+async def parts_of_the_platform_ask_too(made: Orchard, server: Server) -> None:
+    """What is in this process reads other servers as everybody does, where it may."""
+    path = "/apis/fruit.example.com/v1/namespaces/default/apples?limit=5"
+    local = server.local(User("bob", ("system:masters",)))
+    assert isinstance(local, Fetcher)
+    assert json.loads(await local.fetch(path))["items"] == [{"path": path}]
+    assert made.asked[-1][1]["x-remote-user"] == "bob"
+    group = json.loads(await local.fetch("/apis/fruit.example.com"))
+    assert group["preferredVersion"]["version"] == "v1"
+    stranger = server.local(User("eve"))
+    assert isinstance(stranger, Fetcher)
+    for asked, code in ((path, 403), ("/apis/nothing.example.com", 404)):
+        with pytest.raises(StatusError) as refused:
+            await stranger.fetch(asked)
+        assert refused.value.code == code
 
 
 def test_a_server_that_is_nobody_we_know_is_not_believed(tmp_path: Path) -> None:

@@ -41,15 +41,19 @@ async def _under_policy(site: Site, name: str) -> None:
 
 @pytest.mark.parametrize("work", [_create, _merge, _json, pytest.param(_under_policy, marks=pytest.mark.slow)])
 def test_nothing_waits_for_the_collector(work: Callable[[Site, str], Awaitable[None]]) -> None:
-    async def test(site: Site) -> None:
-        await work(site, "first")
+    async def left(site: Site, turn: int) -> int:
         gc.collect()
         gc.disable()
         try:
             for number in range(REQUESTS):
-                await work(site, f"m{number}")
-            assert gc.collect() < REQUESTS
+                await work(site, f"m{turn}-{number}")
+            return gc.collect()
         finally:
             gc.enable()
+
+    async def test(site: Site) -> None:
+        await work(site, "first")
+        # Circles of requests are there every time; what other threads of the test runner have left is not.
+        assert min([await left(site, turn) for turn in range(3)]) < REQUESTS
 
     run(test)

@@ -8,6 +8,7 @@ from lightship import kinds
 from lightship.apiserver import discovery, health, paths
 from lightship.apiserver.media import jsonpath, queries, tables
 from lightship.apiserver.paths import Target
+from lightship.client.discovery import find, parse
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Column, Resource, Scale
@@ -343,6 +344,28 @@ def test_discovery_lists_groups_and_prefers_the_stable() -> None:
     assert group["preferredVersion"] == {"groupVersion": "example.com/v1", "version": "v1"}
     assert "" not in [g["name"] for g in discovery.groups(SERVED)["groups"]]
     assert discovery.group(SERVED, "none.example.com") is None
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_names_of_early_kinds_go_to_definitions_that_have_them(legacy: bool) -> None:
+    def order(*more: Resource) -> list[str]:
+        served = (*SERVED, *more)
+        if legacy:
+            return [group["name"] for group in discovery.groups(served)["groups"]]
+        return [item["metadata"]["name"] for item in discovery.aggregated(served, "v2", legacy=False)["items"]]
+
+    def resource(group: str, plural: str) -> Resource:
+        return Resource(group=group, version="v1beta2", kind=plural.title(), plural=plural, custom=True)
+
+    usual = order(resource("kueue.x-k8s.io", "clusterqueues"))
+    assert usual.index("scheduling.k8s.io") < usual.index("coordination.k8s.io")
+    for theirs in (resource("kueue.x-k8s.io", "workloads"), resource("scheduling.x-k8s.io", "podgroups")):
+        assert order(theirs)[-1] == "scheduling.k8s.io"
+    found = parse(discovery.aggregated((*SERVED, resource("kueue.x-k8s.io", "workloads")), "v2", legacy=False))
+    for word, want in (("workloads", "kueue.x-k8s.io"), ("podgroups", "scheduling.k8s.io"), ("priorityclasses", "scheduling.k8s.io")):
+        resolved = find(found, word)
+        assert resolved is not None
+        assert resolved.group == want
 
 
 def test_version_priority() -> None:

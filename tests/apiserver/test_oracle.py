@@ -25,6 +25,7 @@ from lightship.apiserver.server import Server
 from lightship.meta import codec
 from lightship.meta.objects import Obj
 from lightship.meta.rest import User
+from oracle import programs
 from tests import oracle
 
 ASSETS = Path(oracle.ASSETS)
@@ -185,7 +186,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     server = [str(ASSETS / "kube-apiserver"), "--etcd-servers", client, "--secure-port", str(port), "--bind-address", "127.0.0.1"]
     server += ["--cert-dir", "certs", "--service-account-issuer", "https://kubernetes.default.svc", "--token-auth-file", "tokens.csv"]
     server += ["--service-account-key-file", "sa.key", "--service-account-signing-key-file", "sa.key", "--authorization-mode", "RBAC"]
-    server += ["--service-cluster-ip-range", "10.0.0.0/24", "--disable-admission-plugins", "ServiceAccount"]
+    server += ["--service-cluster-ip-range", "10.0.0.0/24", "--disable-admission-plugins", "ServiceAccount", *programs.GANGS]
     with (folder / "log").open("wb") as log:
         processes = [subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) for command in (storage, server)]
         try:

@@ -260,8 +260,8 @@ def test_every_cluster_has_its_default_roles_once() -> None:
         roles = await site.listing(kinds.CLUSTER_ROLES, "")
         assert {"admin", "cluster-admin", "system:node", "view", "system:kube-scheduler"} <= {r["metadata"]["name"] for r in roles.items}
         assert [len((await site.listing(r, "")).items) for r in (kinds.CLUSTER_ROLES, kinds.CLUSTER_ROLE_BINDINGS, kinds.ROLES)] == [
-            69,
-            50,
+            70,
+            51,
             7,
         ]
         admin = await site.get(kinds.CLUSTER_ROLES, "cluster-admin", "")

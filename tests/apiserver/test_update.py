@@ -267,3 +267,30 @@ def test_who_tries_again_after_a_conflict_sees_what_was_in_the_way() -> None:
         assert (await site.update(CONFIG_MAPS, changed(seen, data={"b": "3"})))["data"] == {"b": "3"}
 
     run(test, backing=Store(Slow(), SystemClock(), Limits()))
+
+
+def test_who_is_refused_finds_what_was_told() -> None:
+    """Whoever asks and looks in a loop, as controllers in this process do, gets further with every turn."""
+
+    async def test(site: Site) -> None:
+        first = asyncio.ensure_future(site.create(CONFIG_MAPS, config_map("a")))
+        await asyncio.sleep(0)
+        with refused(409, "AlreadyExists"):
+            await site.create(CONFIG_MAPS, config_map("a"))
+        made = await site.get(CONFIG_MAPS, "a")
+        assert made == await first
+
+        second = asyncio.ensure_future(site.patch(CONFIG_MAPS, "a", {"data": {"a": "2"}}))
+        await asyncio.sleep(0)
+        with refused(409, "Conflict"):
+            await site.delete(CONFIG_MAPS, "a", resource_version=made["metadata"]["resourceVersion"])
+        assert await site.get(CONFIG_MAPS, "a") == await second
+
+        third = asyncio.ensure_future(site.delete(CONFIG_MAPS, "a"))
+        await asyncio.sleep(0)
+        with refused(404, "NotFound"):
+            await site.delete(CONFIG_MAPS, "a")
+        assert await site.gone(CONFIG_MAPS, "a")
+        await third
+
+    run(test, backing=Store(Slow(), SystemClock(), Limits()))

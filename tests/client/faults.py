@@ -1,24 +1,16 @@
 """A `Transport` that misbehaves like a bad day: writes refused, writes whose answer is lost, watches that break, expire or repeat."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from lightship.meta import errors
 from lightship.meta.errors import StatusError
-from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
-from lightship.meta.rest import (
-    DeleteOptions,
-    Listing,
-    ListOptions,
-    LogOptions,
-    PatchType,
-    Transport,
-    WatchEvent,
-    WatchOptions,
-    WriteOptions,
-)
+from lightship.meta.rest import Listing, ListOptions, Transport, WatchEvent, WatchOptions
+from tests.client.delegating import Delegating
+
+T = TypeVar("T")
 
 
 class Faults:
@@ -42,6 +34,8 @@ class Faults:
         self.drop_watch = drop_watch
         self.expire_watch = expire_watch
         self.repeat_event = repeat_event
+        self.deaf = False
+        """Watches that begin now bring nothing, ever."""
         self.happened = 0
 
     def happens(self, often: float) -> bool:
@@ -52,41 +46,48 @@ class Faults:
     def stop(self) -> None:
         """From now on a good day."""
         self.refuse = self.lose_answer = self.read = self.drop_watch = self.expire_watch = self.repeat_event = 0.0
+        self.deaf = False
 
 
-class FaultyTransport:
+class FaultyTransport(Delegating):
     """`inner` with `faults`."""
 
     def __init__(self, inner: Transport, faults: Faults) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.faults = faults
         self.lists = 0
         self.watches = 0
         self.open_watches = 0
 
-    def _before(self, often: float) -> None:
-        if self.faults.happens(often):
+    async def _read(self, ask: Callable[[], Awaitable[T]]) -> T:
+        if self.faults.happens(self.faults.read):
             raise _broken("refused before it took effect")
+        return await ask()
 
-    def _after(self) -> None:
+    async def _write(self, what: str, resource: Resource, name: str, ask: Callable[[], Awaitable[T]]) -> T:
+        if self.faults.happens(self.faults.refuse):
+            raise _broken("refused before it took effect")
+        answer = await ask()
         if self.faults.happens(self.faults.lose_answer):
             raise _broken("the answer was lost")
-
-    async def get(self, resource: Resource, namespace: str, name: str, *, subresource: str = "") -> Obj:
-        self._before(self.faults.read)
-        return await self.inner.get(resource, namespace, name, subresource=subresource)
+        return answer
 
     async def list(self, resource: Resource, namespace: str, options: ListOptions) -> Listing:
-        self._before(self.faults.read)
-        self.lists += 1
-        return await self.inner.list(resource, namespace, options)
+        def ask() -> Awaitable[Listing]:
+            self.lists += 1
+            return self.inner.list(resource, namespace, options)
+
+        return await self._read(ask)
 
     async def watch(self, resource: Resource, namespace: str, options: WatchOptions) -> AsyncIterator[WatchEvent]:
         self.watches += 1
         self.open_watches += 1
+        deaf = self.faults.deaf
         inner: Any = self.inner.watch(resource, namespace, options)
         try:
             async for event in inner:
+                if deaf:
+                    continue
                 if self.faults.happens(self.faults.expire_watch):
                     raise errors.expired("too old resource version")
                 if self.faults.happens(self.faults.drop_watch):
@@ -97,80 +98,6 @@ class FaultyTransport:
         finally:
             self.open_watches -= 1
             await inner.aclose()
-
-    async def create(
-        self,
-        resource: Resource,
-        namespace: str,
-        obj: Obj,
-        *,
-        name: str = "",
-        subresource: str = "",
-        options: WriteOptions = WriteOptions(),  # noqa: B008
-    ) -> Obj:
-        self._before(self.faults.refuse)
-        answer = await self.inner.create(resource, namespace, obj, name=name, subresource=subresource, options=options)
-        self._after()
-        return answer
-
-    async def update(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        obj: Obj,
-        *,
-        subresource: str = "",
-        options: WriteOptions = WriteOptions(),  # noqa: B008
-    ) -> Obj:
-        self._before(self.faults.refuse)
-        answer = await self.inner.update(resource, namespace, name, obj, subresource=subresource, options=options)
-        self._after()
-        return answer
-
-    async def patch(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        patch: Any,
-        *,
-        type: PatchType,
-        subresource: str = "",
-        options: WriteOptions = WriteOptions(),  # noqa: B008
-    ) -> Obj:
-        self._before(self.faults.refuse)
-        answer = await self.inner.patch(resource, namespace, name, patch, type=type, subresource=subresource, options=options)
-        self._after()
-        return answer
-
-    async def delete(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        options: DeleteOptions = DeleteOptions(),  # noqa: B008
-    ) -> Obj:
-        self._before(self.faults.refuse)
-        answer = await self.inner.delete(resource, namespace, name, options)
-        self._after()
-        return answer
-
-    async def delete_collection(
-        self,
-        resource: Resource,
-        namespace: str,
-        selection: ListOptions,
-        options: DeleteOptions = DeleteOptions(),  # noqa: B008
-    ) -> None:
-        self._before(self.faults.refuse)
-        await self.inner.delete_collection(resource, namespace, selection, options)
-
-    def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncIterator[bytes]:
-        return self.inner.logs(namespace, pod, options)
-
-    async def close(self) -> None:
-        await self.inner.close()
 
 
 def _broken(message: str) -> StatusError:

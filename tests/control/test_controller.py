@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from lightship.client.client import Client
+from lightship.control import controller as control
 from lightship.control.controller import Controller
 from lightship.control.manager import Manager
 from lightship.control.outcome import Done, Outcome, RequeueAfter, Terminal
@@ -106,6 +107,28 @@ def test_no_child_is_created_twice_when_watches_break(backend: Backend) -> None:
             faults.stop()
             await quiet(site, controller)
             assert (len(children), toy.created) == (6, 6)
+
+    backend.run(scenario)
+
+
+def test_a_watch_that_has_died_unnoticed_is_not_believed(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "CATCH_UP_SECONDS", 0.2)
+
+    async def scenario(site: Site) -> None:
+        faults = Faults(Random(1))
+        faults.deaf = True
+        await site.client.create(CONFIG_MAPS, toys.parent(site, "a", 3))
+        manager = toys.manager(site, Client(FaultyTransport(site.transport, faults)))
+        toy = Toy(manager, site.namespace, generate=True)
+        controller = manager.add(toys.controller(toy, site.namespace))
+        async with manager.running(), observer(site, CHILDREN) as children:
+            await children.wait_until(lambda: len(children) >= 3)
+            faults.stop()
+            before = toy.reconciles
+            controller.enqueue(Key(site.namespace, "a"))
+            await until(site, lambda: toy.reconciles > before)
+            await quiet(site, controller)
+            assert (len(children), toy.created) == (3, 3)
 
     backend.run(scenario)
 

@@ -42,7 +42,6 @@ def test_a_first_event_has_everything_that_describe_shows() -> None:
         "firstTimestamp": "2023-11-14T22:13:20Z",
         "lastTimestamp": "2023-11-14T22:13:20Z",
         "count": 1,
-        "eventTime": None,
     }
 
 

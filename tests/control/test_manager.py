@@ -210,6 +210,7 @@ def test_one_leads_and_the_next_follows_at_once_when_it_gives_up(backend: Backen
             assert lease["spec"]["holderIdentity"] == "one"
             await site.clock.sleep(2 * QUICK.retry)
             assert second.keys == []
+            assert not managers[1].cache.of(CONFIG_MAPS)[0].synced, "who does not lead reads nothing: it would be old when it matters"
             one.cancel()
             started = site.clock.monotonic()
             await managers[1].wait_synced()

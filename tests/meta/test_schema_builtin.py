@@ -20,6 +20,34 @@ def _pod(container: Obj | None = None, metadata: Obj | None = None, **spec: Any)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", **(metadata or {})}, "spec": {"containers": containers, **spec}}
 
 
+_EVENTS = schema.compile(kinds.EVENTS.schema or {}, kinds.definitions())
+
+
+@pytest.mark.parametrize("often", [False, True])
+@pytest.mark.parametrize(
+    ("field", "came", "kept"),
+    [
+        ("lastTimestamp", "2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z"),
+        ("lastTimestamp", "2024-01-01T00:00:00.123Z", "2024-01-01T00:00:00Z"),
+        ("lastTimestamp", "2024-01-01T00:00:59.999999999Z", "2024-01-01T00:00:59Z"),
+        ("lastTimestamp", "2024-01-01T01:30:00.5+01:30", "2024-01-01T00:00:00Z"),
+        ("lastTimestamp", "0001-06-01T00:00:00.5Z", "0001-06-01T00:00:00Z"),
+        ("lastTimestamp", "0000-06-01T00:00:00.5Z", "0000-06-01T00:00:00.5Z"),
+        ("eventTime", "2024-01-01T00:00:00.123456Z", "2024-01-01T00:00:00.123456Z"),
+        ("eventTime", "2024-01-01T00:00:00.123456-01:00", "2024-01-01T01:00:00.123456Z"),
+    ],
+)
+def test_times_are_kept_as_go_writes_them(field: str, came: str, kept: str, often: bool) -> None:
+    compiled = schema.compile(kinds.EVENTS.schema or {}, kinds.definitions()) if often else _EVENTS
+    event = {"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod"}, field: came}
+    for _ in range(schema.OFTEN if often else 1):
+        obj = copy(event)
+        assert compiled.check(obj) == []
+        if not compiled.settle(obj):
+            compiled.default(obj)
+        assert obj[field] == kept
+
+
 @pytest.mark.parametrize(
     ("pod", "want"),
     [

@@ -42,6 +42,8 @@ class Core:
     authenticator: Authenticator
     """For reviews of tokens."""
     tokens: TokenIssuer | None = None
+    bookmark_every: float = 60.0
+    """Seconds between two bookmarks of a watch."""
     committed: dict[str, Committed] = field(default_factory=dict)
     """Observers by bucket; the writer waits for them, so that what they do has happened when the client gets its answer."""
 
@@ -65,6 +67,18 @@ class Core:
         finally:
             if watch:
                 watch.close()
+
+    async def absent(self, key: str) -> bool:
+        """Is there nothing under a key? Waits for a deletion in flight: who is told that there is nothing must not be shown it."""
+        watch = None
+        try:
+            while self.store.head(key) is None and self.store.get(key) is not None:
+                watch = watch or self.store.watch(key, self.store.revision)
+                await watch.ready(_SETTLE_SECONDS)
+        finally:
+            if watch:
+                watch.close()
+        return self.store.head(key) is None
 
     async def commit(self, bucket: str, op: Op, also: Sequence[Op] = (), *, deleted: bool = False, first: Sequence[Op] = ()) -> Record:
         """Write one op durably, together with what else must be written or not with it, and tell the buckets' observers.

@@ -46,6 +46,8 @@ _FIRST = (
 )
 """Groups in the order of their priority; all others follow by name."""
 _RANK = {group: rank for rank, group in enumerate(_FIRST)}
+_EARLY = ("scheduling.k8s.io", "v1alpha2")
+"""What we serve and a real server with default features does not, although others have long had kinds of these names."""
 _CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 """What custom kinds can do, in the order in which the real server tells it."""
 _VIEW_VERBS = ("get", "patch", "update")
@@ -191,10 +193,24 @@ def _by_group(served: Iterable[Resource]) -> dict[str, dict[str, list[Resource]]
     for resource in (*served, *reviews.RESOURCES):
         found.setdefault(resource.group, {}).setdefault(resource.version, []).append(resource)
     ordered = {}
-    for name, versions in sorted(found.items(), key=lambda item: (_RANK.get(item[0], len(_FIRST)), item[0])):
+    for name in _ranked(found):
+        versions = found[name]
         best_first = sorted(versions, key=priority, reverse=True)
         ordered[name] = {v: sorted(versions[v], key=lambda r: r.plural) for v in best_first}
     return ordered
+
+
+def _ranked(found: Mapping[str, Mapping[str, list[Resource]]]) -> list[str]:
+    """Groups in their order. kubectl takes a name without a group for that of the first group that has it (client-go restmapper), so kinds
+    that a real server does not have come after those of definitions that are called alike."""
+    ranked = sorted(found, key=lambda name: (_RANK.get(name, len(_FIRST)), name))
+    group, version = _EARLY
+    ours = {resource.plural for resource in found.get(group, {}).get(version, ())}
+    theirs = (resource.plural for name in ranked if name not in _RANK for resources in found[name].values() for resource in resources)
+    if not ours.isdisjoint(theirs):
+        ranked.remove(group)
+        ranked.append(group)
+    return ranked
 
 
 def _group(name: str, versions: Iterable[str]) -> Obj:

@@ -39,10 +39,10 @@ _BACKLOG = 1024
 
 
 class Listener:
-    """An open port. `port` is the real one when 0 was asked for."""
+    """An open port. `port` is the real one when 0 was asked for; `handler` answers what is asked there."""
 
-    def __init__(self, front: Front, clock: Clock) -> None:
-        self.handler: Handler = front.handle
+    def __init__(self, handler: Handler, clock: Clock) -> None:
+        self.handler: Handler = handler
         self.refuse: Refusal = refuse
         self.stamps = Stamps(clock, uuid.uuid4().hex)
         self.cargo = Cargo()
@@ -137,6 +137,6 @@ async def serve(
     judge = authorizer or server.authorizer
     identity = Identity(authenticator, judge, certificates)
     front = Front(server, identity, authenticator, judge, Documents(server, checks or {}, keys), clock, auditor)
-    listener = Listener(front, clock)
+    listener = Listener(front.handle, clock)
     await listener.open(host, port, sock, tls)
     return listener

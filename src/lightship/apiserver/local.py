@@ -6,8 +6,9 @@ hands out is shared with the store and all other readers; what it is given is co
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
+from lightship.meta import errors
 from lightship.meta.objects import Obj, copy
 from lightship.meta.resources import Resource
 from lightship.meta.rest import (
@@ -29,6 +30,8 @@ from .registry import Registry
 from .requests import Bookmark, Request
 
 NAMESPACES = "core/namespaces"
+Fetch: TypeAlias = Callable[[User, str, str], Awaitable[bytes]]
+"""Answers GET of a path that no kind of ours is behind: (who asks, the path, what is accepted). Raises `StatusError`."""
 
 
 class LocalTransport:
@@ -45,8 +48,10 @@ class LocalTransport:
         authorizer: Authorizer,
         user: User,
         manager: str = "",
+        fetch: Fetch | None = None,
     ) -> None:
         self._registry = registry
+        self._fetch = fetch
         self._started = started
         self._pods = pods
         self._authorizer = authorizer
@@ -57,6 +62,13 @@ class LocalTransport:
     async def get(self, resource: Resource, namespace: str, name: str, *, subresource: str = "") -> Obj:
         await self._started()
         return (await self._registry.get(self._request("get", resource, namespace, name, subresource))).obj
+
+    async def fetch(self, path: str, *, accept: str = "application/json") -> bytes:
+        """What another server answers behind this one, or a group of kinds is told as."""
+        await self._started()
+        if self._fetch is None:
+            raise errors.no_such_path()
+        return await self._fetch(self._user, path, accept)
 
     async def list(self, resource: Resource, namespace: str, options: ListOptions = ListOptions()) -> Listing:  # noqa: B008
         await self._started()

@@ -241,7 +241,11 @@ class Served:
             self._rules = expressions.Rules.of(resource.schema) if resource.schema and resource.custom and not resource.validate else None
         if self._rules is None:
             return []
-        return [_NOT_CHECKED] if any(cause.reason in _BLOCKING for cause in found) else self._rules.check(obj, old, warnings, short=short)
+        return self.unchecked(found) or self._rules.check(obj, old, warnings, short=short)
+
+    def unchecked(self, found: list[Cause]) -> list[Cause]:
+        """What is said instead of a custom kind's rules when an object is wrong more simply; nothing when it is not."""
+        return [_NOT_CHECKED] if self.resource.custom and any(cause.reason in _BLOCKING for cause in found) else []
 
     def misnamed(self, meta: Obj) -> list[Cause]:
         """What the schema of a custom kind says against the name of a new object."""

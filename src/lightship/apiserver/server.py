@@ -7,6 +7,7 @@ socket. Knows no transport and no capability.
 import asyncio
 import random as randomness
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from lightship import kinds
@@ -17,6 +18,7 @@ from lightship.meta.rest import NodeConnection, Transport, User
 from lightship.store import Store
 
 from . import admission as admissions
+from . import asking
 from .access.authn import Authenticator, StaticTokens
 from .access.authz import Authorizer
 from .access.nodes.authorizer import NodeAuthorizer
@@ -70,6 +72,7 @@ class Server:
         dial: Dial | None = None,
         authorizer: Authorizer | None = None,
         authenticator: Authenticator | None = None,
+        bookmark_every: float = 60.0,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -79,7 +82,7 @@ class Server:
         outbound = Outbound(resolve or from_store(store), dial)
         self._core = Core(
             *(store, self.resources, clock, random, nodes, outbound),
-            *(self.authorizer, authenticator or StaticTokens({}), tokens),
+            *(self.authorizer, authenticator or StaticTokens({}), tokens, bookmark_every),
         )
         self.registry = Registry(self._core)
         self.gate = Gate(store)
@@ -113,7 +116,9 @@ class Server:
 
     def local(self, user: User, manager: str = "") -> Transport:
         """An in-process transport for `user`; `manager` names the manager of the fields that it writes, in place of a user agent."""
-        return LocalTransport(self.registry, self.start, self.resources.find("", "v1", "pods"), self.authorizer, user, manager)
+        pods = self.resources.find("", "v1", "pods")
+        fetch = partial(asking.fetch, self.aggregation, self.authorizer)
+        return LocalTransport(self.registry, self.start, pods, self.authorizer, user, manager, fetch)
 
     async def connect(self, request: Request, http: HttpRequest, query: Query) -> Switch:
         """The conversation that a request for exec, attach or port-forward grows into. Raises `StatusError`."""

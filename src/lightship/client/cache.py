@@ -8,19 +8,23 @@ from random import Random
 
 from lightship.aio.clock import Clock, SystemClock
 from lightship.client.client import Client
-from lightship.client.informer import Informer
+from lightship.client.informer import WATCH_SECONDS, Informer
 from lightship.meta import errors
 from lightship.meta.resources import Resource
 
 
 class Cache:
-    """Informers of one client, started together."""
+    """Informers of one client, started together. `watch_seconds` is how long each watch lasts, and up to as long again."""
 
-    def __init__(self, client: Client, *, clock: Clock | None = None, random: Random | None = None) -> None:
+    def __init__(
+        self, client: Client, *, clock: Clock | None = None, random: Random | None = None, watch_seconds: float = WATCH_SECONDS
+    ) -> None:
         self._client = client
         self._clock = clock or SystemClock()
         self._random = random or Random()
+        self._watch_seconds = watch_seconds
         self._informers: dict[tuple[Resource, str, str, str], Informer] = {}
+        self._of: dict[Resource, list[Informer]] = {}
         self._tasks: dict[tuple[Resource, str, str, str], asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -30,9 +34,17 @@ class Cache:
         found = self._informers.get(asked)
         if found is None:
             found = Informer(
-                self._client, resource, namespace=namespace, labels=labels, fields=fields, clock=self._clock, random=self._random
+                self._client,
+                resource,
+                namespace=namespace,
+                labels=labels,
+                fields=fields,
+                clock=self._clock,
+                random=self._random,
+                watch_seconds=self._watch_seconds,
             )
             self._informers[asked] = found
+            self._of[resource] = [*self._of.get(resource, ()), found]
             if self._group is not None:
                 self._start(self._group, asked, found)
         return found
@@ -49,6 +61,7 @@ class Cache:
 
     def drop(self, resource: Resource) -> None:
         """Forget the informers of a kind that is served no more; who still holds one sees it as it was."""
+        self._of.pop(resource, None)
         for asked in [asked for asked in self._informers if asked[0] == resource]:
             del self._informers[asked]
             task = self._tasks.pop(asked, None)
@@ -60,7 +73,7 @@ class Cache:
 
     def of(self, resource: Resource) -> list[Informer]:
         """All informers of a resource, as of now."""
-        return [informer for asked, informer in self._informers.items() if asked[0] == resource]
+        return self._of.get(resource, [])
 
     async def wait_synced(self) -> None:
         """Wait until every informer that was asked for so far has its first list."""

@@ -13,6 +13,7 @@ from lightship.meta.objects import Key, Obj
 from lightship.meta.patch import diff_merge
 from lightship.meta.resources import Resource
 from lightship.meta.rest import (
+    APPLY_PATCH,
     MERGE_PATCH,
     DeleteOptions,
     Listing,
@@ -153,6 +154,16 @@ class Client:
             found = await self.get(resource, name, namespace)
         change = difference(found, wish(obj, status_is_apart=resource.status))
         return await self.patch(resource, name, change, namespace) if change else found
+
+    async def assert_fields(self, resource: Resource, obj: Obj, manager: str, *, subresource: str = "") -> Obj:
+        """Server-side apply in the name of `manager`, by force: the fields of `obj` are its own from now on, and those that it owned and
+        `obj` does not give any more go. For objects that several write to; returns the live object. A `subresource` (`status`) makes no
+        new object: 404 where there is none."""
+        namespace = _scope(resource, objects.namespace(obj))
+        options = WriteOptions(field_manager=manager, force=True)
+        name = _named(resource, objects.name(obj))
+        answer = await self.transport.patch(resource, namespace, name, obj, type=APPLY_PATCH, subresource=subresource, options=options)
+        return self._wrote(resource, namespace, answer)
 
     async def delete(
         self,

@@ -62,6 +62,7 @@ class Informer:
         fields: str = "",
         clock: Clock,
         random: Random,
+        watch_seconds: float = WATCH_SECONDS,
     ) -> None:
         self.resource = resource
         self.revision = 0
@@ -70,18 +71,25 @@ class Informer:
         self._filter = Filter(resource, namespace, labels, fields)
         self._clock = clock
         self._random = random
+        self._watch_seconds = watch_seconds
         self._objects: dict[Key, Held] = {}
         self._indexes: dict[str, tuple[IndexFunction, dict[str, dict[Key, None]]]] = {}
         self._callbacks: list[OnChange] = []
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._synced = False
         self._listed = False
+        self._watching: asyncio.Timeout | None = None
 
     # Reading
 
     def get(self, key: Key) -> Obj | None:
         held = self._objects.get(key)
         return None if held is None else read(held)
+
+    def glance(self, key: Key) -> Obj | None:
+        """As `get`, for who looks at each of many objects once: nothing stays decoded on that account."""
+        held = self._objects.get(key)
+        return None if held is None else glance(held)
 
     def list(self, namespace: str = "") -> Objects:
         """All objects, or those of one namespace. Of many objects, an index of the few that matter is better."""
@@ -92,6 +100,11 @@ class Informer:
         """The keys of `list`, without a look at the objects."""
         return [key for key in self._objects if not namespace or key.namespace == namespace]
 
+    def version(self, key: Key) -> str:
+        """The resourceVersion of an object, without a look at it; empty when it is not here."""
+        held = self._objects.get(key)
+        return "" if held is None else str(_revision(held))
+
     def __contains__(self, key: Key) -> bool:
         return key in self._objects
 
@@ -99,12 +112,17 @@ class Informer:
         return len(self._objects)
 
     def by_index(self, name: str, value: str) -> Objects:
-        """The objects that the index function of `name` put under `value`."""
-        return [read(self._objects[key]) for key in self.keys_by_index(name, value)]
+        """The objects that the index function of `name` put under `value`. Of many, nothing stays decoded."""
+        keys = self.keys_by_index(name, value)
+        return list(map(read if len(keys) <= FEW else glance, (self._objects[key] for key in keys)))
 
     def keys_by_index(self, name: str, value: str) -> Keys:
         """The keys of `by_index`, without a look at the objects."""
         return list(self._indexes[name][1].get(value, ()))
+
+    def count_by_index(self, name: str, value: str) -> int:
+        """How many `by_index` would give."""
+        return len(self._indexes[name][1].get(value, ()))
 
     def add_index(self, name: str, function: IndexFunction) -> None:
         """Keep an index; asking for the same one twice is fine, a different one under the same name a `ValueError`."""
@@ -172,6 +190,13 @@ class Informer:
 
     # Keeping up
 
+    def list_anew(self) -> None:
+        """Give up the watch that is under way, which may be dead and not know it."""
+        self._listed = False
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.reschedule(asyncio.get_running_loop().time())
+
     async def run(self) -> None:
         """List and watch until cancelled. Whatever goes wrong is logged and tried again with back-off."""
         backoff = Backoff(0.05, 30.0, random=self._random)
@@ -180,11 +205,16 @@ class Informer:
             try:
                 if not self._listed:
                     self._replace(await self._client.list(self.resource, self._filter.namespace, **self._filter.selectors()))
-                await self._follow()
+                async with asyncio.timeout(None) as self._watching:
+                    await self._follow()
+            except TimeoutError:
+                log.debug("watch given up resource=%r revision=%d", self.resource, self.revision)
             except errors.StatusError as error:
                 self._failed(error)
             except Exception:
                 log.exception("informer failed, retrying resource=%r", self.resource)
+            finally:
+                self._watching = None
             if self.revision != before or self._clock.monotonic() - started > HEALTHY_SECONDS:
                 backoff.reset()
             await self._clock.sleep(backoff.next())
@@ -195,7 +225,7 @@ class Informer:
             label_selector=self._filter.labels,
             field_selector=self._filter.fields,
             resource_version=str(self.revision),
-            timeout=int(WATCH_SECONDS * (1 + self._random.random())),
+            timeout=int(self._watch_seconds * (1 + self._random.random())),
         )
         async with closing(self._client.watch(self.resource, self._filter.namespace, options)) as events:
             async for event in events:

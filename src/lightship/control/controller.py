@@ -22,7 +22,7 @@ from lightship.meta.objects import Key, Obj
 log = logging.getLogger(__name__)
 
 CATCH_UP_SECONDS = 10.0
-"""How long a key waits for its own writes to come back before it is reconciled on what there is."""
+"""How long a key waits for its own writes to come back before what is watched is listed anew; it is never reconciled on less."""
 
 
 class Reconciler(Protocol):

@@ -105,7 +105,6 @@ class Correlator:
             "firstTimestamp": times.rfc3339(known.first),
             "lastTimestamp": times.rfc3339(known.last),
             "count": known.count,
-            "eventTime": None,
         }
 
 

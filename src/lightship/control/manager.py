@@ -14,6 +14,7 @@ from lightship.aio.clock import Clock, SystemClock
 from lightship.aio.tasks import background
 from lightship.client.cache import Cache
 from lightship.client.client import Client
+from lightship.client.informer import WATCH_SECONDS
 from lightship.control import tracking
 from lightship.control.controller import Controller
 from lightship.control.events import Recorder
@@ -21,7 +22,8 @@ from lightship.control.leader import Election
 
 
 class Manager:
-    """Controllers and what they share. Randomness only spreads retries and names events; it may be seeded."""
+    """Controllers and what they share. Randomness only spreads retries and names events; it may be seeded. `watch_seconds` is how long
+    watches last, where connections may die unnoticed."""
 
     def __init__(
         self,
@@ -31,11 +33,12 @@ class Manager:
         random: Random | None = None,
         component: str = "lightship",
         election: Election | None = None,
+        watch_seconds: float = WATCH_SECONDS,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.random = random or Random()
         self.client = client.with_hook(tracking.note)
-        self.cache = Cache(client, clock=self.clock, random=self.random)
+        self.cache = Cache(client, clock=self.clock, random=self.random, watch_seconds=watch_seconds)
         self.recorder = Recorder(client, component, self.clock)
         self._election = election
         self.controllers: list[Controller] = []
@@ -57,19 +60,20 @@ class Manager:
         return controller
 
     async def run(self) -> None:
-        """Start informers, wait for their first lists (and to be elected), then work until cancelled.
+        """Wait to be elected, start informers, wait for their first lists, then work until cancelled.
 
+        A candidate reads nothing: what it then lists has all that whoever led before it wrote, which a watch might still bring late.
         Raises an exception group with `LeadershipLost` when the Lease was lost: nothing of this manager works any more then.
         """
         self._running = True
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self.cache.run(), name="informers")
-                group.create_task(self.recorder.run(), name="events")
-                await self.cache.wait_synced()
                 if self._election is not None:
                     await self._election.acquire()
                     group.create_task(self._election.hold(), name="leader election")
+                group.create_task(self.cache.run(), name="informers")
+                group.create_task(self.recorder.run(), name="events")
+                await self.cache.wait_synced()
                 for controller in self.controllers:
                     group.create_task(controller.run(self.cache, self.clock), name=controller.name)
                 self._started.set()

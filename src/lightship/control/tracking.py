@@ -50,17 +50,17 @@ def note(resource: Resource, key: Key, answer: Obj) -> None:
         writes.append(Write(resource, key, answer))
 
 
-async def caught_up(cache: Cache, writes: list[Write], timeout: float) -> bool:
-    """Wait until all informers concerned reflect all `writes`; False when that took longer than `timeout` seconds.
+async def caught_up(cache: Cache, writes: list[Write], patience: float) -> None:
+    """Wait until all informers concerned reflect all `writes`, however long that takes; one that does not within `patience` seconds,
+    such as one whose watch is dead and does not know it, lists anew.
 
     Writes are looked at in their order: whether one will be seen at all can depend on the one before it.
     """
-    try:
-        async with asyncio.timeout(timeout):
-            for write in writes:
-                for informer in cache.of(write.resource):
-                    await informer.wait_write(write.key, write.answer)
-    except TimeoutError:
-        log.warning("informers lag behind own writes, going on timeout=%s writes=%d", timeout, len(writes))
-        return False
-    return True
+    for resource, key, answer in writes:
+        while lagging := [informer for informer in cache.of(resource) if not informer.reflects(key, answer)]:
+            try:
+                async with asyncio.timeout(patience):
+                    await lagging[0].wait_write(key, answer)
+            except TimeoutError:
+                log.warning("informer lags behind own writes, listing anew resource=%r key=%s patience=%s", resource, key, patience)
+                lagging[0].list_anew()

@@ -56,7 +56,7 @@ from .networking.resources import INGRESS_CLASSES, INGRESSES, IP_ADDRESSES, NETW
 from .node import RUNTIME_CLASSES
 from .pods import is_ready as pod_ready
 from .pods import phase as pod_phase
-from .scheduling import PRIORITY_CLASSES
+from .scheduling import POD_GROUPS, PRIORITY_CLASSES, WORKLOADS
 from .storage import resources as storage
 from .storage.resources import (
     CSI_DRIVERS,
@@ -136,6 +136,7 @@ __all__ = [
     "PERSISTENT_VOLUME_CLAIMS",
     "PODS",
     "POD_DISRUPTION_BUDGETS",
+    "POD_GROUPS",
     "POD_TEMPLATES",
     "PRIORITY_CLASSES",
     "PRIORITY_LEVEL_CONFIGURATIONS",
@@ -159,6 +160,7 @@ __all__ = [
     "VALIDATING_WEBHOOK_CONFIGURATIONS",
     "VOLUME_ATTACHMENTS",
     "VOLUME_ATTRIBUTES_CLASSES",
+    "WORKLOADS",
     "definitions",
     "pod_phase",
     "pod_ready",

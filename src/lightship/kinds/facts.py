@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from lightship.meta import codec
+from lightship.meta import codec, packed
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Column, Default, Part, Prepare, Resource, Row, Scale, Sign, Validate, Warn
 
@@ -50,13 +50,13 @@ class Definitions(Mapping[str, Obj]):
 @lru_cache(maxsize=1)
 def definitions() -> Mapping[str, Obj]:
     """Component schemas by full name (`io.k8s.api.core.v1.Pod`), as `$ref`s and the OpenAPI documents name them."""
-    return Definitions((_DATA / "schemas.json").read_bytes())
+    return Definitions(packed.read(_DATA / "schemas.json"))
 
 
 @lru_cache(maxsize=1)
 def resources() -> dict[str, Any]:
     """Discovery facts by `group/version/plural`."""
-    found: dict[str, Any] = codec.decode((_DATA / "resources.json").read_bytes())
+    found: dict[str, Any] = codec.decode(packed.read(_DATA / "resources.json"))
     return found
 
 

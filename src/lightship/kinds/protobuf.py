@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lightship.meta import codec
+from lightship.meta import codec, packed
 from lightship.meta.objects import Obj
 from lightship.meta.protobuf import Decoder, Malformed, Special, Tables
 from lightship.meta.protobuf_encoder import Encoder, Plain
@@ -111,7 +111,7 @@ class _Data(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _data() -> _Data:
-    data: dict[str, Any] = codec.decode((Path(__file__).parent / "data" / "protobuf.json").read_bytes())
+    data: dict[str, Any] = codec.decode(packed.read(Path(__file__).parent / "data" / "protobuf.json"))
     messages = data["messages"]
     return _Data(data["kinds"], Decoder(messages, SPECIAL), Encoder(messages, PLAIN), Encoder(_FRAMES, {}))
 

@@ -172,6 +172,13 @@ def forbidden(message: str, resource: str = "", name: str = "", group: str = "")
     return StatusError(403, "Forbidden", message, _details(resource, name, group))
 
 
+def denied(webhook: str, texts: Iterable[str]) -> StatusError:
+    """403, as the refusal of a webhook of that name comes back from the API server; several reasons in brackets, each once."""
+    listed = list(dict.fromkeys(texts))
+    joined = listed[0] if len(listed) == 1 else "[" + ", ".join(listed) + "]"
+    return forbidden(f'admission webhook "{webhook}" denied the request: {joined}')
+
+
 def method_not_allowed(message: str = "the server does not allow this method on the requested resource") -> StatusError:
     return StatusError(405, "MethodNotAllowed", message, {})
 

@@ -8,7 +8,7 @@ from os import PathLike
 from lightship.aio.clock import Clock, SystemClock
 
 from .errors import Compacted, Future, Overflow, RevisionMismatch, StoreError
-from .journal import MemoryJournal
+from .journal import MemoryJournal, Tell
 from .records import Delete, Event, Op, Page, Put, Record
 from .retention import Limits
 from .sqlite_journal import SqliteJournal, Synchronous
@@ -35,9 +35,9 @@ __all__ = [
 ]
 
 
-def memory(*, clock: Clock | None = None, limits: Limits = Limits()) -> Store:  # noqa: B008 - a value
-    """A store that lives as long as the process."""
-    return Store(MemoryJournal(), clock or SystemClock(), limits)
+def memory(*, clock: Clock | None = None, limits: Limits = Limits(), tell: Tell | None = None) -> Store:  # noqa: B008 - a value
+    """A store that lives as long as the process; `tell` hears of every change before it is visible, and must not raise."""
+    return Store(MemoryJournal(tell), clock or SystemClock(), limits)
 
 
 def sqlite(

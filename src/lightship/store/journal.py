@@ -53,14 +53,24 @@ class Journal(Protocol):
         ...
 
 
+Tell: TypeAlias = Callable[[Event], None]
+"""Told of each change of each object, in the order of revisions."""
+
+
 class MemoryJournal:
-    """Keeps nothing and acknowledges at once: for tests, and for servers that need not survive."""
+    """Keeps nothing and acknowledges at once: for tests, and for servers that need not survive. `tell` is who writes the history down."""
+
+    def __init__(self, tell: Tell | None = None) -> None:
+        self._tell = tell
 
     def open(self, settled: Settled) -> Past:
         self._settled = settled
         return Past((), 0, 0)
 
     def submit(self, batch: Batch) -> None:
+        if self._tell is not None:
+            for event in batch.events:
+                self._tell(event)
         self._settled((batch,), None)
 
     def compact(self, oldest: int, garbage: Sequence[int]) -> None:

@@ -1,4 +1,5 @@
-"""Priority admission: a pod's priority is the number behind its PriorityClass, and nobody may claim another.
+"""Priority admission: the priority of a pod or PodGroup is the number behind its PriorityClass, and nobody may claim another
+number, or another way to preempt.
 
 Contract: kube-apiserver plugin/pkg/admission/priority; scheduling.k8s.io/v1 PriorityClass.
 """
@@ -9,6 +10,7 @@ from lightship.apiserver.core import Core
 from lightship.meta.admission import Admission, AdmissionRequest
 from lightship.meta.objects import Obj
 
+from . import pod_groups
 from .refusals import forbidden
 from .remembered import Remembered
 
@@ -16,6 +18,17 @@ BUCKET = "scheduling.k8s.io/priorityclasses"
 SYSTEM = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
 """Classes that exist on every cluster, before anybody has created one."""
 _DEFAULT: Obj = {"value": 0}
+_POD_DIFFERS = (
+    "the integer value of priority ({given}) must not be provided in pod spec; "
+    "priority admission controller computed {computed} from the given PriorityClass name"
+)
+_POLICY_DIFFERS = (
+    "the string value of PreemptionPolicy ({given}) must not be provided in pod spec; "
+    "priority admission controller computed {computed} from the given PriorityClass name"
+)
+_GROUP_DIFFERS = (
+    "priority set in the pod group ({given}) must match the priority computed ({computed}) based on the priority class set in the spec"
+)
 
 
 def admission(core: Core) -> list[Admission]:
@@ -24,18 +37,30 @@ def admission(core: Core) -> list[Admission]:
     if pods is None:
         return []
 
+    groups = core.catalogue.find(pod_groups.GROUP, pod_groups.VERSION, "podgroups")
     default = Remembered(core.store, BUCKET, _default)
 
     async def resolve(request: AdmissionRequest) -> list[str] | None:
-        pod = request.obj
-        if request.operation == "CREATE" and not request.subresource and pod is not None:
-            _resolve(core, default, request, pod["spec"])
+        obj = request.obj
+        if request.operation != "CREATE" or request.subresource or obj is None:
+            return None
+        spec = obj.setdefault("spec", {})
+        if request.resource.kind == "PodGroup":
+            _resolve(core, default, request, spec, _GROUP_DIFFERS)
+        else:
+            found = _resolve(core, default, request, spec, _POD_DIFFERS)
+            policy = found.get("preemptionPolicy") or "PreemptLowerPriority"
+            if (given := spec.get("preemptionPolicy")) not in (None, policy):
+                raise forbidden(request, _POLICY_DIFFERS.format(given=given, computed=policy))
+            spec["preemptionPolicy"] = policy
         return None
 
-    return [Admission(name="Priority", resources=(pods,), mutate=resolve, operations=("CREATE",), whole=True)]
+    resources = (pods,) if groups is None else (pods, groups)
+    return [Admission(name="Priority", resources=resources, mutate=resolve, operations=("CREATE",), whole=True)]
 
 
-def _resolve(core: Core, default: Callable[[], Obj], request: AdmissionRequest, spec: Obj) -> None:
+def _resolve(core: Core, default: Callable[[], Obj], request: AdmissionRequest, spec: Obj, differs: str) -> Obj:
+    """Fill in class and number, and return the class."""
     name = spec.get("priorityClassName") or ""
     found = _named(core, name) if name else default()
     if found is None:
@@ -44,13 +69,9 @@ def _resolve(core: Core, default: Callable[[], Obj], request: AdmissionRequest, 
         spec["priorityClassName"] = found["metadata"]["name"]
     value = found["value"]
     if spec.get("priority") not in (None, value):
-        why = (
-            f"the integer value of priority ({spec['priority']}) must not be provided in pod spec; "
-            f"priority admission controller computed {value} from the given PriorityClass name"
-        )
-        raise forbidden(request, why)
+        raise forbidden(request, differs.format(given=spec["priority"], computed=value))
     spec["priority"] = value
-    spec.setdefault("preemptionPolicy", found.get("preemptionPolicy") or "PreemptLowerPriority")
+    return found
 
 
 def _named(core: Core, name: str) -> Obj | None:

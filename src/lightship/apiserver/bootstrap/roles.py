@@ -13,7 +13,7 @@ from lightship.apiserver.access.rbac import rules
 from lightship.apiserver.access.rbac.index import GROUP
 from lightship.apiserver.core import Core
 from lightship.apiserver.verbs.writing import encoder
-from lightship.meta import codec, times
+from lightship.meta import codec, packed, times
 from lightship.meta.objects import Obj
 from lightship.store import Op, Put
 
@@ -37,7 +37,7 @@ def node_rules() -> tuple[rules.Rule, ...]:
 
 def _defaults() -> Iterator[tuple[str, Obj]]:
     """Default objects with their buckets, each new at every call."""
-    data: dict[str, list[Obj]] = codec.decode(_DATA.read_bytes())
+    data: dict[str, list[Obj]] = codec.decode(packed.read(_DATA))
     for plural, items in data.items():
         for item in items:
             meta = item["metadata"]

@@ -251,13 +251,15 @@ def _local_service(resource: Resource, name: str, uid: str, now: str) -> Obj:
 
 
 def _resources(group: str, version: str, listed: Any) -> list[Resource]:
-    """What an APIResourceList tells of. Raises `ValueError` when it is none."""
+    """What an APIResourceList tells of, parts of what it does not serve itself among it (metrics of pods). Raises `ValueError` when it is
+    none."""
     if not isinstance(listed, dict) or not isinstance(listed.get("resources"), list):
         raise ValueError("the answer is no APIResourceList")
     parts: dict[str, list[str]] = {}
     for found in listed["resources"]:
         plural, _, part = str(found.get("name") or "").partition("/")
         parts.setdefault(plural, []).extend([part] if part else [])
+    whole = {found.get("name") for found in listed["resources"]}
     return [
         Resource(
             group=group,
@@ -269,9 +271,9 @@ def _resources(group: str, version: str, listed: Any) -> list[Resource]:
             short_names=tuple(found.get("shortNames") or ()),
             categories=tuple(found.get("categories") or ()),
             verbs=tuple(found.get("verbs") or ()),
-            status="status" in parts[found["name"]],
+            status="status" in parts.get(found["name"], ()),
             custom=True,
         )
         for found in listed["resources"]
-        if "/" not in str(found.get("name") or "")
+        if found.get("name") and (found["name"].partition("/")[0] == found["name"] or found["name"].partition("/")[0] not in whole)
     ]

@@ -55,9 +55,15 @@ class Deleter:
         while True:
             head = self._core.store.head(key)
             if head is None:
-                raise served.not_found(request.name)
+                if await self._core.absent(key):
+                    raise served.not_found(request.name)
+                continue
             shown = await served.show(head)
-            check_preconditions(served, request.name, shown.obj, options)
+            try:
+                check_preconditions(served, request.name, shown.obj, options)
+            except errors.StatusError:
+                await self._core.settled(head)  # who reads again sees what was in the way, and whoever tries in a loop lets others run
+                raise
             also = [] if judged else await self._admit(served, request, shown.obj, options, named=named)
             spoken = _spoken(served, shown.obj, options, request.warnings)
             step = decide(served.bucket, graceful=served.resource.graceful, obj=head.obj, options=spoken, now=self._core.clock.now())

@@ -20,7 +20,6 @@ from .selection import Selection
 
 MIN_TIMEOUT = 1800.0
 """Seconds; a watch whose client names no timeout ends at a random moment between this and twice this, so that clients spread."""
-BOOKMARK_EVERY = 60.0
 LAST_BOOKMARK = 2.0
 """Seconds before its end at which a watch sends a last bookmark, from which the client goes on."""
 
@@ -73,7 +72,7 @@ async def _follow(
     clock = core.clock
     end = clock.monotonic() + timeout
     last_bookmark = max(end - LAST_BOOKMARK, clock.monotonic())
-    next_bookmark = min(clock.monotonic() + BOOKMARK_EVERY, last_bookmark) if bookmarks else end
+    next_bookmark = min(clock.monotonic() + core.bookmark_every, last_bookmark) if bookmarks else end
     untouched = selection.everything and served.as_stored
     while (now := clock.monotonic()) < end and not watch.closed:
         gone = core.catalogue.served(served.resource) is None
@@ -95,7 +94,7 @@ async def _follow(
         if clock.monotonic() >= next_bookmark < end:
             yield [Bookmark(served.resource, revision)]
             now = clock.monotonic()
-            next_bookmark = end if now >= last_bookmark else min(now + BOOKMARK_EVERY, last_bookmark)
+            next_bookmark = end if now >= last_bookmark else min(now + core.bookmark_every, last_bookmark)
 
 
 def _seen(served: Served, selection: Selection, event: Event) -> Event | None:

@@ -98,7 +98,9 @@ class Writer:
         for attempt in range(1, CONFLICT_ATTEMPTS + 1):
             head = self._core.store.head(key)
             if head is None:
-                raise served.not_found(request.name)
+                if await self._core.absent(key):
+                    raise served.not_found(request.name)
+                continue
             old = await served.show(head) if served.versions is not None else served.read(head)
             new = await _built(request, head, build, old.obj)
             if new == old.obj and request.doubles is None and not served.is_outdated(head) and not self._rules(served, request, new).always:
@@ -129,8 +131,14 @@ class Writer:
         while True:
             head = self._core.store.head(key)
             if head is None:
-                raise served.not_found(request.name)
-            new = build(head.obj)
+                if await self._core.absent(key):
+                    raise served.not_found(request.name)
+                continue
+            try:
+                new = build(head.obj)
+            except errors.StatusError:
+                await self._core.settled(head)  # as above
+                raise
             if options.dry_run:
                 return Answer(obj=new)
             try:
@@ -300,7 +308,7 @@ class Writer:
             found += managed.check_entries(entries)
         rules = resource if resource.custom or not request.subresource else resource.parts.get(request.subresource)
         if rules and rules.validate:
-            found += rules.validate(obj, old)
+            found += served.unchecked(found) or rules.validate(obj, old)
         if served.metadata_last and not old and not found:
             found = objectmeta.check_new(meta, rule, builtin=False)
         if resource.custom:
@@ -358,6 +366,7 @@ class Writer:
                         raise served.conflict(meta["name"]) from mismatch
             if existing is not None:
                 if not request.generated or attempt == NAME_ATTEMPTS:
+                    await self._core.settled(existing)  # who is told that it exists finds it
                     raise _exists(served, meta["name"], existing, generated=bool(meta.get("generateName")))
                 del meta["name"]
             # Another name, or companions that somebody has written in between: to be judged anew.

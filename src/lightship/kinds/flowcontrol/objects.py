@@ -8,7 +8,7 @@ Contract: kube 1.36 pkg/apis/flowcontrol/bootstrap.
 from functools import lru_cache
 from pathlib import Path
 
-from lightship.meta import codec
+from lightship.meta import codec, packed
 from lightship.meta.objects import Obj, copy
 
 _DATA = Path(__file__).parent.parent / "data" / "flowcontrol.json"
@@ -21,7 +21,7 @@ UPDATED = "apf.kubernetes.io/autoupdate-spec"
 @lru_cache(maxsize=1)
 def _found() -> dict[str, dict[str, Obj]]:
     """Specs by kind and name."""
-    found: dict[str, dict[str, Obj]] = codec.decode(_DATA.read_bytes())
+    found: dict[str, dict[str, Obj]] = codec.decode(packed.read(_DATA))
     return found
 
 

@@ -28,6 +28,7 @@ _DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _PREEMPTIONS = ("PreemptLowerPriority", "Never")
 _RARE = frozenset(
     {"readinessGates", "schedulingGates", "topologySpreadConstraints", "securityContext", "hostUsers", "hostnameOverride", "containers"}
+    | {"schedulingGroup"}
 )
 _WITHOUT_USERS = "when `hostUsers` is false"
 _NOT_WITHOUT_USERS = (("hostPID", "HostPID"), ("hostIPC", "HostIPC"))
@@ -92,6 +93,10 @@ def _check_rare(path: str, spec: Obj) -> list[Cause]:
         if len(name) > _LONGEST_HOSTNAME:
             causes.append(errors.too_long(at, _LONGEST_HOSTNAME))
         causes += checking.check_name(at, name, "subdomain")
+    if (group := spec.get("schedulingGroup")) is not None:
+        at, named = f"{path}.schedulingGroup.podGroupName", group.get("podGroupName")
+        missing = errors.invalid_value(at, None, "must specify one of: `podGroupName`")
+        causes += [missing] if named is None else checking.check_name(at, named, "subdomain")
     return causes
 
 

@@ -54,7 +54,6 @@ def _default_spec(spec: Obj, containers: list[Obj]) -> None:
         if spec.get(field) in (None, ""):  # a grace of no seconds is one
             spec[field] = value
     spec.setdefault("securityContext", {})
-    spec.pop("schedulingGroup", None)
     _mirror_account(spec)
     for volume in spec.get("volumes") or ():
         _default_volume(volume)

@@ -29,7 +29,7 @@ def check_volumes(path: str, spec: Obj, pod: str | None = None) -> tuple[dict[st
     `pod`: its name, where the spec is a pod's own and no template's; "" while it has none.
     """
     volumes = spec.get("volumes") or []
-    has_account = bool(spec.get("serviceAccountName"))
+    has_account = pod is None or bool(spec.get("serviceAccountName"))  # pods of a template get one when they are made
     good: dict[str, Obj] = {}
     causes: list[Cause] = []
     for i, volume in enumerate(volumes):

@@ -50,7 +50,7 @@ def check_job_spec(at: str, spec: Obj) -> list[Cause]:
     if spec.get("maxFailedIndexes") is not None and spec.get("backoffLimitPerIndex") is None:
         causes.append(errors.required(f"{at}.backoffLimitPerIndex", "when maxFailedIndexes is specified"))
     if spec.get("managedBy") is not None:
-        causes += _check_manager(f"{at}.managedBy", spec["managedBy"])
+        causes += check_manager(f"{at}.managedBy", spec["managedBy"])
     if spec.get("completionMode") == "Indexed":
         causes += _check_indexed(at, spec)
     elif spec.get("completionMode") in (None, "NonIndexed"):
@@ -88,7 +88,8 @@ def _check_not_indexed(at: str, spec: Obj) -> list[Cause]:
     return [errors.invalid_value(f"{at}.{f}", value, "requires indexed completion mode") for f, value in given]
 
 
-def _check_manager(path: str, manager: str) -> list[Cause]:
+def check_manager(path: str, manager: str) -> list[Cause]:
+    """What is wrong with a `managedBy`, of Jobs and of kinds that have taken it over from them."""
     if not manager:
         return [errors.required(path)]
     host, _, rest = manager.partition("/")

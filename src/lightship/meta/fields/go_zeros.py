@@ -43,6 +43,8 @@ WRITTEN_AS_NULL: dict[str, tuple[str, ...]] = {
     "resource.v1.AllocatedDeviceStatus": ("conditions",),
     "resource.v1.CapacityRequestPolicy": ("default",),
     "resource.v1.DeviceClaim": ("requests",),
+    "scheduling.v1alpha2.PodGroupSpec": ("podGroupTemplateRef",),
+    "scheduling.v1alpha2.PodGroupTemplate": ("schedulingConstraints",),
     "storage.v1.CSINodeDriver": ("topologyKeys",),
     "storage.v1.VolumeError": ("time",),
 }

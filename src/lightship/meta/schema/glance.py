@@ -83,7 +83,7 @@ class _Maker:
         if node.special == "int-or-string":
             return Glance(int | str, None)
         if node.special:
-            return Glance(judged(checks.check(node)), None)
+            return Glance(judged(_check_settled_time(node) if node.special == "time" else checks.check(node)), None)
         if node.type == "object":
             return self._map(node) if node.is_map else self._object(node)
         if node.type == "array":
@@ -180,6 +180,19 @@ def _not_zero(given: Type) -> Type:
 def _check_true(value: Any, path: limits.Path, found: list[Cause]) -> None:
     if value is not True:
         found.append(Cause("", "it is left out"))
+
+
+def _check_settled_time(node: Node) -> limits.Check:
+    """The check of a time, which also objects to those that are kept otherwise than they came."""
+    check, size = checks.check(node), shape.time_size(node)
+
+    def walk(value: Any, path: limits.Path, found: list[Cause]) -> None:
+        if value.__class__ is str and len(value) != size:
+            found.append(Cause("", "it is kept otherwise"))
+        else:
+            check(value, path, found)
+
+    return walk
 
 
 def _given(type: Type) -> Type:

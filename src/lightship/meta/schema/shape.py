@@ -1,15 +1,16 @@
 """What a schema says about the shape of an object: fields it does not know, and values it fills in.
 
 Each node becomes two functions, compiled when the first object comes along that reaches them: `strays` collects unknown fields, `fill`
-sets defaults and drops what the real server would not store (nulls; in built-in kinds zeros, empty maps and lists). Contract: structural
-schema pruning, defaulting and null handling of CustomResourceDefinitions; Go's `omitempty` for built-in kinds.
+sets defaults and drops what the real server would not store (nulls; in built-in kinds zeros, empty maps and lists, fractions of times).
+Contract: structural schema pruning, defaulting and null handling of CustomResourceDefinitions; Go's `omitempty` and times for built-ins.
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
 from lightship.meta.objects import Obj, copy
-from lightship.meta.schema.nodes import NO_DEFAULT, Node
+from lightship.meta.schema.nodes import NO_DEFAULT, Node, time_layout
 
 Fill: TypeAlias = Callable[[Any], None]
 
@@ -141,7 +142,9 @@ def _nothing_to_fill(value: Any) -> None:
 
 def _fill_object(node: Node) -> Fill:
     table: _Table = _Table(node, fill)
-    defaults = [(name, found.default) for name in node.properties if (found := node.field(name)) and node.fills(name, found.default)]
+    fields = [(name, found) for name in node.properties if (found := node.field(name))]
+    defaults = [(name, found.default) for name, found in fields if node.fills(name, found.default)]
+    times = [(name, time_size(found)) for name, found in fields if found.special == "time" and found.context.builtin]
 
     def complete(value: Any) -> None:
         if value.__class__ is not dict:
@@ -151,6 +154,9 @@ def _fill_object(node: Node) -> Fill:
         for name, default in defaults:
             if name not in value:
                 value[name] = copy(default)
+        for name, size in times:
+            if (text := value.get(name)).__class__ is str and len(text) != size:
+                value[name] = _settled_time(text, size)
         for key, item in value.items():
             if item.__class__ is dict or item.__class__ is list:
                 below = table[key]
@@ -158,6 +164,20 @@ def _fill_object(node: Node) -> Fill:
                     below(item)
 
     return complete
+
+
+def time_size(node: Node) -> int:
+    """How many characters a time has as Go writes it: whole seconds in UTC, of a MicroTime with six decimals."""
+    return len("2006-01-02T15:04:05.000000Z" if ".000000" in time_layout(node) else "2006-01-02T15:04:05Z")
+
+
+def _settled_time(text: str, size: int) -> str:
+    """A time as Go writes it again; what is beyond Python's years stays as it is."""
+    try:
+        found = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return text
+    return found.strftime("%Y-%m-%dT%H:%M:%S.%f").zfill(26)[: size - 1] + "Z"
 
 
 def _drop_empty(value: Obj, node: Node) -> None:
