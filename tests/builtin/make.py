@@ -51,3 +51,14 @@ def workload(kind: str, name: str = "web", *, pod: Obj | None = None, **spec: An
         "metadata": {"name": name, "namespace": "default"},
         "spec": {"selector": {"matchLabels": {"app": name}}, "template": template, **spec},
     }
+
+
+def leader_worker_set(name: str = "lws", *, replicas: int = 2, size: int = 3, template: Obj | None = None, **spec: Any) -> Obj:
+    """`template` are fields of the leaderWorkerTemplate."""
+    given = {"size": size, "workerTemplate": {"spec": pod_spec(restartPolicy="Always")}, **(template or {})}
+    return {
+        "apiVersion": "leaderworkerset.x-k8s.io/v1",
+        "kind": "LeaderWorkerSet",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"replicas": replicas, "leaderWorkerTemplate": given, **spec},
+    }

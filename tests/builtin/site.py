@@ -10,8 +10,11 @@ from lightship import kinds
 from lightship.aio import virtual
 from lightship.aio.clock import LoopClock
 from lightship.apiserver.server import Server
-from lightship.builtin.api import JOB_SETS
+from lightship.builtin.api import JOB_SETS, LEADER_WORKER_SETS
 from lightship.builtin.controllers import controllers
+from lightship.builtin.jobset import admission
+from lightship.builtin.jobset.gates import NONE
+from lightship.builtin.leaderworkerset import admission as leaderworkerset_admission
 from lightship.client import Client
 from lightship.control import Manager
 from lightship.kinds import JOBS, NAMESPACES, PODS
@@ -24,7 +27,7 @@ from lightship.store import memory
 
 T = TypeVar("T")
 ADMIN = User("system:admin", ("system:masters",))
-RESOURCES = (*kinds.BUILTIN, JOB_SETS)
+RESOURCES = (*kinds.BUILTIN, JOB_SETS, LEADER_WORKER_SETS)
 CA = "-----BEGIN CERTIFICATE-----\nnot really\n-----END CERTIFICATE-----\n"
 Wrap = Callable[[Transport], Transport]
 
@@ -123,19 +126,24 @@ class Site:
 
 
 @asynccontextmanager
-async def site(wrap: Wrap | None = None, *, only: tuple[str, ...] = (), **given: Any) -> AsyncIterator[Site]:
-    """A running site. `wrap` comes between the controllers and the server; `only` names the controllers to run, all by default; the rest
-    is given to the controllers."""
+async def site(
+    wrap: Wrap | None = None, *, only: tuple[str, ...] = (), more: tuple[Resource, ...] = (), **given: Any
+) -> AsyncIterator[Site]:
+    """A running site. `wrap` comes between the controllers and the server; `only` names the controllers to run, all by default; `more` are
+    kinds to serve besides; the rest is given to the controllers."""
     clock, random = LoopClock(), Random(7)
-    server = Server(memory(), RESOURCES, clock=clock, random=random)
+    server = Server(memory(), (*RESOURCES, *more), clock=clock, random=random)
+    transport = server.local(identities.CONTROLLERS)
+    for rules in admission.admission(Client(transport), given.get("gates", NONE)):
+        server.add_admission(rules)
+    server.add_admission(leaderworkerset_admission.admission())
     await server.start()
     client = Client(server.local(ADMIN))
     await identities.bind(client)
-    transport = server.local(identities.CONTROLLERS)
     manager = Manager(Client(wrap(transport) if wrap else transport), clock=clock, random=random, component="test")
     if await client.get_or_none(NAMESPACES, "default") is None:
         await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
-    for controller in controllers(manager, resources=RESOURCES, ca_pem=CA, **given):
+    for controller in controllers(manager, resources=(*RESOURCES, *more), ca_pem=CA, **given):
         if not only or controller.name in only:
             manager.add(controller)
     async with manager.running():

@@ -45,7 +45,7 @@ def test_somebody_elses_claim_is_left_alone_and_told_of() -> None:
 
         async def told() -> str | None:
             events = (await here.client.list(EVENTS, "default")).items
-            return next((event["message"] for event in events if event["reason"] == "FailedBinding"), None)
+            return next((e["message"] for e in events if e["reason"] == "FailedBinding" and e["involvedObject"]["kind"] == "Pod"), None)
 
         want = "ephemeral volume v: PVC default/p-v was not created for pod default/p (pod is not owner)"
         assert await here.until(told, "an event") == want

@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from lightship.builtin.jobset import children, rules
-from lightship.builtin.jobset.sync import sync
+from lightship.builtin.jobset import children, defaults
+from lightship.builtin.jobset.sync import Around, sync
 from lightship.meta import conditions, objects, times
 from lightship.meta.objects import Obj
 from tests.builtin import make
 
 NOW = 1_700_000_000.0
+THERE = Around()
 PREFIX = "jobset.sigs.k8s.io/"
 
 
 def jobset(*jobs: Obj, status: Obj | None = None, **spec: Any) -> Obj:
-    found = make.jobset("js", *jobs, **spec)
-    rules.default(found)
+    found = defaults.defaulted(make.jobset("js", *jobs, **spec))
     found["metadata"]["uid"] = "js-uid"
     found["status"] = status or {}
     return found
@@ -78,7 +78,7 @@ def test_labels_of_the_template_are_kept() -> None:
 
 def test_no_hostnames_no_service_and_no_domain() -> None:
     owner = jobset(network={"enableDNSHostnames": False})
-    assert sync(owner, [], NOW, service_exists=False).service is None
+    assert sync(owner, [], NOW, Around(service=False)).service is None
     assert "subdomain" not in child(owner)["spec"]["template"]["spec"]
 
 
@@ -100,14 +100,14 @@ def test_exclusive_placement_by_labelled_nodes() -> None:
 
 def test_first_look_creates_service_and_jobs() -> None:
     owner = jobset(make.replicated("a", replicas=2), make.replicated("b"))
-    plan = sync(owner, [], NOW, service_exists=False)
+    plan = sync(owner, [], NOW, Around(service=False))
     assert [objects.name(job) for job in plan.create] == ["js-a-0", "js-a-1", "js-b-0"]
     assert plan.service is not None
     assert plan.status["restarts"] == 0
-    assert [entry["name"] for entry in plan.status["replicatedJobsStatus"]] == ["a", "b"]
+    assert [entry["name"] for entry in plan.status["replicatedJobsStatus"]] == ["b", "a"]
     assert plan.notes == []
     owner["status"] = plan.status
-    again = sync(owner, plan.create, NOW, service_exists=True)
+    again = sync(owner, plan.create, NOW, THERE)
     assert (again.create, again.service, again.delete, again.suspend, again.resume, again.notes) == ([], None, [], [], [], [])
     assert again.status == plan.status
 
@@ -125,7 +125,7 @@ def test_when_a_job_is_ready(status: Obj, spec: Obj, want: int) -> None:
     owner = jobset(make.replicated(pods=2))
     job = child(owner, **status)
     job["spec"] |= spec
-    plan = sync(owner, [job], NOW, service_exists=True)
+    plan = sync(owner, [job], NOW, THERE)
     assert plan.status["replicatedJobsStatus"][0]["ready"] == want
 
 
@@ -141,19 +141,19 @@ DEPENDENCIES = [
 @pytest.mark.parametrize(("name", "wanted", "status", "ended", "want"), DEPENDENCIES, ids=[row[0] for row in DEPENDENCIES])
 def test_dependencies(name: str, wanted: str, status: Obj, ended: str, want: bool) -> None:
     owner = jobset(make.replicated("a"), make.replicated("b", depends_on=[{"name": "a", "status": wanted}]))
-    plan = sync(owner, [child(owner, ended=ended, **status)], NOW, service_exists=True)
+    plan = sync(owner, [child(owner, ended=ended, **status)], NOW, THERE)
     assert ([objects.name(job) for job in plan.create] == ["js-b-0"]) is want
 
 
 def test_success_of_any_target() -> None:
     owner = jobset(make.replicated("a", replicas=2), make.replicated("b"), successPolicy={"operator": "Any", "targetReplicatedJobs": ["a"]})
     jobs = [child(owner, 0), child(owner, 1), child(owner, 0, 1, ended="Complete")]
-    assert "conditions" not in sync(owner, jobs, NOW, service_exists=True).status
+    assert "conditions" not in sync(owner, jobs, NOW, THERE).status
     jobs[1] = child(owner, 1, ended="Complete")
-    status = sync(owner, jobs, NOW, service_exists=True).status
+    status = sync(owner, jobs, NOW, THERE).status
     assert status["terminalState"] == "Completed"
     owner["status"] = status
-    after = sync(owner, jobs, NOW, service_exists=True)
+    after = sync(owner, jobs, NOW, THERE)
     assert [objects.name(job) for job in after.delete] == ["js-a-0"], "what still runs is stopped"
 
 
@@ -161,15 +161,15 @@ FAIL_RULE = {"name": "stop", "action": "FailJobSet", "onJobFailureReasons": ["Ba
 IGNORE_RULE = {"name": "again", "action": "RestartJobSetAndIgnoreMaxRestarts", "targetReplicatedJobs": ["node"]}
 POLICIES: list[tuple[str, Obj | None, int, str, str, int]] = [
     ("none", None, 0, "Failed", "FailedJobs", 0),
-    ("restart", {"maxRestarts": 2}, 1, "Restarting", "DefaultFailurePolicy", 1),
+    ("restart", {"maxRestarts": 2}, 1, "RestartingJobSet", "DefaultFailurePolicy", 1),
     ("too often", {"maxRestarts": 2}, 2, "Failed", "ReachedMaxRestarts", 0),
     ("a rule that fails", {"maxRestarts": 2, "rules": [FAIL_RULE]}, 0, "Failed", "FailJobSetFailurePolicyAction", 0),
-    ("a rule that does not count", {"maxRestarts": 0, "rules": [IGNORE_RULE]}, 0, "Restarting", "FailurePolicy_again", 1),
+    ("a rule that does not count", {"maxRestarts": 0, "rules": [IGNORE_RULE]}, 0, "RestartingJobSet", "FailurePolicy_again", 1),
     (
         "a rule for others",
         {"maxRestarts": 1, "rules": [{**FAIL_RULE, "targetReplicatedJobs": ["x"]}]},
         0,
-        "Restarting",
+        "RestartingJobSet",
         "DefaultFailurePolicy",
         1,
     ),
@@ -185,7 +185,7 @@ POLICIES: list[tuple[str, Obj | None, int, str, str, int]] = [
         "a pattern that is none",
         {"maxRestarts": 1, "rules": [{**FAIL_RULE, "onJobFailureMessagePatterns": ["("]}]},
         0,
-        "Restarting",
+        "RestartingJobSet",
         "DefaultFailurePolicy",
         1,
     ),
@@ -196,7 +196,7 @@ POLICIES: list[tuple[str, Obj | None, int, str, str, int]] = [
 def test_failure_policies(name: str, policy: Obj | None, before: int, type: str, reason: str, restarts: int) -> None:
     status = {"restarts": 0, "restartsCountTowardsMax": before}
     owner = jobset(status=status, **({"failurePolicy": policy} if policy else {}))
-    plan = sync(owner, [child(owner, ended="Failed")], NOW, service_exists=True)
+    plan = sync(owner, [child(owner, ended="Failed")], NOW, THERE)
     found = conditions.find(plan.status["conditions"], type) or {}
     assert (found["status"], found["reason"]) == ("True", reason)
     assert found["message"].endswith("(first failed job: js-node-0)")
@@ -207,7 +207,7 @@ def test_failure_policies(name: str, policy: Obj | None, before: int, type: str,
 def test_the_first_failed_job_is_named() -> None:
     owner = jobset(make.replicated(replicas=2))
     jobs = [child(owner, 0, ended="Failed", at=NOW), child(owner, 1, ended="Failed", at=NOW - 5)]
-    plan = sync(owner, jobs, NOW, service_exists=True)
+    plan = sync(owner, jobs, NOW, THERE)
     assert "(first failed job: js-node-1)" in plan.notes[0].message
 
 
@@ -216,17 +216,17 @@ def test_a_restart_deletes_the_last_attempt_and_creates_the_next(strategy: str, 
     policy = {"maxRestarts": 1, "restartStrategy": strategy}
     owner = jobset(make.replicated(replicas=2), status={"restarts": 1}, failurePolicy=policy)
     left = child(owner, 0, attempt=0)
-    plan = sync(owner, [left], NOW, service_exists=True)
+    plan = sync(owner, [left], NOW, THERE)
     assert plan.delete == [left]
     assert [objects.name(job) for job in plan.create] == want, "js-node-0 is still there"
     left["metadata"]["deletionTimestamp"] = times.rfc3339(NOW)
-    assert sync(owner, [left], NOW, service_exists=True).delete == []
+    assert sync(owner, [left], NOW, THERE).delete == []
 
 
 def test_suspension_and_resumption_keep_what_others_added() -> None:
     owner = jobset(suspend=True)
     running = child(jobset())
-    plan = sync(owner, [running], NOW, service_exists=True)
+    plan = sync(owner, [running], NOW, THERE)
     assert plan.suspend == [running]
     assert (conditions.find(plan.status["conditions"], "Suspended") or {})["reason"] == "SuspendedJobs"
     owner["status"] = plan.status
@@ -236,7 +236,7 @@ def test_suspension_and_resumption_keep_what_others_added() -> None:
     running["spec"]["suspend"] = True
     running["spec"]["template"]["metadata"]["labels"]["theirs"] = "1"
     running["spec"]["template"]["spec"]["nodeSelector"] = {"rack": "7"}
-    plan = sync(owner, [running], NOW, service_exists=True)
+    plan = sync(owner, [running], NOW, THERE)
     ((_, resumed),) = plan.resume
     assert resumed["spec"]["suspend"] is False
     assert resumed["spec"]["template"]["metadata"]["labels"]["theirs"] == "1"
@@ -249,7 +249,7 @@ def test_suspension_and_resumption_keep_what_others_added() -> None:
 def test_time_to_live() -> None:
     ended = {"type": "Failed", "status": "True", "reason": "x", "message": "", "lastTransitionTime": times.rfc3339(NOW - 10)}
     owner = jobset(status={"conditions": [ended], "restarts": 0}, ttlSecondsAfterFinished=30)
-    plan = sync(owner, [], NOW, service_exists=True)
+    plan = sync(owner, [], NOW, THERE)
     assert (plan.expire, plan.requeue) == (False, 20)
-    plan = sync(owner, [], NOW + 20, service_exists=True)
+    plan = sync(owner, [], NOW + 20, THERE)
     assert (plan.expire, plan.requeue) == (True, None)

@@ -152,14 +152,15 @@ def test_a_taint_of_somebody_drives_out_who_does_not_bear_it() -> None:
 @pytest.mark.parametrize(
     ("tolerations", "patience"),
     [
-        ([], 0.0),
+        ([], None),
         ([{"operator": "Exists"}], leaving.FOR_EVER),
-        ([{"key": "a", "operator": "Exists"}], 0.0),
+        ([{"key": "a", "operator": "Exists"}], None),
         ([{"key": "a", "operator": "Exists", "tolerationSeconds": 9}, {"key": "b", "operator": "Exists", "tolerationSeconds": 4}], 4.0),
-        ([{"operator": "Exists"}, {"key": "b", "operator": "Exists", "tolerationSeconds": -1}], 0.0),
+        ([{"key": "b", "operator": "Exists", "tolerationSeconds": -1}, {"operator": "Exists"}], 0.0),
+        ([{"operator": "Exists"}, {"key": "b", "operator": "Exists", "tolerationSeconds": 3}], leaving.FOR_EVER),
     ],
 )
-def test_patience(tolerations: list[Obj], patience: float) -> None:
+def test_patience(tolerations: list[Obj], patience: float | None) -> None:
     assert leaving.patience(tolerations, [{"key": "a", "effect": "NoExecute"}, {"key": "b", "effect": "NoExecute"}]) == patience
 
 
@@ -170,3 +171,83 @@ def test_taints_that_hold_keep_their_time() -> None:
     found = taints.wanted(silent, 1e9, evict=True)
     assert found[:2] == [MINE, old]
     assert [(t["key"], t["effect"]) for t in found[2:]] == [(taints.UNREACHABLE, "NoSchedule")]
+
+
+def zoned(name: str, zone: str) -> Obj:
+    labels = {"topology.kubernetes.io/zone": zone}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+
+
+async def driving(here: Site) -> list[str]:
+    """The nodes whose taints drive pods out."""
+    return [n["metadata"]["name"] for n in (await here.client.list(NODES)).items if taints.drives_out(n)]
+
+
+async def live(here: Site, seconds: int) -> None:
+    """Let time pass in which all nodes are heard of."""
+    for second in range(seconds):
+        if second % 10 == 0:
+            for found in (await here.client.list(NODES)).items:
+                await lease(here, objects.name(found))
+        await here.manager.clock.sleep(1)
+
+
+def test_nodes_are_emptied_one_after_the_other() -> None:
+    async def work(here: Site) -> None:
+        for number in range(6):
+            await node(here, f"n{number}")
+        await live(here, 10)
+        for number in range(3):
+            await beat(here, f"n{number}", ready="False")
+        await live(here, 6)
+        assert len(await driving(here)) == 1, "the first at once"
+        await live(here, 10)
+        assert len(await driving(here)) == 2
+        await beat(here, "n2")
+        await live(here, 20)
+        assert await driving(here) == ["n0", "n1"], "whoever is well again does not have to wait for it"
+
+    run(work, only=ONLY)
+
+
+def test_a_small_zone_in_trouble_is_left_alone() -> None:
+    async def work(here: Site) -> None:
+        for name in ("a0", "a1", "a2", "a3", "b0", "b1"):
+            await here.client.create(NODES, zoned(name, name[0]))
+            await beat(here, name)
+        await live(here, 10)
+        for name in ("a0", "a1", "a2"):
+            await beat(here, name, ready="False")
+        await live(here, 40)
+        assert await driving(here) == []
+        await beat(here, "a3", ready="False")
+        await beat(here, "b0", ready="False")
+        await live(here, 35)
+        assert "b0" in await driving(here), "the other zone goes at its own pace"
+        assert len([name for name in await driving(here) if name[0] == "a"]) >= 2, "a zone that is down as a whole is emptied"
+        await beat(here, "b1", ready="False")
+        await live(here, 12)
+        assert await driving(here) == [], "when all are down, it is not their fault"
+        await beat(here, "b1")
+        await live(here, 8)
+        assert await driving(here) == [], "who waits then, waits a whole turn"
+        await live(here, 12)
+        assert "b0" in await driving(here)
+
+    run(work, only=ONLY)
+
+
+def test_old_names_of_labels_follow_the_new_ones() -> None:
+    async def work(here: Site) -> None:
+        made = zoned("n", "z")
+        made["metadata"]["labels"] |= {"kubernetes.io/os": "linux", "beta.kubernetes.io/arch": "arm", "kubernetes.io/arch": "arm64"}
+        await here.client.create(NODES, made)
+        await here.settle()
+        found = objects.labels(await here.client.get(NODES, "n"))
+        assert (found["beta.kubernetes.io/os"], found["beta.kubernetes.io/arch"]) == ("linux", "arm64")
+        assert ("RegisteredNode", "Node n event: Registered Node n in Controller") in await here.events("n")
+        await here.client.delete(NODES, "n")
+        await here.settle()
+        assert ("RemovingNode", "Node n event: Removing Node n from Controller") in await here.events("n")
+
+    run(work, only=ONLY)

@@ -1,6 +1,6 @@
 """Deleted volumes wait for those who use them."""
 
-from lightship.kinds import PERSISTENT_VOLUME_CLAIMS, PODS
+from lightship.kinds import PERSISTENT_VOLUME_CLAIMS, POD_GROUPS, PODS
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions
@@ -42,5 +42,30 @@ def test_a_claim_waits_for_its_pods() -> None:
         assert objects.is_deleting(await here.client.get(PERSISTENT_VOLUME_CLAIMS, "data", "default"))
         await here.client.delete(PODS, "mounting", "default", DeleteOptions(grace_period_seconds=0))
         await here.until_gone(PERSISTENT_VOLUME_CLAIMS, "data")
+
+    run(work)
+
+
+def test_a_group_waits_for_its_pods_to_end() -> None:
+    async def work(here: Site) -> None:
+        spec = {"schedulingPolicy": {"gang": {"minCount": 2}}}
+        group = {
+            "apiVersion": "scheduling.k8s.io/v1alpha2",
+            "kind": "PodGroup",
+            "metadata": {"name": "g", "namespace": "default"},
+            "spec": spec,
+        }
+        made = await here.client.create(POD_GROUPS, group)
+        assert made["metadata"]["finalizers"] == ["scheduling.k8s.io/podgroup-protection"]
+        for name in ("a", "b"):
+            pod = user(name, "somewhere")
+            await here.client.create(PODS, {**pod, "spec": {**pod["spec"], "volumes": [], "schedulingGroup": {"podGroupName": "g"}}})
+        await here.settle()
+        await here.client.delete(POD_GROUPS, "g", "default")
+        await here.client.delete(PODS, "a", "default", DeleteOptions(grace_period_seconds=0))
+        await here.settle()
+        assert objects.is_deleting(await here.client.get(POD_GROUPS, "g", "default"))
+        await here.move(await here.client.get(PODS, "b", "default"), "Succeeded")
+        await here.until_gone(POD_GROUPS, "g")
 
     run(work)

@@ -118,6 +118,8 @@ class Claimer:
             if reference.get("kind") == self._kind.kind and group == self._kind.group:
                 yield Key(objects.namespace(child), reference["name"])
             return
+        if not self._owners:
+            return
         for where in handles(child):
             yield from self._owners.keys_by_index(SELECTOR, where)
 

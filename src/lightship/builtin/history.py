@@ -1,6 +1,6 @@
 """Versions of a workload that has no ReplicaSets: its templates, kept as ControllerRevisions, numbered in the order of their use.
 
-Called by the controllers of StatefulSets and DaemonSets; `Plan` is decided purely, `keep` carries it out.
+Called by the controllers of StatefulSets and DaemonSets, in part by LeaderWorkerSets'; `Plan` is decided purely, `keep` carries it out.
 Contract: Kubernetes 1.36 pkg/controller/history: names and hashes are upstream's, so that either controller goes on with the other's.
 """
 
@@ -15,12 +15,15 @@ from lightship.client.client import Client
 from lightship.kinds import CONTROLLER_REVISIONS
 from lightship.meta import errors, objects
 from lightship.meta.objects import Obj
+from lightship.meta.resources import Resource
 
 HASH = "controller-revision-hash"
 """By this pods say of which version they are."""
 _OWN_HASH = {"StatefulSet": "controller.kubernetes.io/hash"}
 """By which label versions say their hash, where it is another."""
 _LONGEST = 223
+DEFAULT_LIMIT = 10
+"""Versions that are kept where the owner does not say."""
 _ESCAPES = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))
 """As encoding/json of Go writes them."""
 
@@ -63,15 +66,15 @@ def plan(owner: Obj, revisions: list[Obj], collisions: int) -> Plan:
 def revision_of(owner: Obj, revision: int, collisions: int) -> Obj:
     """The ControllerRevision of an owner's template."""
     template = objects.spec(owner).get("template") or {}
-    data = _in_order({"spec": {"template": {**template, "$patch": "replace"}}})
-    hashed = _hash(data, collisions)
+    data = in_order({"spec": {"template": {**template, "$patch": "replace"}}})
+    name = hashed(data, str(collisions))
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
         "metadata": {
-            "name": f"{objects.name(owner)[:_LONGEST]}-{hashed}",
+            "name": f"{objects.name(owner)[:_LONGEST]}-{name}",
             "namespace": objects.namespace(owner),
-            "labels": {**((template.get("metadata") or {}).get("labels") or {}), _OWN_HASH.get(owner["kind"], HASH): hashed},
+            "labels": {**((template.get("metadata") or {}).get("labels") or {}), _OWN_HASH.get(owner["kind"], HASH): name},
             "annotations": dict(objects.annotations(owner)),
             "ownerReferences": [objects.owner_reference(owner)],
         },
@@ -98,6 +101,24 @@ def surplus(revisions: list[Obj], live: Collection[str], limit: int) -> list[Obj
     return past[: max(0, len(past) - limit)] if limit >= 0 else []
 
 
+async def settle(client: Client, kind: Resource, owner: Obj, revisions: list[Obj]) -> Obj | None:
+    """The revision of today's template, made where there is none; None when its name is another's: the status has that now, and the next
+    look tries another."""
+    collisions = int(objects.status(owner).get("collisionCount") or 0)
+    update, taken = await keep(client, plan(owner, revisions, collisions))
+    if not taken:
+        return update
+    await client.patch_status(kind, owner, {**objects.status(owner), "collisionCount": collisions + 1})
+    return None
+
+
+async def forget(client: Client, owner: Obj, revisions: list[Obj], live: Collection[str]) -> None:
+    """Delete what is beyond the owner's history; revisions of the `live` names are in use."""
+    limit = objects.spec(owner).get("revisionHistoryLimit")
+    beyond = surplus(revisions, live, DEFAULT_LIMIT if limit is None else int(limit))
+    await children.every(beyond, lambda revision: children.remove(client, CONTROLLER_REVISIONS, revision))
+
+
 async def keep(client: Client, plan: Plan) -> tuple[Obj, bool]:
     """Carry a plan out. The revision of today's template, and whether its name was taken by another."""
     if plan.renumber:
@@ -117,18 +138,19 @@ async def keep(client: Client, plan: Plan) -> tuple[Obj, bool]:
         raise
 
 
-def _in_order(value: Any) -> Any:
+def in_order(value: Any) -> Any:
     """With sorted keys, as encoding/json of Go writes maps: `kubectl` and others compare the bytes."""
     if isinstance(value, dict):
-        return {key: _in_order(value[key]) for key in sorted(value)}
-    return [_in_order(item) for item in value] if isinstance(value, list) else value
+        return {key: in_order(value[key]) for key in sorted(value)}
+    return [in_order(item) for item in value] if isinstance(value, list) else value
 
 
-def _hash(data: Obj, collisions: int) -> str:
+def hashed(data: Obj, salt: str = "") -> str:
+    """The hash of a version's data, which is `in_order`, in letters; another with another salt."""
     text = msgspec.json.encode(data)
     for plain, escaped in _ESCAPES:
         text = text.replace(plain, escaped)
-    return safe(str(_fnv(text + str(collisions).encode())))
+    return safe(str(_fnv(text + salt.encode())))
 
 
 def safe(text: str) -> str:

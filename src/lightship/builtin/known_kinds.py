@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from lightship.control import Manager
 from lightship.kinds import CUSTOM_RESOURCE_DEFINITIONS
-from lightship.meta import conditions, objects
+from lightship.kinds.extensions.serving import resource_of
+from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
 from lightship.meta.resources import Resource
 
@@ -48,27 +49,6 @@ class KnownKinds:
     def _tell(self, resource: Resource, *, served: bool) -> None:
         for listener in self._listeners:
             listener(resource, served)
-
-
-def resource_of(definition: Obj) -> Resource | None:
-    """The kind that a definition serves; None while it serves none. Of several versions the stored one, if that is served."""
-    if not conditions.is_true(definition, "Established"):
-        return None
-    spec = objects.spec(definition)
-    served = [version for version in spec.get("versions") or () if version.get("served")]
-    if not served:
-        return None
-    chosen = next((version for version in served if version.get("storage")), served[0])
-    names = spec["names"]
-    return Resource(
-        group=spec["group"],
-        version=chosen["name"],
-        kind=names["kind"],
-        plural=names["plural"],
-        namespaced=spec.get("scope") == "Namespaced",
-        status="status" in (chosen.get("subresources") or {}),
-        custom=True,
-    )
 
 
 def _bucket_of(definition: Obj) -> str:

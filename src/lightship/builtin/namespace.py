@@ -54,11 +54,16 @@ class NamespaceReconciler:
         self._kinds = kinds
         self._watched = watched
         self._namespaces = manager.cache.informer(NAMESPACES)
+        self._rests: dict[Key, float] = {}
+        """Until when (monotonic) a namespace is left alone whose kinds could not all be looked at: to tell so is a change that wakes us."""
 
     async def reconcile(self, key: Key) -> Outcome:
         namespace = self._namespaces.get(key)
         if namespace is None or not objects.is_deleting(namespace) or FINALIZER not in _finalizers(namespace):
+            self._rests.pop(key, None)
             return Done()
+        if (rest := self._rests.get(key, 0.0) - self._clock.monotonic()) > 0:
+            return RequeueAfter(rest)
         left = Left()
         await self._empty(PODS, key.name, left)
         unwatched = False
@@ -66,6 +71,8 @@ class NamespaceReconciler:
             for resource in [kind for kind in self._kinds if _can_be_inside(kind) and kind != PODS]:
                 found = await self._empty(resource, key.name, left)
                 unwatched = unwatched or (found and resource.bucket not in self._watched)
+        if left.failures:
+            self._rests[key] = self._clock.monotonic() + AGAIN_SECONDS
         if left.kinds or left.failures:
             await self._report(namespace, left)
             return RequeueAfter(AGAIN_SECONDS) if unwatched or left.failures else Done()

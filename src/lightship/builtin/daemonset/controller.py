@@ -5,12 +5,13 @@ Woken by sets and pods, and by nodes that have changed so that a pod should be t
 
 from collections.abc import Iterable
 
-from lightship.builtin import children, history, podtemplate
+from lightship.builtin import children, history
 from lightship.builtin.claiming import Claimer
 from lightship.builtin.daemonset import places
 from lightship.builtin.daemonset import sync as core
 from lightship.builtin.daemonset.manage import Actions
 from lightship.builtin.notes import tell
+from lightship.builtin.podnames import Names
 from lightship.control import Controller, Done, Manager, Outcome, RequeueAfter, Watch, itself
 from lightship.kinds import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS
 from lightship.meta import errors, objects
@@ -28,6 +29,24 @@ def controller(manager: Manager) -> Controller:
     return controller
 
 
+class _Failures:
+    """Nodes on which pods of one set fail, since it was last changed: how long each waits for the next, and since when."""
+
+    def __init__(self, uid: str, generation: int) -> None:
+        self.of = uid, generation
+        self._waits: dict[str, tuple[float, float]] = {}
+
+    def wait(self, node: str, moment: float) -> float:
+        """Seconds left; `moment` is of the monotonic clock."""
+        delay, since = self._waits.get(node, (0.0, moment))
+        return max(0.0, since + delay - moment)
+
+    def note(self, node: str, moment: float) -> None:
+        """One more is replaced: the next waits twice as long."""
+        delay, _ = self._waits.get(node, (0.0, 0.0))
+        self._waits[node] = min(max(FIRST_WAIT, 2 * delay), LONGEST_WAIT), moment
+
+
 class DaemonSetReconciler:
     def __init__(self, manager: Manager) -> None:
         self._client = manager.client
@@ -35,12 +54,10 @@ class DaemonSetReconciler:
         self._recorder = manager.recorder
         self._sets = manager.cache.informer(DAEMON_SETS)
         self._nodes = manager.cache.informer(NODES)
-        self._known_pods = manager.cache.informer(PODS)
         self.pods = Claimer(manager, DAEMON_SETS, PODS)
         self._revisions = Claimer(manager, DAEMON_SETS, CONTROLLER_REVISIONS)
-        self._names = podtemplate.Names(manager.random)
-        self._failures: dict[tuple[str, int, str], tuple[float, float]] = {}
-        """Of nodes where pods fail, the wait before the next replacement and when it began, by uid and generation of the set."""
+        self._names = Names(manager.cache.informer(PODS), manager.random)
+        self._failures: dict[Key, _Failures] = {}
 
     def listen(self, controller: Controller) -> None:
         """Have the sets looked at that a node's change is of interest to: heartbeats are not."""
@@ -63,18 +80,22 @@ class DaemonSetReconciler:
     async def reconcile(self, key: Key) -> Outcome:
         owner = self._sets.get(key)
         if owner is None or objects.is_deleting(owner):
-            self._failures = {} if not len(self._sets) else self._failures
+            self._failures.pop(key, None)
+            self._names.forget(key)
             return Done()
         revisions = history.ordered(await self._revisions.claim(owner))
         pods = await self.pods.claim(owner)
-        collisions = int(objects.status(owner).get("collisionCount") or 0)
-        update, taken = await history.keep(self._client, history.plan(owner, revisions, collisions))
-        if taken:
-            await self._client.patch_status(DAEMON_SETS, owner, {**objects.status(owner), "collisionCount": collisions + 1})
+        update = await history.settle(self._client, DAEMON_SETS, owner, revisions)
+        if update is None:
             return Done()
         hashed = objects.labels(update)[history.HASH]
-        now = self._clock.now()
-        plan = core.sync(owner, pods, self._nodes.list(), hashed, lambda node: self._wait(owner, node, now), now)
+        failed = self._failures.get(key)
+        if failed is None or failed.of != (objects.uid(owner), objects.generation(owner)):
+            failed = self._failures[key] = _Failures(objects.uid(owner), objects.generation(owner))
+        moment = self._clock.monotonic()
+        plan = core.sync(owner, pods, self._nodes.list(), hashed, lambda node: failed.wait(node, moment), self._clock.now())
+        for node in plan.actions.failed:
+            failed.note(node, moment)
         failures = await self._perform(owner, plan.actions, hashed)
         await self._client.patch_status(DAEMON_SETS, owner, plan.status)
         if failures:
@@ -82,24 +103,18 @@ class DaemonSetReconciler:
         await self._forget(owner, revisions, update, pods)
         return Done() if plan.actions.requeue is None else RequeueAfter(plan.actions.requeue)
 
-    def _wait(self, owner: Obj, node: str, now: float) -> float:
-        delay, since = self._failures.get(_slot(owner, node), (0.0, now))
-        return max(0.0, since + delay - now)
-
     async def _perform(self, owner: Obj, actions: Actions, hashed: str) -> list[Exception]:
-        for node in actions.failed:
-            delay, _ = self._failures.get(_slot(owner, node), (0.0, 0.0))
-            self._failures[_slot(owner, node)] = min(max(FIRST_WAIT, 2 * delay), LONGEST_WAIT), self._clock.now()
         tell(self._recorder, owner, actions.notes)
         _, failures = await children.slowly(actions.create, lambda node: self._create(owner, node, hashed))
         return failures + await children.each(actions.delete, lambda pod: self._delete(owner, pod))
 
     async def _create(self, owner: Obj, node: str, hashed: str) -> None:
-        name = self._names.draw(owner, node, lambda name: Key(objects.namespace(owner), name) in self._known_pods)
+        (name,) = self._names.draw(owner, node)
         try:
             await children.create(self._client, PODS, places.build(owner, node, name, hashed))
         except Exception as error:
-            self._names.unanswered(owner, node, name, error)
+            if errors.is_already_exists(error):
+                self._names.taken(owner, name)
             if isinstance(error, errors.StatusError) and not errors.is_namespace_terminating(error):
                 self._recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {error.message}")
             raise
@@ -113,13 +128,7 @@ class DaemonSetReconciler:
         """Versions beyond the history; one that a pod still has is none."""
         used = {history.version(pod) for pod in pods}
         live = {objects.name(r) for r in revisions if objects.labels(r).get(history.HASH) in used} | {objects.name(update)}
-        limit = objects.spec(owner).get("revisionHistoryLimit")
-        surplus = history.surplus(revisions, live, 10 if limit is None else int(limit))
-        await children.every(surplus, lambda revision: children.remove(self._client, CONTROLLER_REVISIONS, revision))
-
-
-def _slot(owner: Obj, node: str) -> tuple[str, int, str]:
-    return objects.uid(owner), objects.generation(owner), node
+        await history.forget(self._client, owner, revisions, live)
 
 
 def _look(node: Obj) -> tuple[object, object]:

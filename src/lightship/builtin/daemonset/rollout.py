@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from lightship.builtin.daemonset import places
-from lightship.builtin.deployment.strategy import scaled
+from lightship.builtin.shares import scaled
 from lightship.kinds import pods as podlib
 from lightship.meta import objects
 from lightship.meta.objects import Obj

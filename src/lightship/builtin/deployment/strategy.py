@@ -3,10 +3,10 @@
 Pure; asked by all of this folder. Contract: Kubernetes 1.36 deployment controller (`ResolveFenceposts`, `NewRSNewReplicas`).
 """
 
-import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from lightship.builtin.shares import scaled
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 
@@ -43,14 +43,6 @@ def limits(deployment: Obj) -> Limits:
     if not surge and not unavailable:
         unavailable = 1  # percentages may round to nothing: something has to move
     return Limits(surge, min(unavailable, wanted))
-
-
-def scaled(value: Any, of: int, *, up: bool) -> int:
-    """A count, or a percentage of `of` rounded up or down."""
-    if isinstance(value, str) and value.endswith("%"):
-        share = int(value[:-1]) * of
-        return math.ceil(share / 100) if up else share // 100
-    return int(value or 0)
 
 
 def size_of_new(deployment: Obj, everybody: Iterable[Obj], new: Obj) -> int:

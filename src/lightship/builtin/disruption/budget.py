@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from lightship.builtin.deployment.strategy import scaled
 from lightship.builtin.notes import Note
+from lightship.builtin.shares import scaled
 from lightship.kinds import pods as podlib
 from lightship.meta import conditions, objects, times
 from lightship.meta.objects import Obj

@@ -5,6 +5,7 @@ Woken by budgets, by pods that one selects, and by a change of what those pods' 
 
 from collections.abc import Iterable
 
+from lightship.builtin import gotext
 from lightship.builtin.disruption import budget as core
 from lightship.builtin.disruption.expecting import Scales, UnknownOwnerError
 from lightship.builtin.known_kinds import KnownKinds
@@ -12,9 +13,9 @@ from lightship.control import Controller, Done, Manager, Outcome, RequeueAfter, 
 from lightship.kinds import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS
 from lightship.meta import objects, selectors
 from lightship.meta.objects import Key, Obj
+from lightship.meta.selectors import LabelSelector
 
 NAMESPACE = "builtin/budgets"
-LISTED = "builtin/pods-by-namespace"
 
 
 def controller(manager: Manager, served: KnownKinds) -> Controller:
@@ -36,7 +37,7 @@ class BudgetReconciler:
 
     def budgets_of(self, pod: Obj) -> Iterable[Key]:
         for found in self._budgets.by_index(NAMESPACE, objects.namespace(pod)):
-            if _selects(found, pod):
+            if _selector(found).matches(objects.labels(pod)):
                 yield objects.key(found)
 
     def all_of(self, owner: Obj) -> Iterable[Key]:
@@ -47,7 +48,8 @@ class BudgetReconciler:
         found = self._budgets.get(key)
         if found is None:
             return Done()
-        pods = [pod for pod in self._pods.list(key.namespace) if _selects(found, pod)]
+        selector = _selector(found)
+        pods = [pod for pod in self._pods.list(key.namespace) if selector.matches(objects.labels(pod))]
         if not pods:
             self._recorder.event(found, "Normal", "NoPods", "No matching pods found")
         try:
@@ -70,14 +72,14 @@ class BudgetReconciler:
         if expected.unmanaged:
             why = "As a result, the status of the PDB cannot be calculated correctly, which may result in undefined behavior."
             hint = 'To account for these pods please set ".spec.minAvailable" field of the PDB to an integer value.'
-            selector = selectors.from_label_selector(objects.spec(found).get("selector"))
-            text = f"Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. {why} {hint}"
+            which = gotext.selector(objects.spec(found).get("selector"))
+            text = f"Pods selected by this PodDisruptionBudget (selector: {which}) were found to be unmanaged. {why} {hint}"
             self._recorder.event(found, "Warning", "UnmanagedPods", text)
         return expected.total
 
 
-def _selects(found: Obj, pod: Obj) -> bool:
-    return selectors.from_label_selector(objects.spec(found).get("selector")).matches(objects.labels(pod))
+def _selector(found: Obj) -> LabelSelector:
+    return selectors.from_label_selector(objects.spec(found).get("selector"))
 
 
 def _namespace(found: Obj) -> Iterable[str]:

@@ -74,11 +74,12 @@ class Collector:
     async def reconcile(self, key: Key) -> Outcome:
         bucket, _, namespace = key.namespace.partition(" ")
         informer = self._informers.get(bucket)
-        obj = informer.get(Key(namespace, key.name)) if informer is not None else None
+        obj = informer.glance(Key(namespace, key.name)) if informer is not None else None
         if informer is None or obj is None:
             return Done()
         owners = {ref["uid"]: await self._state(ref, namespace) for ref in objects.owners(obj)}
-        dependents = [obj for _, obj in self.dependents(objects.uid(obj))]
+        matter = objects.is_deleting(obj) or Owner.WAITING in owners.values()
+        dependents = [obj for _, obj in self.dependents(objects.uid(obj))] if matter else []
         await self._carry_out(rules.decide(obj, owners, dependents), informer.resource, obj)
         return RequeueAfter(UNSEEN_SECONDS) if self._has_unseen_owner(obj, namespace) else Done()
 
@@ -182,7 +183,7 @@ class _Listener:
             self._controller.enqueue(wake)
 
     def _concerned(self, key: Key, old: Obj | None, new: Obj | None) -> Iterable[Key]:
-        if new is not None and (objects.owners(new) or rules.finalizers(new)):
+        if new is not None and (objects.owners(new) or rules.finalizers(new)) and (old is None or _turns(old, new)):
             yield queue_key(self._bucket, key)
         if old is not None and (new is None or objects.owners(old) != objects.owners(new)):
             yield from self._collector.owner_keys(old)
@@ -194,6 +195,12 @@ class _Listener:
 
     def _dependents(self, obj: Obj) -> Iterable[Key]:
         return [queue_key(bucket, objects.key(child)) for bucket, child in self._collector.dependents(objects.uid(obj))]
+
+
+def _turns(old: Obj, new: Obj) -> bool:
+    """Has anything changed that a decision about the object itself rests on? Most changes are of specs and statuses."""
+    before, after = objects.meta(old), objects.meta(new)
+    return any(before.get(field) != after.get(field) for field in ("uid", "ownerReferences", "finalizers", "deletionTimestamp"))
 
 
 def queue_key(bucket: str, key: Key) -> Key:

@@ -8,12 +8,13 @@ import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from lightship.meta import objects
 from lightship.meta.objects import Obj
 
 WINDOW = 300.0
 """Seconds for which a higher recommendation is remembered, where nothing else is said."""
 _LEAST_STEP, _FACTOR = 4, 2
+_REMEMBERED = 3600.0
+"""Seconds: the longest that rules may look back."""
 
 
 class Step(NamedTuple):
@@ -59,23 +60,23 @@ _TOO_MANY = (True, "TooManyReplicas", "the desired replica count is more than th
 _TOO_FEW = (True, "TooFewReplicas", "the desired replica count is less than the minimum replica count")
 
 
-def limited(autoscaler: Obj, memory: Memory, bounds: Bounds, current: int, desired: int, now: float) -> Limited:
-    """What of the `desired` number of pods may be had now."""
-    rules = objects.spec(autoscaler).get("behavior")
-    memory.forget(now, 3600.0)
+def limited(rules: Obj | None, memory: Memory, bounds: Bounds, current: int, desired: int, now: float, window: float = WINDOW) -> Limited:
+    """What of the `desired` number of pods may be had now, by `spec.behavior`; `window` is what that does not say for fewer pods."""
+    memory.forget(now, _REMEMBERED)
     if rules is None:
-        calm = max([desired, *(step.change for step in memory.recommended if step.at >= now - WINDOW)])
+        calm = max([desired, *(step.change for step in memory.recommended if step.at >= now - window)])
         memory.recommended.append(Step(now, desired))
-        replicas, said = _simply(bounds, current, calm)
+        replicas, said = simply(bounds, current, calm)
         return Limited(replicas, READY if calm == desired else _HIGHER, said)
     up, down = rules.get("scaleUp") or {}, rules.get("scaleDown") or {}
-    calm = _calmed(memory, up, down, current, desired, now)
+    calm = calmed(memory, (up, down), current, desired, now, window)
     memory.recommended.append(Step(now, desired))
-    replicas, said = _ruled(memory, bounds, up, down, current, calm, now)
+    replicas, said = ruled(memory, bounds, (up, down), current, calm, now)
     return Limited(replicas, READY if calm == desired else (_LOWER if desired >= current else _HIGHER), said)
 
 
-def _simply(bounds: Bounds, current: int, desired: int) -> tuple[int, tuple[bool, str, str]]:
+def simply(bounds: Bounds, current: int, desired: int) -> tuple[int, tuple[bool, str, str]]:
+    """What bounds and the usual rate leave of it, where there are no rules, and what is said of that."""
     fast = max(_FACTOR * current, _LEAST_STEP)
     if desired < bounds.least:
         return bounds.least, _TOO_FEW
@@ -84,18 +85,23 @@ def _simply(bounds: Bounds, current: int, desired: int) -> tuple[int, tuple[bool
     return desired, _WITHIN
 
 
-def _calmed(memory: Memory, up: Obj, down: Obj, current: int, desired: int, now: float) -> int:
-    low = _window(memory, up.get("stabilizationWindowSeconds", 0), now)
-    high = _window(memory, down.get("stabilizationWindowSeconds", WINDOW), now)
+def calmed(memory: Memory, rules: tuple[Obj, Obj], current: int, desired: int, now: float, window: float = WINDOW) -> int:
+    """What recent recommendations leave of this one, by the rules for having more and fewer pods."""
+    up, down = (each.get("stabilizationWindowSeconds") for each in rules)
+    low = _since(memory, now - float(up or 0))
+    high = _since(memory, now - (window if down is None else float(down)))
     return min(max(current, min([desired, *low])), max([desired, *high]))
 
 
-def _window(memory: Memory, seconds: float | None, now: float) -> Iterable[int]:
-    since = now - (WINDOW if seconds is None else seconds)
+def _since(memory: Memory, since: float) -> Iterable[int]:
     return [step.change for step in memory.recommended if step.at > since]
 
 
-def _ruled(memory: Memory, bounds: Bounds, up: Obj, down: Obj, current: int, desired: int, now: float) -> tuple[int, tuple[bool, str, str]]:
+def ruled(
+    memory: Memory, bounds: Bounds, rules: tuple[Obj, Obj], current: int, desired: int, now: float
+) -> tuple[int, tuple[bool, str, str]]:
+    """What bounds and policies leave of it, and what is said of that."""
+    up, down = rules
     if desired > current:
         fast = max(current, _limit(memory, up, current, now, grow=True))
         most = min(bounds.most, fast)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from lightship.builtin.hpa.samples import Groups, Sample, Unmeasurable
 
-MOST = 2**31 - 1
+MOST, MOST_VALUE = 2**31 - 1, 2**63 - 1
+"""The greatest number of pods, and the greatest value of a metric in thousandths."""
 
 
 class Tolerance(NamedTuple):
@@ -33,6 +34,14 @@ class Found(NamedTuple):
 
 Ratio = Callable[[Mapping[str, int]], tuple[float, int, int | None]]
 """(values by pod) → how much of the target that is, the average, and the utilization where there is one."""
+
+
+def countable(samples: Mapping[str, Sample], groups: Groups) -> dict[str, int]:
+    """The values that count, by pod. Raises `Unmeasurable` where there are none."""
+    values = {name: sample.value for name, sample in samples.items() if name not in groups.ignored and name not in groups.unready}
+    if not values:
+        raise Unmeasurable("did not receive metrics for targeted pods (pods might be unready)")
+    return values
 
 
 def by_utilization(
@@ -62,30 +71,32 @@ def by_average(samples: Mapping[str, Sample], groups: Groups, target: int, curre
     return _decided(samples, groups, ratio, dict.fromkeys(groups.missing, target), current, tolerance)
 
 
-def by_value(value: int, target: int, ready: int, current: int, tolerance: Tolerance) -> Found:
-    """A metric that is not of pods, with a target for all of them together."""
+def by_value(value: int, target: int, ready: Callable[[], int], current: int, tolerance: Tolerance) -> Found:
+    """A metric that is not of pods, with a target for all of them together. Raises what asking for the number of ready pods raises."""
     ratio = value / target
     if not current:
         return Found(math.ceil(ratio), value)
     if tolerance.holds(ratio):
         return Found(current, value)
-    return Found(min(MOST, math.ceil(ratio * ready)), value)
+    return Found(_whole(ratio * ready()), value)
 
 
 def by_share(value: int, target: int, current: int, tolerance: Tolerance) -> Found:
     """A metric that is not of pods, with a target for each of them; `current` are those that there are."""
-    share = math.ceil(value / current) if current else value
+    share = value if value >= MOST_VALUE or not current else math.ceil(value / current)
     if current and tolerance.holds(value / (target * current)):
         return Found(current, share)
-    return Found(min(MOST, math.ceil(value / target)), share)
+    return Found(_whole(value / target), share)
+
+
+def _whole(replicas: float) -> int:
+    return MOST if replicas > MOST else math.ceil(replicas)
 
 
 def _decided(
     samples: Mapping[str, Sample], groups: Groups, ratio: Ratio, busy: Mapping[str, int], current: int, tolerance: Tolerance
 ) -> Found:
-    values = {name: sample.value for name, sample in samples.items() if name not in groups.ignored and name not in groups.unready}
-    if not values:
-        raise Unmeasurable("did not receive metrics for targeted pods (pods might be unready)")
+    values = countable(samples, groups)
     first, average, utilization = ratio(values)
     grows_with_unready = bool(groups.unready) and first > 1.0
     if not grows_with_unready and not groups.missing:

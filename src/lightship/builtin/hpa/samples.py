@@ -10,10 +10,17 @@ from lightship.kinds import pods as podlib
 from lightship.meta import conditions, objects, quantity, times
 from lightship.meta.objects import Obj
 
-CPU_INITIALIZATION = 300.0
-"""Seconds after its start in which the processor use of a pod that was not ready all the while says nothing."""
-INITIAL_READINESS = 30.0
-"""Seconds after its start in which a pod that is not ready has not become so from being ready."""
+
+class Startup(NamedTuple):
+    """What pods need to get going, in seconds after their start."""
+
+    initialization: float = 300.0
+    """In which the processor use of a pod that was not ready all the while says nothing."""
+    readiness: float = 30.0
+    """In which a pod that is not ready has not become so from being ready."""
+
+
+STARTUP = Startup()
 
 
 class Unmeasurable(Exception):  # noqa: N818  reads as what it is: `raise Unmeasurable(...)`
@@ -37,7 +44,7 @@ class Groups(NamedTuple):
     ignored: frozenset[str]
 
 
-def grouped(pods: Iterable[Obj], samples: Mapping[str, Sample], resource: str, now: float) -> Groups:
+def grouped(pods: Iterable[Obj], samples: Mapping[str, Sample], resource: str, now: float, startup: Startup = STARTUP) -> Groups:
     """`resource` is empty for metrics that are none; of `cpu` young samples do not count."""
     ready, unready, missing, ignored = 0, set[str](), set[str](), set[str]()
     for pod in pods:
@@ -48,7 +55,7 @@ def grouped(pods: Iterable[Obj], samples: Mapping[str, Sample], resource: str, n
             unready.add(name)
         elif name not in samples:
             missing.add(name)
-        elif resource == "cpu" and _is_young(pod, samples[name], now):
+        elif resource == "cpu" and _is_young(pod, samples[name], now, startup):
             unready.add(name)
         else:
             ready += 1
@@ -60,15 +67,15 @@ def requests(pods: Iterable[Obj], resource: str, container: str) -> dict[str, in
     return {objects.name(pod): _request(pod, resource, container) for pod in pods}
 
 
-def _is_young(pod: Obj, sample: Sample, now: float) -> bool:
+def _is_young(pod: Obj, sample: Sample, now: float, startup: Startup) -> bool:
     condition, started = conditions.get(pod, "Ready"), objects.status(pod).get("startTime")
     if condition is None or not started:
         return True
     since, moved = times.parse(started), times.parse(condition["lastTransitionTime"]) if condition.get("lastTransitionTime") else 0.0
     not_ready = condition.get("status") == "False"
-    if since + CPU_INITIALIZATION > now:
+    if since + startup.initialization > now:
         return not_ready or sample.at < moved + sample.window
-    return not_ready and since + INITIAL_READINESS > moved
+    return not_ready and since + startup.readiness > moved
 
 
 def _request(pod: Obj, resource: str, container: str) -> int:

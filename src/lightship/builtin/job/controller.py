@@ -9,6 +9,7 @@ from lightship.builtin import children, claiming
 from lightship.builtin.job import claims, podset
 from lightship.builtin.job.sync import Plan, is_finished, is_ours, sync
 from lightship.builtin.notes import tell
+from lightship.builtin.pace import Pace
 from lightship.control import Controller, Done, Manager, Outcome, RequeueAfter, Watch, itself
 from lightship.kinds import JOBS, PODS
 from lightship.meta import errors, objects
@@ -33,6 +34,7 @@ class JobReconciler:
         self._pods.add_index(INDEX, claims.index_by_job)
         self._pods.add_index(claiming.LOOSE, claiming.handles)
         self._jobs.add_index(claiming.SELECTOR, claiming.index_by_handle)
+        self._pace = Pace(manager.clock)
         self._spent: dict[Key, tuple[str, frozenset[str]]] = {}
         """By Job, its uid and the names that its next pods must not have: of pods that stand nowhere in its books, and of strangers."""
 
@@ -41,13 +43,17 @@ class JobReconciler:
         owner = claims.job_key(pod)
         if owner is not None:
             yield owner
-        for handle in claiming.handles(pod):
+        for handle in claiming.handles(pod) if self._jobs else ():
             yield from self._jobs.keys_by_index(claiming.SELECTOR, handle)
 
     async def reconcile(self, key: Key) -> Outcome:
         job = self._jobs.get(key)
+        count = self._pods.count_by_index(INDEX, str(key))
+        if job is not None and (wait := self._pace.left(key, count)):
+            return RequeueAfter(wait)
         pods = self._pods.by_index(INDEX, str(key))
         if job is None:
+            self._pace.forget(key)
             self._spent.pop(key, None)
             await self._orphaned(pods)
             return Done()
@@ -60,6 +66,7 @@ class JobReconciler:
         plan = sync(job, mine, self._clock.now(), spent if uid == objects.uid(job) else ())
         self._spend(job, plan.spent)
         await self._perform(job, plan)
+        self._pace.looked(key, count)
         return Done() if plan.requeue is None else RequeueAfter(plan.requeue)
 
     def _spend(self, job: Obj, names: Collection[str]) -> None:

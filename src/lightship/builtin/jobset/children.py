@@ -6,7 +6,7 @@ Contract: JobSet 0.12 (labels and annotations on the Job and on its pod template
 
 import hashlib
 
-from lightship.builtin.jobset import terms
+from lightship.builtin.jobset import terms, volumes
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 
@@ -57,10 +57,12 @@ def service(jobset: Obj) -> Obj:
     }
 
 
-def job(jobset: Obj, replicated: Obj, index: int, restarts: int) -> Obj:
-    """The Job at `index` of one replicated job, for the given restart attempt of the JobSet."""
+def job(jobset: Obj, replicated: Obj, index: int, restarts: int, attempt: int | None = None) -> Obj:
+    """The Job at `index` of one replicated job, for the given restart attempt of the JobSet, and its own `attempt` where those count."""
     template = replicated.get("template") or {}
     marks = _marks(jobset, replicated, index, restarts)
+    if attempt is not None:
+        marks[terms.JOB_RESTART_ATTEMPT] = str(attempt)
     extra = _placement(jobset, template)
     spec = objects.copy(template.get("spec") or {})
     spec["suspend"] = is_suspended(jobset)
@@ -71,6 +73,7 @@ def job(jobset: Obj, replicated: Obj, index: int, restarts: int) -> Obj:
     name = job_name(objects.name(jobset), replicated["name"], index)
     if terms.NODE_SELECTOR_STRATEGY in extra and terms.EXCLUSIVE_TOPOLOGY in extra:
         _pin_to_labelled_nodes(pods.setdefault("spec", {}), f"{objects.namespace(jobset)}_{name}")
+    volumes.add(pods.setdefault("spec", {}), jobset)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -108,11 +111,16 @@ def coordinator(jobset: Obj) -> str:
     return f"{pod}.{subdomain(jobset)}"
 
 
+def uses_exclusive_placement(jobset: Obj) -> bool:
+    """Does any of its Jobs ask for a topology domain of its own?"""
+    return any(terms.EXCLUSIVE_TOPOLOGY in _placement(jobset, r.get("template") or {}) for r in replicated_jobs(jobset))
+
+
 def _marks(jobset: Obj, replicated: Obj, index: int, restarts: int) -> dict[str, str]:
     """What is written on a Job and its pods, as labels and as annotations."""
     every = replicated_jobs(jobset)
-    group = replicated.get("groupName") or "default"
-    in_group = [r for r in every if (r.get("groupName") or "default") == group]
+    group = replicated.get("groupName", "")
+    in_group = [r for r in every if r.get("groupName", "") == group]
     name = job_name(objects.name(jobset), replicated["name"], index)
     marks = {
         terms.NAME: objects.name(jobset),

@@ -7,13 +7,12 @@ Contract: Kubernetes 1.36 taint eviction controller, its event texts.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from lightship.builtin import children
 from lightship.builtin.nodes import leaving
 from lightship.builtin.nodes.lifecycle import ON_NODE, on_node
 from lightship.control import Controller, Done, Manager, Outcome, RequeueAfter, Watch
 from lightship.kinds import NODES, PODS
 from lightship.kinds import pods as podlib
-from lightship.meta import conditions, errors, objects
+from lightship.meta import objects
 from lightship.meta.objects import Key, Obj
 
 MESSAGE = "Taint manager: deleting due to NoExecute taint"
@@ -21,8 +20,8 @@ MESSAGE = "Taint manager: deleting due to NoExecute taint"
 
 class _Waiting(NamedTuple):
     uid: str
-    since: float
-    """By the monotonic clock."""
+    until: float
+    """By the monotonic clock. It stays, whatever becomes of the pod's tolerations, as long as it bears the taints for some time."""
 
 
 def controller(manager: Manager) -> Controller:
@@ -41,6 +40,8 @@ class EvictionReconciler:
         self._pods = manager.cache.informer(PODS)
         self._pods.add_index(ON_NODE, on_node)
         self._waiting: dict[Key, _Waiting] = {}
+        self._taints: dict[str, list[Obj]] = {}
+        """What drives pods out, of the nodes that have such taints: few, and every change of every pod asks for them."""
 
     def concerned(self, pod: Obj) -> Iterable[Key]:
         if objects.key(pod) in self._waiting or (podlib.node_name(pod) and self._driving(pod)):
@@ -49,6 +50,10 @@ class EvictionReconciler:
     def listen(self, controller: Controller) -> None:
         def changed(key: Key, old: Obj | None, new: Obj | None) -> None:
             if _driving(old) != _driving(new):
+                if driving := _driving(new):
+                    self._taints[key.name] = driving
+                else:
+                    self._taints.pop(key.name, None)
                 for pod in self._pods.keys_by_index(ON_NODE, key.name):
                     controller.enqueue(pod)
 
@@ -63,33 +68,27 @@ class EvictionReconciler:
         if waiting is not None and waiting.uid != objects.uid(pod):
             waiting = None
         bears = leaving.patience(objects.spec(pod).get("tolerations") or [], self._driving(pod))
-        if bears == leaving.FOR_EVER:
-            if waiting is not None:
-                self._recorder.event(pod, "Normal", "TaintManagerEviction", f"Cancelling deletion of Pod {key}")
+        if waiting is not None and bears in (None, leaving.FOR_EVER):
+            self._recorder.event(pod, "Normal", "TaintManagerEviction", f"Cancelling deletion of Pod {key}")
             self._waiting.pop(key, None)
+        if bears == leaving.FOR_EVER:
             return Done()
         now = self._clock.monotonic()
-        self._waiting[key] = waiting or _Waiting(objects.uid(pod), now)
-        left = self._waiting[key].since + bears - now
-        if left > 0:
-            return RequeueAfter(left)
+        if bears is not None:
+            self._waiting[key] = waiting = waiting or _Waiting(objects.uid(pod), now + bears)
+            if waiting.until > now:
+                return RequeueAfter(waiting.until - now)
         await self._evict(pod)
         self._waiting.pop(key, None)
         return Done()
 
     async def _evict(self, pod: Obj) -> None:
         self._recorder.event(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {objects.key(pod)}")
-        told = (True, "DeletionByTaintManager", MESSAGE)
-        listed = conditions.set_condition(objects.status(pod).get("conditions") or (), "DisruptionTarget", *told, self._clock.now())
-        try:
-            await self._client.patch_status(PODS, pod, {**objects.status(pod), "conditions": listed})
-        except errors.StatusError as error:
-            if not errors.is_not_found(error):
-                raise
-        await children.remove(self._client, PODS, pod)
+        generation = objects.generation(pod) or None
+        await leaving.drive_out(self._client, pod, "DeletionByTaintManager", MESSAGE, self._clock.now(), generation=generation)
 
     def _driving(self, pod: Obj) -> list[Obj]:
-        return _driving(self._nodes.get(Key("", podlib.node_name(pod))))
+        return self._taints.get(podlib.node_name(pod), [])
 
 
 def _driving(node: Obj | None) -> list[Obj]:

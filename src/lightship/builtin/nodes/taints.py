@@ -17,6 +17,7 @@ _BY_CONDITION = {
     ("PIDPressure", "True"): "node.kubernetes.io/pid-pressure",
     ("NetworkUnavailable", "True"): "node.kubernetes.io/network-unavailable",
 }
+_OLD_LABELS = (("kubernetes.io/os", "beta.kubernetes.io/os"), ("kubernetes.io/arch", "beta.kubernetes.io/arch"))
 _OURS = frozenset({*_BY_CONDITION.values(), UNSCHEDULABLE})
 _SILENT = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 """Conditions that nobody vouches for when the node is silent."""
@@ -34,6 +35,17 @@ def wanted(node: Obj, now: float, *, evict: bool) -> list[Obj]:
     known = {(taint["key"], taint["effect"]) for taint in kept}
     stamp = times.rfc3339(now)
     return [*kept, *({"key": key, "effect": effect, "timeAdded": stamp} for key, effect in own if (key, effect) not in known)]
+
+
+def drives_out(node: Obj) -> bool:
+    """Has it a taint of ours already that drives its pods out?"""
+    return any(taint.get("effect") == "NoExecute" and _is_ours(taint) for taint in objects.spec(node).get("taints") or ())
+
+
+def labels(node: Obj) -> dict[str, str]:
+    """Labels that it should have besides: the old names of its system's."""
+    given = objects.labels(node)
+    return {old: given[new] for new, old in _OLD_LABELS if new in given and given.get(old) != given[new]}
 
 
 def silenced(node: Obj, now: float) -> Obj:

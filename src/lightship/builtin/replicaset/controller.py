@@ -1,10 +1,11 @@
 """The controllers of ReplicaSets and ReplicationControllers: read an owner and its pods from the caches, ask `sync`, and do it.
 
-Woken by owners and pods. Pods get names that were drawn (`podtemplate.Names`), so that a create without an answer makes none twice.
+Woken by owners and pods. Pods get names that were drawn (`podnames`), so that a create without an answer makes none twice.
 """
 
 from lightship.builtin import children, podtemplate
 from lightship.builtin.claiming import Claimer
+from lightship.builtin.podnames import Names
 from lightship.builtin.replicaset import sync as core
 from lightship.builtin.replicaset.sync import Plan
 from lightship.control import Controller, Done, Manager, Outcome, RequeueAfter, Watch, itself
@@ -33,11 +34,12 @@ class ReplicaReconciler:
         self._owners = manager.cache.informer(kind)
         self._pods = manager.cache.informer(PODS)
         self.claimer = Claimer(manager, kind, PODS)
-        self._names = podtemplate.Names(manager.random)
+        self._names = Names(self._pods, manager.random)
 
     async def reconcile(self, key: Key) -> Outcome:
         owner = self._owners.get(key)
         if owner is None:
+            self._names.forget(key)
             return Done()
         pods = await self.claimer.claim(owner)
         plan = core.sync(owner, pods, self._related(owner), self._clock.now())
@@ -56,19 +58,18 @@ class ReplicaReconciler:
 
     async def _perform(self, owner: Obj, plan: Plan) -> list[Exception]:
         failures = await children.each(plan.delete, lambda pod: self._delete(owner, pod))
-        names = [self._names.draw(owner, "", lambda name: self._is_known(owner, name)) for _ in range(plan.create)]
-        _, refused = await children.slowly(names, lambda name: self._create(owner, name))
+        _, refused = await children.slowly(
+            self._names.draw(owner, count=plan.create) if plan.create else (), lambda name: self._create(owner, name)
+        )
         return failures + refused
-
-    def _is_known(self, owner: Obj, name: str) -> bool:
-        return Key(objects.namespace(owner), name) in self._pods
 
     async def _create(self, owner: Obj, name: str) -> None:
         pod = podtemplate.build(owner, objects.spec(owner).get("template") or {}, name, podtemplate.prefix_of(owner))
         try:
             await children.create(self._client, PODS, pod)
         except Exception as error:
-            self._names.unanswered(owner, "", name, error)
+            if errors.is_already_exists(error):
+                self._names.taken(owner, name)
             if not errors.is_namespace_terminating(error):
                 self._recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {_text(error)}")
             raise

@@ -3,7 +3,7 @@
 Woken by sets and pods. Pods are named by their ordinal, so that none is ever made twice.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from lightship.builtin import children, history
 from lightship.builtin.claiming import Claimer
@@ -37,10 +37,8 @@ class StatefulSetReconciler:
             return Done()
         revisions = history.ordered(await self._revisions.claim(owner))
         pods = await self.pods.claim(owner)
-        collisions = int(objects.status(owner).get("collisionCount") or 0)
-        update, taken = await history.keep(self._client, history.plan(owner, revisions, collisions))
-        if taken:
-            await self._client.patch_status(STATEFUL_SETS, owner, {**objects.status(owner), "collisionCount": collisions + 1})
+        update = await history.settle(self._client, STATEFUL_SETS, owner, revisions)
+        if update is None:
             return Done()
         versions = core.versions(owner, revisions, update)
         plan = core.sync(owner, pods, versions, lambda name: self._claims.get(Key(key.namespace, name)), self._clock.now())
@@ -49,21 +47,19 @@ class StatefulSetReconciler:
         if failures:
             raise failures[0]
         live = {objects.name(versions.current), objects.name(update), *map(history.version, pods)}
-        limit = objects.spec(owner).get("revisionHistoryLimit")
-        surplus = history.surplus(revisions, live, 10 if limit is None else int(limit))
-        await children.every(surplus, lambda revision: children.remove(self._client, CONTROLLER_REVISIONS, revision))
+        await history.forget(self._client, owner, revisions, live)
         return Done() if plan.requeue is None else RequeueAfter(plan.requeue)
 
     async def _perform(self, owner: Obj, plan: Plan) -> list[Exception]:
         _, failures = await children.slowly(plan.create, lambda pod: self._create(owner, pod))
         failures += await children.each(plan.claims, lambda pod: self._make_claims(owner, pod))
-        failures += await children.each(plan.mend, lambda pod: self._told(owner, "Update", pod, self._mend(pod)))
+        failures += await children.each(plan.mend, lambda pod: self._told(owner, "Update", pod, self._mend))
         failures += await children.each(plan.retain, lambda pod: self._retain(owner, pod))
-        return failures + await children.each(plan.delete, lambda pod: self._told(owner, "Delete", pod, self._delete(pod)))
+        return failures + await children.each(plan.delete, lambda pod: self._told(owner, "Delete", pod, self._delete))
 
     async def _create(self, owner: Obj, pod: Obj) -> None:
         await self._make_claims(owner, pod, told="Create")
-        await self._told(owner, "Create", pod, children.create(self._client, PODS, pod))
+        await self._told(owner, "Create", pod, lambda made: children.create(self._client, PODS, made))
 
     async def _make_claims(self, owner: Obj, pod: Obj, told: str = "") -> None:
         """The claims that a pod needs. Raises what was in the way; `told` is the verb of the event that says so about the pod."""
@@ -107,10 +103,10 @@ class StatefulSetReconciler:
     async def _delete(self, pod: Obj) -> None:
         await children.remove(self._client, PODS, pod)
 
-    async def _told(self, owner: Obj, verb: str, pod: Obj, work: Awaitable[object]) -> None:
+    async def _told(self, owner: Obj, verb: str, pod: Obj, work: Callable[[Obj], Awaitable[object]]) -> None:
         what = f"Pod {objects.name(pod)} in StatefulSet {objects.name(owner)}"
         try:
-            await work
+            await work(pod)
         except errors.StatusError as error:
             if not errors.is_already_exists(error):
                 self._say(owner, verb, what, error)
