@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lightship.meta.objects import Key
-from lightship.scheduler import reading
+from lightship.scheduler import reading, spacing
 from lightship.scheduler.cluster import Cluster
 from lightship.scheduler.plan import Bind, Decision, Planner, Unschedulable
 from lightship.scheduler.snapshot import NodeState, PodInfo, on_node
@@ -301,6 +302,56 @@ def test_what_is_kept_up_to_date_says_the_same_as_a_look_at_everything(history: 
         else:
             assert isinstance(got, Unschedulable)
             assert not free, "there is a node that breaks no rule"
+
+
+@st.composite
+def served(draw: st.DrawFn) -> tuple[list[NodeState], list[PodInfo | int]]:
+    """Nodes of which some lack labels, and pods of two Services that leave their spread to the default."""
+    nodes = []
+    for i in range(draw(st.integers(1, 7))):
+        labels = {HOST: f"n{i}", ZONE: draw(st.sampled_from("xyz")), "disk": draw(st.sampled_from(["ssd", "hdd"]))}
+        labels.pop(draw(st.sampled_from(["", "", "", HOST, ZONE])), None)
+        nodes.append(make.state(f"n{i}", cpu=str(draw(st.integers(1, 4))), labels=labels))
+    demands: list[dict[str, Any]] = [{}, {"nodeSelector": {"disk": "ssd"}}, {"affinity": {"nodeAffinity": PREFERS_SSD}}]
+    steps: list[PodInfo | int] = []
+    for i in range(draw(st.integers(1, 15))):
+        fresh = info(f"p{i}", draw(APPS), requests={"cpu": "1"}, priority=draw(st.integers(0, 1)), **draw(st.sampled_from(demands)))
+        steps.append(draw(st.integers(0, 10)) if draw(st.integers(0, 4)) == 0 else fresh)
+    return nodes, steps
+
+
+PREFERS_SSD = {
+    "preferredDuringSchedulingIgnoredDuringExecution": [
+        {"weight": 1, "preference": {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}}
+    ]
+}
+
+
+@given(served())
+@settings(max_examples=200, deadline=None)
+def test_pods_of_several_services_share_a_ranking_and_go_where_one_of_their_own_would_send_them(
+    history: tuple[list[NodeState], list[PodInfo | int]],
+) -> None:
+    nodes, steps = history
+    planners = []
+    for few in (spacing.FEW, 1, -1):
+        cluster = Cluster(nodes)
+        for app in ("a", "b"):
+            cluster.siblings.note_service(Key("default", app), None, {"spec": {"selector": {"app": app}}})
+        planners.append((few, Planner(cluster)))
+    placed: list[str] = []
+    for step in steps:
+        if isinstance(step, int):
+            gone = placed.pop(step % len(placed)) if placed else ""
+            for _, planner in planners:
+                planner.cluster.remove_pod(gone)
+            continue
+        found = []
+        for few, planner in planners:
+            with mock.patch.object(spacing, "FEW", few):
+                found.append(_without_sentence(planner.decide(step)))
+        assert found[0] == found[1] == found[2]
+        placed += [step.uid] if isinstance(found[0], Bind) else []
 
 
 def _without_sentence(decision: Decision) -> Decision:

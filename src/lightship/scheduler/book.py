@@ -5,6 +5,7 @@ only what the plan needs is kept, so that pods which have ended, or are somebody
 (`assume`) stay on their node although the informer does not show them there yet.
 """
 
+from collections.abc import Container
 from typing import NamedTuple
 
 import msgspec
@@ -29,8 +30,10 @@ class Said(NamedTuple):
 class Book:
     """All pods that matter, by key, in `cluster` or in `queue`."""
 
-    def __init__(self, cluster: Cluster | None = None) -> None:
+    def __init__(self, cluster: Cluster | None = None, schedulers: Container[str] = (reading.DEFAULT_SCHEDULER,)) -> None:
         self.cluster = cluster or Cluster()
+        self._schedulers = schedulers
+        """By what names pods may call us."""
         self.queue = Queue()
         self.waiting: dict[Key, PodInfo] = {}
         self.placed: dict[Key, PodInfo] = {}
@@ -51,7 +54,7 @@ class Book:
             known = waited = placed = None
         if new is None:
             return
-        if reading.is_waiting(new):
+        if reading.is_waiting(new, self._schedulers):
             self._note_waiting(key, waited, _read(known, old, new), new)
             if waited is not None and waited.claims and old is not None and _claims(old) != _claims(new):
                 self.queue.wake_pod(key)
@@ -72,7 +75,7 @@ class Book:
             return
         state, known = reading.node_state(new), self.cluster.nodes.get(key.name)
         changes = queue.ANYTHING if known is None else _node_changes(known, state)
-        if changes or (known is not None and known.images != state.images):
+        if changes or (known is not None and (known.images, known.price) != (state.images, state.price)):
             self.cluster.set_node(state)
             self.queue.wake(changes)
 

@@ -12,13 +12,12 @@ import msgspec
 from lightship.meta.objects import Key
 from lightship.meta.selectors import LabelSelector
 from lightship.scheduler import snapshot
+from lightship.scheduler.fullness import Fullness
 from lightship.scheduler.siblings import Siblings
 from lightship.scheduler.snapshot import NodeState, PodInfo
-from lightship.scheduler.tallies import Foreign, ForeignTerms, Tally
+from lightship.scheduler.tallies import Foreign, ForeignTerms, Labelled, Tallies, Tally, handle_of
 from lightship.scheduler.terms import Labels, Selection
 
-TALLIES = 512
-"""Selections whose counts are kept; beyond it the longest unused half is forgotten."""
 LOG = 100_000
 """Changes that are remembered; who has missed more looks at all nodes again."""
 
@@ -57,10 +56,13 @@ class Cluster:
         self._lost: dict[str, dict[str, PodInfo]] = {}
         """Pods on nodes that we do not know, by node and uid."""
         self._by_namespace: dict[str, dict[str, PodInfo]] = {}
-        self._tallies: dict[tuple[tuple[Selection, ...], bool], Tally] = {}
-        self._clock = 0
+        self._tallies = Tallies()
+        self._labelled = Labelled()
         self._names: list[str] | None = None
         self._domains: dict[str, dict[str, int]] = {}
+        self._local: dict[str, bool] = {}
+        self._members: dict[str, dict[str, list[str]]] = {}
+        self._fullness: dict[str, Fullness] = {}
         for node in nodes:
             self.set_node(node)
 
@@ -80,7 +82,7 @@ class Cluster:
         old = self.nodes.get(node.name)
         brought = list(node.pods.values())
         fresh = msgspec.structs.replace(node, used={}, ports=[], pods={}, weight=(0, 0), version=old.version + 1 if old else 1)
-        if old is None or (old.labels, old.taints, old.unschedulable) != (fresh.labels, fresh.taints, fresh.unschedulable):
+        if old is None or _layout(old) != _layout(fresh):
             self._relayout()
         self._count_images(old, fresh)
         self.nodes[node.name] = fresh
@@ -106,6 +108,7 @@ class Cluster:
             self.remove_pod(pod.uid)
         self.pods[pod.uid] = pod
         self._by_namespace.setdefault(pod.key.namespace, {})[pod.uid] = pod
+        self._labelled.add(pod)
         if (node := self.nodes.get(pod.node_name)) is not None:
             node.take(pod)
         else:
@@ -118,10 +121,12 @@ class Cluster:
         pod = self.pods.pop(uid, None)
         if pod is None:
             return None
+        self._labelled.remove(pod)
         fellows = self._by_namespace[pod.key.namespace]
         del fellows[uid]
         if not fellows:
             del self._by_namespace[pod.key.namespace]
+            self._labelled.forget(pod.key.namespace)
         if (node := self.nodes.get(pod.node_name)) is not None:
             node.drop(pod)
         else:
@@ -133,6 +138,7 @@ class Cluster:
     def renew(self, pod: PodInfo) -> None:
         """A pod on its node has changed in nothing that is counted."""
         self.pods[pod.uid] = self._by_namespace[pod.key.namespace][pod.uid] = pod
+        self._labelled.add(pod)
         if (node := self.nodes.get(pod.node_name)) is not None:
             node.pods[pod.uid] = pod
         else:
@@ -173,16 +179,17 @@ class Cluster:
 
     def tally(self, selections: tuple[Selection, ...], *, living: bool = False) -> Tally:
         """How many pods match all selections, by node; kept up to date from now on."""
-        self._clock += 1
-        found = self._tallies.get((selections, living))
-        if found is None:
-            self._make_room()
-            found = self._tallies[selections, living] = Tally(selections, living)
-            for namespace, pods in self._by_namespace.items():
+        found, new = self._tallies.get(selections, living)
+        if new:
+            handle = handle_of(selections)
+            for namespace, pods in self._by_namespace.items() if handle is None else ():
                 labels = self.namespace_labels(namespace)
                 for pod in pods.values():
                     found.add(pod, labels, 1)
-        found.used = self._clock
+            if handle is not None:
+                labels = self.namespace_labels(handle[0])
+                for pod in self._labelled.find(handle, self.pods_in(handle[0])):
+                    found.add(pod, labels, 1)
         return found
 
     def foreign_to(self, pod: PodInfo) -> list[Foreign]:
@@ -202,14 +209,32 @@ class Cluster:
         if self.namespace_labels(name) == labels:
             return
         self.namespaces = {**self.namespaces, name: labels}
-        for tally in self._tallies.values():
-            tally.dead = True
         self._tallies.clear()
         self._relayout()
 
     def is_local(self, key: str) -> bool:
         """Does every node have a value of its own for this label?"""
-        return max(self.domains(key).values(), default=0) <= 1
+        found = self._local.get(key)
+        if found is None:
+            found = self._local[key] = max(self.domains(key).values(), default=0) <= 1
+        return found
+
+    def members(self, key: str) -> dict[str, list[str]]:
+        """The names of nodes by the value of a label, in the order of values and names; those without it are left out. Read only."""
+        found = self._members.get(key)
+        if found is None:
+            by_value: dict[str, list[str]] = {}
+            for name in self.names():
+                if (value := self.nodes[name].labels.get(key)) is not None:
+                    by_value.setdefault(value, []).append(name)
+            found = self._members[key] = dict(sorted(by_value.items()))
+        return found
+
+    def fullness(self, key: str) -> Fullness:
+        """How full the domains of a label are now."""
+        found = self._fullness.setdefault(key, Fullness(key))
+        found.sync(self.nodes, self.position, self.changed_since)
+        return found
 
     def domains(self, key: str) -> dict[str, int]:
         """The values of a label with the number of nodes that have each."""
@@ -244,6 +269,8 @@ class Cluster:
         self.layout += 1
         self._names = None
         self._domains.clear()
+        self._local.clear()
+        self._members.clear()
 
     def _find(self, pod: PodInfo) -> None:
         """Forget a pod that was on an unknown node."""
@@ -254,15 +281,8 @@ class Cluster:
 
     def _count(self, pod: PodInfo, step: int) -> None:
         if self._tallies:
-            labels = self.namespace_labels(pod.key.namespace)
-            for tally in self._tallies.values():
-                tally.add(pod, labels, step)
+            self._tallies.add(pod, self.namespace_labels(pod.key.namespace), step)
         self.foreign.add(pod, step)
-
-    def _make_room(self) -> None:
-        if len(self._tallies) >= TALLIES:
-            for key in sorted(self._tallies, key=lambda key: self._tallies[key].used)[: TALLIES // 2]:
-                self._tallies.pop(key).dead = True
 
     def _count_images(self, old: NodeState | None, new: NodeState | None) -> None:
         before, after = (old.images if old else {}), (new.images if new else {})
@@ -274,3 +294,8 @@ class Cluster:
                 del self.images[name]
         for name in after:
             self.images[name] = self.images.get(name, 0) + 1
+
+
+def _layout(node: NodeState) -> tuple[object, ...]:
+    """What of a node is more than its own business."""
+    return node.labels, node.taints, node.unschedulable, node.price

@@ -7,7 +7,8 @@ about only when the cause has changed.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -24,14 +25,16 @@ from lightship.kinds import (
 )
 from lightship.meta import errors, objects
 from lightship.meta.objects import Key, Obj
-from lightship.scheduler import snapshot, storage
+from lightship.scheduler import profiles, snapshot, storage, together
 from lightship.scheduler.book import Book, Said
 from lightship.scheduler.claims.deeds import RefusedError
 from lightship.scheduler.claims.desk import Desk
 from lightship.scheduler.claims.office import KINDS, Office
 from lightship.scheduler.cluster import Budget
+from lightship.scheduler.gang_preemption import units
 from lightship.scheduler.gangs import Gangs
 from lightship.scheduler.plan import Bind, Broken, Decision, Gated, Held, Planner, Unschedulable
+from lightship.scheduler.profiles import Profile
 from lightship.scheduler.snapshot import Gang, PodInfo
 from lightship.scheduler.storage import Storage
 from lightship.scheduler.terms import selector_of
@@ -48,28 +51,32 @@ SIDE_BY_SIDE = 64
 """Writes under way at once."""
 
 
-def controller(manager: Manager) -> Controller:
+def controller(manager: Manager, named: Mapping[str, Profile] = profiles.DEFAULTS) -> Controller:
+    """The loop, for pods that name one of these profiles as their scheduler."""
+
     def every_change(_: Obj) -> Iterable[Key]:
         return (CYCLE,)
 
-    reconciler = Scheduler(manager)  # first, so that its books are up to date when a change wakes the loop
+    reconciler = Scheduler(manager, named)  # first, so that its books are up to date when a change wakes the loop
     kinds = (PODS, NODES, NAMESPACES, *KINDS, *storage.KINDS)
-    return Controller("scheduler", reconciler, watches=[Watch(kind, every_change) for kind in kinds])
+    found = Controller("scheduler", reconciler, watches=[Watch(kind, every_change) for kind in kinds])
+    reconciler.poke = partial(found.enqueue, CYCLE)
+    return found
 
 
 class Scheduler:
     """The reconciler behind `CYCLE`."""
 
-    def __init__(self, manager: Manager) -> None:
+    def __init__(self, manager: Manager, named: Mapping[str, Profile]) -> None:
         self._clock = manager.clock
         pods = manager.cache.informer(PODS)
         self._writes = Writes(manager.client, pods, manager.recorder, manager.clock)
         self._budgets = manager.cache.informer(POD_DISRUPTION_BUDGETS)
-        self._book = Book()
+        self._book = Book(schedulers=frozenset(named))
         self._office = Office(manager, self._book.queue)
         self._volumes = Volumes()
-        self._planner = Planner(self._book.cluster, (self._volumes,))
-        self._gangs = Gangs(manager, self._book.queue.wake)
+        self._planner = Planner(self._book.cluster, (self._volumes,), named)
+        self._gangs = Gangs(manager, self._wake_gangs)
         self._storage = Storage(manager, self._volumes, self._book.queue.wake)
         manager.cache.informer(NODES).on_change(self._book.note_node)
         manager.cache.informer(NAMESPACES).on_change(self._note_namespace)
@@ -78,12 +85,18 @@ class Scheduler:
         for kind in (REPLICA_SETS, STATEFUL_SETS, REPLICATION_CONTROLLERS):
             manager.cache.informer(kind).on_change(self._keeper_of(kind.kind))
         pods.on_change(self._book.note)
+        self.poke: Callable[[], None] = lambda: None
+        """Has a cycle begin, for changes of kinds that are watched only once somebody names them."""
         self._uncertain: dict[str, PodInfo] = {}
         """Pods whose binding failed, or whose answer was lost: asked for before the next plan. Until then they take up room."""
         self._preparing: dict[str, Bind] = {}
         """Pods that have got their devices, by uid, and are bound when these are ready."""
         self._awaiting: dict[str, tuple[Bind, float]] = {}
         """Pods that have a node but not all of their volumes yet, by uid, and when that began."""
+        self._leaving: list[tuple[PodInfo, Gang]] = []
+        """Pods that must go so that a gang finds room."""
+        self._inherited = False
+        """Have we looked for gangs that a scheduler before us left in the middle?"""
 
     async def reconcile(self, key: Key) -> Outcome:
         """One cycle: plan for the pods at the head of the queue, then carry the plan out."""
@@ -91,15 +104,33 @@ class Scheduler:
         later = await self._bind_prepared()
         queue = self._book.queue
         ready = self._with_volumes()
-        pods = queue.take(self._clock.monotonic(), MOST)
+        pods = await self._inherit()
+        pods = sorted([*pods, *queue.take(self._clock.monotonic(), MOST)], key=lambda pod: -pod.priority)
         await self._gangs.prepare(pods)
+        # Whoever is planned in one cycle is planned at one desk: no device is given away twice.
+        pods = self._with_fellows(pods)
         desk = self._office.desk(pods)
-        failures = await self._carry_out([*ready, *self._decide(pods, desk)])
+        decisions = [*ready, *self._decide(pods, desk)]
+        failures = [*await self._carry_out(decisions), *await self._make_room(), *await self._gangs.tell()]
         for failure in failures:
             raise failure
         times = (queue.due(self._clock.monotonic()), later, storage.PATIENCE if self._awaiting else None)
         due = [seconds for seconds in times if seconds is not None]
         return RequeueAfter(min(due)) if due else Done()
+
+    async def _inherit(self) -> list[PodInfo]:
+        """In the first cycle, the pods of gangs of which too few have a node yet: before others of their priority, or these might take the
+        room without which those that were bound are of no use."""
+        if self._inherited:
+            return []
+        begun = {(pod.key.namespace, pod.group, pod.native_group) for pod in self._book.cluster.pods.values() if pod.group}
+        pods = [pod for pod in self._book.waiting.values() if (pod.key.namespace, pod.group, pod.native_group) in begun]
+        await self._gangs.prepare(pods)
+        self._inherited = True
+        gangs = [(pod, self._gangs.of(pod)) for pod in pods]
+        found = [pod for pod, gang in gangs if gang is not None and len(self._there(gang)) < gang.least]
+        self._book.queue.take_these(found)
+        return sorted(found, key=lambda pod: pod.order)
 
     def _with_volumes(self) -> list[Decision]:
         """Pods whose volumes have come, to be bound. Those that have waited too long are looked at anew."""
@@ -116,24 +147,48 @@ class Scheduler:
 
     def _decide(self, pods: list[PodInfo], desk: Desk | None) -> Iterable[Decision]:
         """One decision for each pod, and for all those that must go together with it."""
-        seen: set[Key] = set()
+        seen: set[tuple[Key, bool]] = set()
         for pod in pods:
             gang = self._gangs.of(pod)
             if gang is None:
                 yield self._note(self._planner.decide(pod, desk.open(pod) if desk is not None else None))
-            elif gang.key not in seen:
-                seen.add(gang.key)
-                yield from map(self._note, self._decide_gang(pod, gang, pods))
+            elif (gang.key, gang.native) not in seen:
+                seen.add((gang.key, gang.native))
+                yield from map(self._note, self._decide_gang(gang, desk))
 
-    def _decide_gang(self, first: PodInfo, gang: Gang, taken: list[PodInfo]) -> list[Decision]:
-        def belongs(pod: PodInfo) -> bool:
-            return (pod.group, pod.native_group) == (first.group, first.native_group)
+    def _with_fellows(self, pods: list[PodInfo]) -> list[PodInfo]:
+        """The pods, and those that must go together with them."""
+        if not any(pod.group for pod in pods):
+            return pods
+        found = {pod.uid: pod for pod in pods}
+        for pod in pods:
+            if (gang := self._gangs.of(pod)) is not None:
+                found |= {fellow.uid: fellow for fellow in self._members(gang)}
+        self._book.queue.take_these(found.values())
+        return list(found.values())
 
+    def _members(self, gang: Gang) -> list[PodInfo]:
+        """The pods of a gang that have no node."""
+        placed = self._book.cluster.pods
+        waiting = self._book.waiting_in(gang.key)
+        return [pod for pod in waiting if pod.native_group == gang.native and pod.uid not in placed]
+
+    def _there(self, gang: Gang) -> list[PodInfo]:
+        """The pods of a gang that have a node, to stay."""
+        fellows = (pod for pod in self._book.cluster.pods_in(gang.key.namespace) if pod.group == gang.key.name)
+        return [pod for pod in fellows if pod.native_group == gang.native and not pod.deleting]
+
+    def _decide_gang(self, gang: Gang, desk: Desk | None) -> list[Decision]:
         cluster = self._book.cluster
-        placed = sum(1 for pod in cluster.pods_in(gang.key.namespace) if belongs(pod) and not pod.deleting)
-        members = [pod for pod in self._book.waiting_in(gang.key) if belongs(pod) and pod.uid not in cluster.pods]
-        self._book.queue.take_these(members)
-        return self._planner.decide_gang(members, gang, placed, self._office.desk(members))
+        there = self._there(gang)
+        mark = desk.mark() if desk is not None else None
+        lesser = partial(units, cluster.pods.values(), self._gangs.of)
+        outcome = together.decide(self._planner, self._members(gang), gang, there, desk, lesser)
+        if desk is not None and mark is not None and not any(isinstance(decision, Bind) for decision in outcome.decisions):
+            desk.rewind(mark)
+        self._gangs.judge(gang, outcome.verdict)
+        self._leaving += [(victim, gang) for victim in outcome.victims]
+        return outcome.decisions
 
     def _note(self, decision: Decision) -> Decision:
         pod = decision.pod
@@ -242,6 +297,17 @@ class Scheduler:
         if decision.release is not None:
             await self._office.release(decision.release)
 
+    async def _make_room(self) -> list[Exception]:
+        """See off those that must go for a gang. A failure is returned: it is tried again."""
+        while self._leaving:
+            victim, gang = self._leaving[-1]
+            try:
+                await self._writes.evict(victim, gang.uid, "cluster", "podgroup")
+            except errors.StatusError as error:
+                return [error]
+            self._leaving.pop()
+        return []
+
     async def _evict(self, decision: Unschedulable) -> None:
         pod, eviction = decision.pod, decision.eviction
         assert eviction is not None
@@ -250,7 +316,7 @@ class Scheduler:
             if other.priority < pod.priority:
                 await self._writes.release(other)
         for victim in eviction.victims:
-            await self._writes.evict(victim, pod, eviction.node)
+            await self._writes.evict(victim, pod.uid, eviction.node)
 
     async def _explain(self, info: PodInfo, now: Said, cause: str, nominated: str | None) -> None:
         said = self._book.said.get(info.key) or Said("", "")
@@ -278,6 +344,10 @@ class Scheduler:
             self._book.cluster.siblings.note_owner(kind, key, new)
 
         return keep
+
+    def _wake_gangs(self, changes: Iterable[str]) -> None:
+        self._book.queue.wake(changes)
+        self.poke()
 
     def _note_namespace(self, key: Key, old: Obj | None, new: Obj | None) -> None:
         labels = objects.labels(new) if new is not None else {}

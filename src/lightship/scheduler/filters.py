@@ -70,10 +70,10 @@ def host_ports(pod: PodInfo, node: NodeState) -> Verdict | None:
 
 
 def resources(pod: PodInfo, node: NodeState) -> Verdict | None:
-    """Every resource that does not suffice: a pod may lack several at once. Nodes that do not say how many pods they take, take any."""
+    """Every resource that does not suffice: a pod may lack several at once. Nodes that do not say how many pods they take, take none."""
     allocatable, used = node.allocatable, node.used
     short: tuple[str, ...] = ()
-    if "pods" in allocatable and allocatable["pods"] - used.get("pods", 0) < 1:
+    if allocatable.get("pods", 0) - used.get("pods", 0) < 1:
         short = (TOO_MANY_PODS,)
     resolvable = True
     for name, amount in pod.requests.items():

@@ -72,6 +72,11 @@ class Preemption:
             return min(found, key=lambda candidate: (candidate.cost, candidate.eviction.node)).eviction
         return self._no_use(verdicts)
 
+    def victims(self, pod: PodInfo, name: str) -> tuple[PodInfo, ...]:
+        """Who would have to go from one node; nobody when that is no use there, or the pod may not ask for it."""
+        tried = NO_VICTIMS if pod.never_preempts else self._try(pod, self._cluster.nodes[name])
+        return tried.eviction.victims if isinstance(tried, _Candidate) else ()
+
     def _ineligible(self, pod: PodInfo, verdicts: Mapping[str, Verdict]) -> str:
         if pod.never_preempts:
             return NEVER

@@ -8,7 +8,7 @@ looking at every node. Called by `plan`; pure.
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 
 from lightship.scheduler import filters, scores, snapshot
@@ -16,9 +16,11 @@ from lightship.scheduler.claims.desk import Case
 from lightship.scheduler.cluster import Cluster
 from lightship.scheduler.filters import Verdict
 from lightship.scheduler.plugins import Plugin
+from lightship.scheduler.profiles import Profile
 from lightship.scheduler.rules import Rules
 from lightship.scheduler.scores import Relative, Weighted
 from lightship.scheduler.snapshot import NodeState, PodInfo
+from lightship.scheduler.spacing import Spacing
 from lightship.scheduler.tallies import Foreign
 
 Entry = tuple[int, int, str, int]
@@ -35,18 +37,25 @@ class Ranking:
         pod: PodInfo,
         foreign: Sequence[Foreign],
         plugins: Sequence[Plugin],
-        local: Sequence[Weighted],
+        profile: Profile,
         case: Case | None = None,
+        topology: str = "",
+        spacing: Spacing | None = None,
     ) -> None:
         self.pod = pod
+        self.spacing = spacing
+        """Keeps the pods apart by default; without it `rules` do."""
+        self._topology = topology
+        """A label by whose values it will be asked for the best node."""
+        self._of_value: dict[str | None, dict[Group, None]] = {}
         self._cluster = cluster
         self._foreign = foreign
         self._plugins = [plugin for plugin in plugins if plugin.wants(pod)]
-        self._local = list(local)
+        self._profile = profile
         self._case = case
-        self.rules = Rules(cluster, pod, foreign)
+        self.rules = self._new_rules()
         self._static: dict[str, tuple[int, Verdict | None]] = {}
-        self._scorers = list(local)
+        self._scorers: list[Weighted] = []
         self._heaps: dict[Group, list[Entry]] = {}
         self._stamps: dict[str, int] = {}
         self._stamp = 0
@@ -59,31 +68,56 @@ class Ranking:
         self._kinds: Counter[Verdict] = Counter()
         """How many of `verdicts` are equal: there are few different ones."""
 
+    def adopt(self, case: Case) -> None:
+        """From now on it is the claims of this pod that nodes are asked about: they ask for the same as those before."""
+        self._case = case
+
+    def doubt(self, name: str) -> None:
+        """Judge a node again, whether or not it has changed."""
+        self._look(name)
+
     def refusal(self) -> str:
         """Why no node at all will do; empty when some may."""
         return next((reason for plugin in self._plugins if (reason := plugin.refuses(self.pod, self._cluster))), "")
 
-    def best(self) -> NodeState | None:
-        """The best node that could run the pod now."""
+    def best(self, within: str | None = None) -> NodeState | None:
+        """The best node that could run the pod now; `within`: of those on which the topology label has this value."""
         self.sync()
-        groups = []
-        for group in list(self._heaps):
-            entry = self._top(group)
-            if entry is None:
-                del self._heaps[group]
-            elif self.rules.verdict(self._cluster.nodes[entry[2]].labels, self._is_wide) is None:
-                groups.append((entry, self._relative(self._cluster.nodes[entry[2]])))
-        if not groups:
+        candidates = self._tops(within) if self.spacing is None else self._spaced(self.spacing)
+        if not candidates:
             return None
-        more = scores.relative([relative for _, relative in groups])
-        best = min((entry[0] - extra, *entry[1:]) for (entry, _), extra in zip(groups, more, strict=True))
+        more = scores.relative([relative for _, relative in candidates], self._profile.weights)
+        best = min((entry[0] - extra, *entry[1:]) for (entry, _), extra in zip(candidates, more, strict=True))
         return self._cluster.nodes[best[2]]
+
+    def _tops(self, within: str | None) -> list[tuple[Entry, Relative]]:
+        """The best node of each group."""
+        found = []
+        for group in list(self._heaps if within is None else self._of_value.get(within, ())):
+            entry = self._top(group) if group in self._heaps else None
+            if entry is None:
+                self._heaps.pop(group, None)
+                self._of_value.get(within, {}).pop(group, None)
+            elif self.rules.verdict(self._cluster.nodes[entry[2]].labels, self._is_wide) is None:
+                found.append((entry, self._relative(self._cluster.nodes[entry[2]])))
+        return found
+
+    def _spaced(self, spacing: Spacing) -> list[tuple[Entry, Relative]]:
+        """The best node of each group where none of the pod's siblings are, and every node where some are."""
+        nodes, siblings, crowding = self._cluster.nodes, spacing.siblings, spacing.crowding()
+        found = [self._entry(nodes[name]) for name in siblings if name in nodes and name not in self.verdicts]
+        for group in list(self._heaps):
+            if (entry := self._top(group, siblings)) is not None:
+                found.append(entry)
+            elif not self._heaps[group]:
+                del self._heaps[group]
+        return [(entry, self._relative(nodes[entry[2]])._replace(crowding=crowding(nodes[entry[2]]))) for entry in found]
 
     def sync(self) -> None:
         """Take in what has happened since."""
         cluster = self._cluster
         if self.rules.stale:
-            self.rules = Rules(cluster, self.pod, self._foreign)
+            self.rules = self._new_rules()
         self.rules.sync()
         changed = cluster.changed_since(self._position) if self._position >= 0 else None
         built = (cluster.layout, self.rules.mood(self._is_narrow), [plugin.version() for plugin in self._plugins])
@@ -113,19 +147,24 @@ class Ranking:
                 kinds[verdict] += 1
         return verdicts, kinds
 
+    def _new_rules(self) -> Rules:
+        return Rules(self._cluster, self.pod, self._foreign, defaults=self.spacing is None)
+
     def _rebuild(self) -> None:
         cluster = self._cluster
         keys = self.rules.keys()
-        self._narrow = frozenset(key for key in keys if cluster.is_local(key))
+        self._narrow = frozenset(key for key in keys if cluster.is_local(key) and key != self._topology)
         self._wide = tuple(sorted(keys - self._narrow))
+        self._of_value.clear()
         self._built = (cluster.layout, self.rules.mood(self._is_narrow), [plugin.version() for plugin in self._plugins])
         self._heaps.clear()
         self._stamps.clear()
         self.verdicts.clear()
         self._kinds.clear()
-        self._scorers = [*self._local]
-        if cluster.images and any(name in cluster.images for name in self.pod.images):
-            self._scorers.append(Weighted(1, scores.image_locality(cluster.images, len(cluster.nodes))))
+        self._scorers = [Weighted(weight, prepare(cluster)) for weight, prepare in self._profile.scorers]
+        images = self._profile.weights.images
+        if images and cluster.images and any(name in cluster.images for name in self.pod.images):
+            self._scorers.append(Weighted(images, scores.image_locality(cluster.images, len(cluster.nodes))))
         for name in cluster.nodes:
             self._look(name, heapify=False)
         for heap in self._heaps.values():
@@ -149,13 +188,21 @@ class Ranking:
             self.verdicts[name] = verdict
             self._kinds[verdict] += 1
             return
-        score = sum(weight * score(self.pod, node) for weight, score in self._scorers)
-        entry = (-score, len(node.pods), name, self._stamp)
-        heap = self._heaps.setdefault(self._group(node), [])
+        entry = self._entry(node)
+        group = self._group(node)
+        if self._topology:
+            value = node.labels.get(self._topology)
+            group = (value, *group)
+            self._of_value.setdefault(value, {})[group] = None
+        heap = self._heaps.setdefault(group, [])
         if heapify:
             heapq.heappush(heap, entry)
         else:
             heap.append(entry)
+
+    def _entry(self, node: NodeState) -> Entry:
+        score = sum(weight * score(self.pod, node) for weight, score in self._scorers)
+        return (-score, len(node.pods), node.name, self._stamps[node.name])
 
     def _own_verdict(self, node: NodeState) -> Verdict | None:
         verdict = self._static_verdict(node) or filters.local(self._seen_by(node), node)
@@ -225,6 +272,8 @@ class Ranking:
         preference = scores.preference(pod, node) if pod.preferred_terms else 0
         taints = scores.soft_taints(pod, node) if node.taints else 0
         claims = self._case.score(node) if self._case is not None else 0
+        if self.spacing is not None:
+            return (preference, taints, claims, *self.spacing.group(node.labels))
         if not rules.any:
             return (preference, taints, claims)
         labels = node.labels
@@ -242,11 +291,16 @@ class Ranking:
             claims=self._case.score(node) if self._case is not None else 0,
         )
 
-    def _top(self, group: Group) -> Entry | None:
-        heap = self._heaps[group]
-        while heap and self._stamps.get(heap[0][2]) != heap[0][3]:
-            heapq.heappop(heap)
-        return heap[0] if heap else None
+    def _top(self, group: Group, besides: Container[str] = ()) -> Entry | None:
+        heap, aside = self._heaps[group], []
+        while heap and (self._stamps.get(heap[0][2]) != heap[0][3] or heap[0][2] in besides):
+            entry = heapq.heappop(heap)
+            if self._stamps.get(entry[2]) == entry[3]:
+                aside.append(entry)
+        top = heap[0] if heap else None
+        for entry in aside:
+            heapq.heappush(heap, entry)
+        return top
 
     def _is_narrow(self, key: str) -> bool:
         return key in self._narrow

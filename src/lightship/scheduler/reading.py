@@ -4,7 +4,8 @@ Called by `book` for every pod and by `controller` for every node that changed; 
 Contract: core/v1 PodSpec and NodeStatus; requests as in kube's resource.PodRequests, with what a resize in progress still holds.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Container, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -14,11 +15,12 @@ from lightship.kinds import pods as podlib
 from lightship.meta import conditions, objects, quantity, times
 from lightship.meta.objects import Key, Obj
 from lightship.scheduler import terms
-from lightship.scheduler.snapshot import ASSUMED_CPU, ASSUMED_MEMORY, Disk, NodeState, PodInfo, Port, VolumeUse
+from lightship.scheduler.snapshot import ASSUMED_CPU, ASSUMED_MEMORY, CLAIMS, Disk, NodeState, PodInfo, Port, VolumeUse
 
 DEFAULT_SCHEDULER = "default-scheduler"
 GROUP_LABELS = ("scheduling.x-k8s.io/pod-group", "pod-group.scheduling.sigs.k8s.io")
 """By either label a pod joins a gang: the name of a `scheduling.x-k8s.io` PodGroup in its namespace."""
+PRICE = "lightship.dev/price-per-hour"
 NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 PRESSURES = {
     "MemoryPressure": {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"},
@@ -75,6 +77,7 @@ def pod_info(pod: Obj) -> PodInfo:
         group=native_group or next((labels[label] for label in GROUP_LABELS if label in labels), ""),
         native_group=bool(native_group),
         node_name=spec.get("nodeName") or "",
+        scheduler=spec.get("schedulerName") or DEFAULT_SCHEDULER,
         gates=tuple(gate.get("name", "") for gate in spec.get("schedulingGates") or ()),
         never_preempts=spec.get("preemptionPolicy") == "Never",
         shape=_shape(spec, key.namespace, labels, own_terms, spread, [requests, ports, volumes, images, disks, drivers]),
@@ -112,25 +115,33 @@ def node_state(node: Obj) -> NodeState:
         taints=taints,
         allocatable=amounts(status.get("allocatable") or status.get("capacity") or {}),
         images={name: image.get("sizeBytes") or 0 for image in status.get("images") or () for name in image.get("names") or ()},
+        price=_price(node),
         used={},
         ports=[],
         pods={},
     )
 
 
-def is_ours(pod: Obj) -> bool:
-    """Does this pod name us, or nobody, as its scheduler?"""
-    return (objects.spec(pod).get("schedulerName") or DEFAULT_SCHEDULER) == DEFAULT_SCHEDULER
-
-
-def is_waiting(pod: Obj) -> bool:
-    """Is this a pod that still wants a node, from us?"""
-    return not objects.spec(pod).get("nodeName") and not objects.is_deleting(pod) and not podlib.is_terminal(pod) and is_ours(pod)
+def is_waiting(pod: Obj, schedulers: Container[str] = (DEFAULT_SCHEDULER,)) -> bool:
+    """Is this a pod that still wants a node, from one of these?"""
+    spec = objects.spec(pod)
+    if spec.get("nodeName") or objects.is_deleting(pod) or podlib.is_terminal(pod):
+        return False
+    return (spec.get("schedulerName") or DEFAULT_SCHEDULER) in schedulers
 
 
 def is_placed(pod: Obj) -> bool:
     """Does this pod take up room on a node? A pod that is being deleted does, until it is gone."""
     return bool(objects.spec(pod).get("nodeName")) and not podlib.is_terminal(pod)
+
+
+def _price(node: Obj) -> float | None:
+    told = objects.labels(node).get(PRICE) or objects.annotations(node).get(PRICE)
+    try:
+        found = float(told) if told else None
+    except ValueError:
+        return None
+    return found if found is not None and found >= 0 and math.isfinite(found) else None
 
 
 def _sizes(spec: Obj, status: Obj) -> bytes:
@@ -227,10 +238,11 @@ def _shape(
             "topologySpreadConstraints",
             "priority",
             "preemptionPolicy",
-            "resourceClaims",
         )
     ]
-    return msgspec.json.encode([namespace, [labels.get(key) for key in seen], raw, values])
+    shape = msgspec.json.encode([namespace, [labels.get(key) for key in seen], raw, values])
+    claims = spec.get("resourceClaims")
+    return shape + CLAIMS + msgspec.json.encode(claims) if claims else shape
 
 
 def _not_ready(status: Obj) -> bool:

@@ -3,6 +3,7 @@
 Called by `plan` for pods that fit nowhere. Pure text; decides nothing.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from lightship.scheduler import affinity, filters
@@ -14,7 +15,16 @@ NO_NODES = "no nodes available to schedule pods"
 NOTHING_PREPARED = "not found"
 """What kube-scheduler adds when volumes rule out all nodes at once: its device plugin misses what it would have prepared after them."""
 START_A_NODE = "Start a node, or wait until one registers."
+GROUP_LABELS = (
+    *("lightship.dev/node-shape", "karpenter.sh/nodepool", "cloud.google.com/gke-nodepool", "eks.amazonaws.com/nodegroup"),
+    *("kubernetes.azure.com/agentpool", "node.kubernetes.io/instance-type"),
+)
+"""By the first of these that a node has, it belongs to a group."""
 _LISTED = 3
+_GROUPS = 4
+_LONGEST_NAME = 40
+_MANY = 10
+"""Nodes without such a label are told apart by what they have where there are so many: of fewer, the counts say enough."""
 _UNITS = ("", "Ki", "Mi", "Gi", "Ti", "Pi")
 
 
@@ -52,7 +62,48 @@ def missing(pod: PodInfo, cluster: Cluster, verdicts: Mapping[str, Verdict]) -> 
         sentences.append(_selector(pod))
     if tainted:
         sentences.append(_taints(pod, (cluster.nodes[name] for name, verdict in verdicts.items() if verdict.cause == "taints")))
+    sentences.append(by_group(verdicts, cluster))
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def by_group(verdicts: Mapping[str, Verdict], cluster: Cluster) -> str:
+    """The reasons of each group of nodes, the largest first; empty when there is only one. Never longer than a few hundred characters."""
+    if len(verdicts) < 2:
+        return ""
+    sizes: Counter[str] = Counter()
+    found: dict[str, Counter[str]] = {}
+    for name, verdict in verdicts.items():
+        group = group_of(cluster.nodes[name], by_capacity=len(verdicts) >= _MANY)
+        sizes[group] += 1
+        found.setdefault(group, Counter()).update(verdict.reasons)
+    if len(sizes) < 2:
+        return ""
+    listed = sorted(sizes, key=lambda group: (-sizes[group], group))
+    parts = [f"{_cut(group or 'others')} ({sizes[group]}): {_most(found[group], sizes[group])}" for group in listed[:_GROUPS]]
+    if rest := listed[_GROUPS:]:
+        parts.append(f"{len(rest)} more groups ({sum(sizes[group] for group in rest)})")
+    return f"By node group: {'; '.join(parts)}."
+
+
+def group_of(node: NodeState, *, by_capacity: bool = True) -> str:
+    """What people call the nodes that are like this one: their pool or type; where nothing says so, what they have."""
+    for label in GROUP_LABELS:
+        if value := node.labels.get(label):
+            return value
+    if not by_capacity:
+        return ""
+    named = ("cpu", "memory", *sorted(name for name in node.allocatable if "/" in name))
+    return " ".join(f"{show(name, node.allocatable[name])} {name}" for name in named if node.allocatable.get(name))
+
+
+def _most(reasons: Counter[str], nodes: int) -> str:
+    listed = sorted(reasons, key=lambda reason: (-reasons[reason], reason))
+    told = [reason if reasons[reason] == nodes else f"{reasons[reason]} {reason}" for reason in listed[:_LISTED]]
+    return ", ".join(told) + (f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else "")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"
 
 
 def show(resource: str, value: int) -> str:
@@ -65,8 +116,10 @@ def show(resource: str, value: int) -> str:
 
 
 def _resource(name: str, pod: PodInfo, nodes: Iterable[NodeState]) -> str:
-    freest = min(nodes, key=lambda node: (-node.free(name), -node.allocatable.get(name, 0), node.name))
-    wanted, total = pod.requests[name], freest.allocatable.get(name, 0)
+    """The freest of those that are large enough, else the freest of all."""
+    wanted = pod.requests[name]
+    freest = min(nodes, key=lambda n: (n.allocatable.get(name, 0) < wanted, -n.free(name), -n.allocatable.get(name, 0), n.name))
+    total = freest.allocatable.get(name, 0)
     asked = f"The pod asks for {show(name, wanted)} {name}; "
     if not total:
         return f"{asked}node {freest.name} has none."

@@ -27,6 +27,11 @@ HARD_AFFINITY_WEIGHT = 1
 Concerns = Callable[[str], bool]
 
 
+def crowding(pods: int, values: int, skew: int) -> float:
+    """How crowded a value of a label is with `pods`, of so many values."""
+    return pods * math.log(values + 2) + skew - 1
+
+
 def any_key(key: str) -> bool:
     return True
 
@@ -97,7 +102,8 @@ class _Weighted(NamedTuple):
 class Rules:
     """The rules for all pods of the shape of `pod`, about which placed pods have the rules `foreign`."""
 
-    def __init__(self, cluster: Cluster, pod: PodInfo, foreign: Iterable[Foreign]) -> None:
+    def __init__(self, cluster: Cluster, pod: PodInfo, foreign: Iterable[Foreign], *, defaults: bool = True) -> None:
+        """Without `defaults`, somebody else sees to it that pods are spread that say nothing of it themselves."""
         self._cluster = cluster
         self._pod = pod
         self._layout = cluster.layout
@@ -105,7 +111,7 @@ class Rules:
         self._tallies: list[Tally] = []
         self._all: list[Counted] = []
         self._alone = self._matches_itself(pod.terms.affinity)
-        spread = pod.spread or terms.default_spread(cluster.siblings.selector(pod))
+        spread = pod.spread or (terms.default_spread(cluster.siblings.selector(pod)) if defaults else ())
         self.demands_all_keys = bool(pod.spread)
         self.hard = self._spreading([s for s in spread if s.hard])
         self.soft = self._spreading([s for s in spread if not s.hard and not s.selector.nothing])
@@ -184,7 +190,7 @@ class Rules:
                 if self.demands_all_keys:
                     return None
                 continue
-            total += counted.counts.get(value, 0) * math.log(len(counted.counts) + 2) + constraint.max_skew - 1
+            total += crowding(counted.counts.get(value, 0), len(counted.counts), constraint.max_skew)
         return round(total)
 
     def _spread_verdict(self, labels: Labels, concerns: Concerns) -> Verdict | None:

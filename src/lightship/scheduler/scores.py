@@ -1,19 +1,21 @@
 """How good a node would be for a pod: scores from 0 to 100, weighted and summed.
 
 `LOCAL` scores look at one node alone; `ranking` keeps their sum for each node and asks again when the node has changed. Other scorers
-(topology, cost, fragmentation) are given to the planner in place of `LOCAL`, or beside it. `total` adds what only means something among
-the nodes in question. Contract: the arithmetic and the weights are kube-scheduler's defaults for the same plugins.
+(in `scorers`: packing, cost) are chosen by a `profiles.Profile`, in place of `LOCAL` or beside it. `relative` adds what only means
+something among the nodes in question. Contract: the arithmetic and the weights are kube-scheduler's defaults for the same plugins.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from lightship.scheduler import affinity
+from lightship.scheduler.cluster import Cluster
 from lightship.scheduler.snapshot import NodeState, PodInfo
 
 Score: TypeAlias = Callable[[PodInfo, NodeState], int]
+Prepare: TypeAlias = Callable[[Cluster], Score]
+"""Makes a score for the cluster as it is now; asked again when nodes come, go, or change in what pods do not."""
 
-AFFINITY_WEIGHT, TAINT_WEIGHT, SPREAD_WEIGHT, COMPANY_WEIGHT, CLAIMS_WEIGHT = 2, 3, 2, 2, 2
 MEGABYTE = 1024 * 1024
 IMAGE_LEAST, IMAGE_MOST = 23 * MEGABYTE, 1000 * MEGABYTE
 """Sizes of images between which it begins to count, and counts fully (for each container), that a node has them."""
@@ -22,6 +24,24 @@ IMAGE_LEAST, IMAGE_MOST = 23 * MEGABYTE, 1000 * MEGABYTE
 class Weighted(NamedTuple):
     weight: int
     score: Score
+
+
+class Scorer(NamedTuple):
+    """A score to be, with what it counts."""
+
+    weight: int
+    prepare: Prepare
+
+
+class Weights(NamedTuple):
+    """What the scores count that compare nodes with each other, or need to know of all: kube-scheduler's defaults."""
+
+    affinity: int = 2
+    taints: int = 3
+    crowding: int = 2
+    liking: int = 2
+    claims: int = 2
+    images: int = 1
 
 
 class Relative(NamedTuple):
@@ -66,7 +86,7 @@ def balanced(pod: PodInfo, node: NodeState) -> int:
     return 50 + (50 + int((1 - with_pod) * 100) - int((1 - without) * 100)) // 2
 
 
-LOCAL: tuple[Weighted, ...] = (Weighted(1, least_allocated), Weighted(1, balanced))
+LOCAL: tuple[Scorer, ...] = (Scorer(1, lambda cluster: least_allocated), Scorer(1, lambda cluster: balanced))
 
 
 def image_locality(spread: Mapping[str, int], nodes: int) -> Score:
@@ -91,7 +111,7 @@ def soft_taints(pod: PodInfo, node: NodeState) -> int:
     return sum(1 for taint in soft if not affinity.tolerates(pod.tolerations, taint))
 
 
-def relative(candidates: Sequence[Relative]) -> list[int]:
+def relative(candidates: Sequence[Relative], weights: Weights) -> list[int]:
     """The weighted sum of the scores that compare the candidates."""
     if len(candidates) == 1:
         return [0]
@@ -101,11 +121,11 @@ def relative(candidates: Sequence[Relative]) -> list[int]:
     most, least = max(crowds, default=0), min(crowds, default=0)
     claimed = max(c.claims for c in candidates)
     return [
-        AFFINITY_WEIGHT * (100 * c.affinity // wanted if wanted else 0)
-        + TAINT_WEIGHT * (100 - 100 * c.taints // tainted if tainted else 100)
-        + SPREAD_WEIGHT * _evenness(c.crowding, most, least)
-        + COMPANY_WEIGHT * (int(100 * ((c.liking - disliked) / (liked - disliked))) if liked > disliked else 0)
-        + CLAIMS_WEIGHT * (100 * c.claims // claimed if claimed else 0)
+        weights.affinity * (100 * c.affinity // wanted if wanted else 0)
+        + weights.taints * (100 - 100 * c.taints // tainted if tainted else 100)
+        + weights.crowding * _evenness(c.crowding, most, least)
+        + weights.liking * (int(100 * ((c.liking - disliked) / (liked - disliked))) if liked > disliked else 0)
+        + weights.claims * (100 * c.claims // claimed if claimed else 0)
         for c in candidates
     ]
 

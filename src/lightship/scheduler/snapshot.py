@@ -17,6 +17,10 @@ ASSUMED_CPU, ASSUMED_MEMORY = 100, 200 * 1024 * 1024
 """What a pod that asks for nothing is reckoned at when nodes are compared, in milli-cores and bytes; it keeps such pods spread."""
 
 
+CLAIMS = b"\0"
+"""Parts the names of a pod's claims from the rest of its shape."""
+
+
 class Port(NamedTuple):
     """A port that a pod wants on its node."""
 
@@ -89,6 +93,8 @@ class PodInfo(msgspec.Struct, frozen=True, kw_only=True):
     node_name: str = ""
     nominated: str = ""
     """The node where room is being made for it."""
+    scheduler: str = ""
+    """Which profile it names."""
     gates: tuple[str, ...] = ()
     never_preempts: bool = False
     deleting: bool = False
@@ -113,6 +119,8 @@ class NodeState(msgspec.Struct, kw_only=True):
     allocatable: dict[str, int] = {}
     images: dict[str, int] = {}
     """Bytes by image name."""
+    price: float | None = None
+    """For an hour, in whatever money; None where nobody says."""
     used: dict[str, int] = {}
     weight: tuple[int, int] = (0, 0)
     ports: list[Port] = []
@@ -145,12 +153,28 @@ class NodeState(msgspec.Struct, kw_only=True):
 
 
 class Gang(msgspec.Struct, frozen=True):
-    """Pods of which `least` must have a node at once."""
+    """Pods of which `least` must have a node at once; of 0, any number may."""
 
     key: Key
     least: int
     missing: str = ""
     """Why they all have to wait for the group itself."""
+    native: bool = False
+    """Is it a PodGroup of `scheduling.k8s.io`?"""
+    topology: str = ""
+    """All must go where this label has one value, whichever."""
+    priority: int = 0
+    """Of the group: counts when others are to make room for it, or it for others."""
+    whole: bool = False
+    """Is it evicted as a whole?"""
+    uid: str = ""
+
+
+class Domain(NamedTuple):
+    """The nodes on which a label has a value."""
+
+    key: str
+    value: str
 
 
 def on_node(pod: PodInfo, node: str) -> PodInfo:

@@ -6,6 +6,8 @@ Contract: core/v1 Binding; conditions `PodScheduled` and `DisruptionTarget`, eve
 kube-scheduler's words.
 """
 
+import re
+
 from lightship.aio.clock import Clock
 from lightship.client import Client
 from lightship.client.informer import Informer
@@ -19,6 +21,8 @@ from lightship.scheduler.snapshot import PodInfo
 
 DISRUPTED = "DisruptionTarget"
 NAME = "default-scheduler"
+_GATHERED = re.compile(r"current pods number: \d+")
+"""What alone is no reason to say it anew: all pods of a gang would, for each that comes."""
 
 
 class Writes:
@@ -32,10 +36,12 @@ class Writes:
 
     async def bind(self, info: PodInfo, node: str) -> bool:
         """Bind a pod to its node; False when it is gone. Raises what the server says."""
-        pod = self._pod(info)
-        if pod is None:
+        version = self._pods.version(info.key)
+        if not version:
             return False
         namespace, name = info.key
+        meta = {"namespace": namespace, "name": name, "uid": info.uid, "resourceVersion": version}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
         binding = {
             "apiVersion": "v1",
             "kind": "Binding",
@@ -51,7 +57,7 @@ class Writes:
 
         Nothing is written when that was said before with the same cause.
         """
-        told = said.reason == now.reason and said.message.startswith(cause)
+        told = is_told(said, now, cause)
         if told and nominated in (None, info.nominated):
             return
         pod = self._pod(info)
@@ -69,12 +75,12 @@ class Writes:
         if not told and now.reason != "SchedulingGated":
             self._recorder.event(pod, "Warning", "FailedScheduling", now.message)
 
-    async def evict(self, victim: PodInfo, preemptor: PodInfo, node: str) -> None:
-        """End a pod, for another of higher priority; nothing when it is gone, or going already."""
+    async def evict(self, victim: PodInfo, preemptor: str, node: str, kind: str = "pod") -> None:
+        """End a pod, for another or a group of higher priority, by its uid; nothing when it is gone, or going already."""
         pod = self._pod(victim)
         if pod is None or objects.is_deleting(pod):
             return
-        message = f"{NAME}: preempting to accommodate a higher priority pod"
+        message = f"{NAME}: preempting to accommodate a higher priority {kind}"
         known = objects.status(pod).get("conditions") or []
         marked = conditions.set_condition(known, DISRUPTED, True, "PreemptionByScheduler", message, self._clock.now())
         try:
@@ -84,7 +90,7 @@ class Writes:
             if errors.is_not_found(error):
                 return
             raise
-        self._recorder.event(pod, "Normal", "Preempted", f"Preempted by pod {preemptor.uid} on node {node}")
+        self._recorder.event(pod, "Normal", "Preempted", f"Preempted by {kind} {preemptor} on node {node}")
 
     async def release(self, info: PodInfo) -> None:
         """A pod's nomination does not hold any longer."""
@@ -104,3 +110,12 @@ class Writes:
         """The pod as it is now, if it is still there."""
         pod = self._pods.get(info.key)
         return pod if pod is not None and objects.uid(pod) == info.uid else None
+
+
+def is_told(said: Said, now: Said, cause: str) -> bool:
+    """Does what was said last give the same cause?"""
+    if said.reason == now.reason and said.message.startswith(cause):
+        return True
+    if said.reason != now.reason or not _GATHERED.search(cause):
+        return False
+    return _GATHERED.sub("", said.message).startswith(_GATHERED.sub("", cause))

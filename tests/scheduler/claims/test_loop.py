@@ -1,14 +1,17 @@
 """Claims through the bind loop, on our API server in virtual time."""
 
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from lightship.cli.cluster import Cluster
+from lightship.client.http import HttpTransport
 from lightship.kinds import DEVICE_CLASSES, NODES, PODS, RESOURCE_CLAIMS, RESOURCE_SLICES
 from lightship.meta import conditions, objects
 from lightship.meta.objects import Obj
 from lightship.meta.rest import DeleteOptions
+from lightship.scheduler.cli import explain_pod
 from tests.client.faults import Faults
 from tests.scheduler.test_controller import Site, run
 
@@ -423,3 +426,28 @@ def test_gone_nodes_are_no_longer_offered() -> None:
         assert "no nodes available" in said["message"]
 
     run(work)
+
+
+def test_the_command_line_tells_which_node_lacks_what(capsys: pytest.CaptureFixture[str]) -> None:
+    async def work(here: Site) -> None:
+        await classes(here)
+        for node, count in (("n1", 2), ("n2", 1)):
+            await here.add_node(node)
+            await publish(here, node, *gpus(count))
+        await claim(here, "a", 2)
+        await claim(here, "b", 2)
+        await here.add("p", **using("a"))
+        await here.until_placed("p")
+        await here.add("q", **using("b"))
+        await here.until_waiting("q")
+        asked = Cluster(cast(HttpTransport, here.client.transport), "default")
+        for name in ("p", "q"):
+            await explain_pod(asked, name, "")
+
+    run(work)
+    placed, waiting = capsys.readouterr().out.split("Pod default/q ")
+    assert placed.startswith("Pod default/p is on node n1; 1 of 2 nodes could run it now.")
+    assert "resourceclaim not available on the node" in placed
+    assert waiting.startswith("has no node; 0 of 2 nodes could run it now.")
+    assert "The claim b asks for 2 devices of class gpu; node n1 has 0 of 2 left." in waiting
+    assert "The claim b asks for 2 devices of class gpu; node n2 has 1 of 1 left." in waiting

@@ -8,6 +8,8 @@ Contract: kube-scheduler 1.36 DynamicResources plugin (PreFilter, Filter, Score,
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 from lightship.scheduler import affinity
@@ -79,6 +81,16 @@ class Desk:
         known = self._pods.get(pod.uid)
         return Case(self, pod, known) if known is not None else None
 
+    def mark(self) -> tuple[dict[str, Obj], Taken | None]:
+        """What has been given away so far, for `rewind`."""
+        return dict(self.planned), self._taken.copy() if self._taken is not None else None
+
+    def rewind(self, mark: tuple[dict[str, Obj], Taken | None]) -> None:
+        """Nothing was given away since that mark."""
+        planned, taken = mark
+        self.planned = dict(planned)
+        self._taken = taken.copy() if taken is not None else None
+
     def give(self, allocation: Obj) -> None:
         """From now on these devices are taken."""
         if self._taken is None:
@@ -104,7 +116,7 @@ class Case:
     """One pod's claims. `refusal` says why no node at all will do now; such a pod is `silent` when others are at work for it."""
 
     def __init__(self, desk: Desk, pod: PodInfo, known: PodClaims) -> None:
-        self._desk = desk
+        self.desk = desk
         self._facts = desk.facts
         self._pod = known.pod
         self._names = extended.asked(pod.requests, desk.facts.resources)
@@ -117,13 +129,17 @@ class Case:
         self._found: dict[str, _Found] = {}
         self._in_the_way: set[int] = set()
         self._effort = Effort()
+        self.kind: bytes | None = None
+        """Equal for pods of one plan whose claims ask for the same: what a node says to one of them it says to all, until it changes."""
         self.silent = known.silent
         self.refusal = known.refusal or self._sort(pod.uid)
+        if not (self.refusal or self._held or self._names or self._stale is not None) and desk.facts.inventory.all_local:
+            self.kind = _kind(self._open)
 
     def _sort(self, uid: str) -> str:
         """Tell claims that are allocated from those that are not; returns why the pod cannot be planned."""
         for claim in self._claims:
-            allocation = self._desk.planned.get(objects.uid(claim)) or objects.status(claim).get("allocation")
+            allocation = self.desk.planned.get(objects.uid(claim)) or objects.status(claim).get("allocation")
             if allocation is None:
                 if wrong := self._unknown_class(claim):
                     return wrong
@@ -179,7 +195,7 @@ class Case:
             return _Found([], [], [])
         facts = self._facts
         pools = facts.inventory.pools(node)
-        chosen = Search(node.name, pools, wanted, facts.classes, self._desk.taken, self._effort).run()
+        chosen = Search(node.name, pools, wanted, facts.classes, self.desk.taken, self._effort).run()
         return None if chosen is None else _Found(wanted, chosen, mappings)
 
     def _draw(self, names: frozenset[str]) -> tuple[Wanted, list[Obj]]:
@@ -191,9 +207,15 @@ class Case:
 
     def score(self, node: NodeState) -> int:
         """How well the node does, from 0, the more the better: what comes first in a list of alternatives counts more."""
+        if self.kind is not None:
+            return 0
         found = self._found[node.name]
         fresh = [(wanted.claim, {one.ask.label for one in chosen}) for wanted, chosen in zip(found.wanted, found.chosen, strict=True)]
         return sum(_points(claim, labels) for claim, labels in (*fresh, *((held.claim, _labels(held.claim)) for held in self._held)))
+
+    def knows(self, node: str) -> bool:
+        """Has something been found for the pod on this node?"""
+        return node in self._found
 
     def take(self, node: str) -> Grant:
         """Give the pod what was found for it on this node."""
@@ -202,10 +224,10 @@ class Case:
         last: list[Portion] = []
         for wanted, chosen in zip(found.wanted, found.chosen, strict=True):
             allocation = results.allocation(wanted, chosen, self._facts.classes, node)
-            self._desk.give(allocation)
+            self.desk.give(allocation)
             uid = objects.uid(wanted.claim)
             if uid:
-                self._desk.planned[uid] = allocation
+                self.desk.planned[uid] = allocation
                 portions[uid] = Portion(wanted.claim, allocation)
             else:
                 last.append(Portion(wanted.claim, allocation, extended=True))
@@ -216,7 +238,7 @@ class Case:
         for at in sorted(self._in_the_way):
             claim = self._held[at].claim
             consumers = [consumer.get("uid") for consumer in objects.status(claim).get("reservedFor") or ()]
-            if objects.uid(claim) not in self._desk.planned and consumers in ([], [uid]):
+            if objects.uid(claim) not in self.desk.planned and consumers in ([], [uid]):
                 return Release(claim)
         return Release(self._stale, delete=True) if self._stale is not None and self._names else None
 
@@ -231,7 +253,15 @@ class Case:
         wanted = self._wanted or []
         if nodes and (drawn := extended.drawn_from(self._names, nodes[0])):
             wanted = [*wanted, self._draw(drawn)[0]]
-        return words.missing(wanted, nodes, self._facts.inventory, self._facts.classes, self._desk.taken)
+        return words.missing(wanted, nodes, self._facts.inventory, self._facts.classes, self.desk.taken)
+
+
+def _kind(claims: list[Obj]) -> bytes | None:
+    """What the claims ask for, where they ask for no alternatives."""
+    specs = [objects.spec(claim) for claim in claims]
+    if any(request.get("firstAvailable") for spec in specs for request in (spec.get("devices") or {}).get("requests") or ()):
+        return None
+    return msgspec.json.encode(specs)
 
 
 def _suits(terms: list[Obj] | None, node: NodeState) -> bool:

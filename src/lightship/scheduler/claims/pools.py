@@ -46,6 +46,8 @@ class Inventory:
             self._by_pool.setdefault(slice.pool, []).append(slice)
             local = slice.place.node and not slice.counters
             (self._local.setdefault(slice.place.node, []) if local else self._shared).append(slice)
+        self.all_local = not self._shared
+        """Does what is given away on a node matter to that node alone?"""
         self._seen: dict[str, tuple[Mapping[str, str], list[Pool]]] = {}
 
     def pools(self, node: NodeState) -> list[Pool]:
