@@ -1,0 +1,1 @@
+"""Rehearsals: scenarios in virtual time, and the books that are kept of them."""
