@@ -186,11 +186,21 @@ def test_how_a_container_has_ended() -> None:
     assert ends.told("c", {}, 0, 9.0) == Exit("c", 137, 9, 9.0, "")
 
 
+def test_who_died_for_memory_when_nobody_counted() -> None:
+    state = {"ExitCode": 137, "OOMKilled": False}
+    assert ends.out_of_memory(state, None, 0), "a kill that is not ours"
+    assert not ends.out_of_memory(state, None, signal.SIGKILL)
+    assert not ends.out_of_memory({**state, "ExitCode": 1}, None, 0)
+    assert not ends.out_of_memory(state, False, 0), "somebody inside killed it"
+    assert ends.out_of_memory({**state, "OOMKilled": True}, False, signal.SIGKILL)
+
+
 def test_deaths_for_memory_are_counted_by_the_kernel(tmp_path: Path) -> None:
     for text, want in (("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n", False), ("low 0\noom 1\noom_kill 1\n", True)):
         (tmp_path / "file").write_text(text)
         assert memory.killed(tmp_path / "file") == want
-    assert not memory.killed(tmp_path / "none")
+    assert memory.killed(None) is None, "it had ended before it was seen"
+    assert memory.killed(tmp_path / "none") is None, "its group was removed first"
     assert memory.counter(2**22 + 1) is None
 
 

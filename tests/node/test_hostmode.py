@@ -67,3 +67,9 @@ def test_pods_of_one_job_share_a_port_and_two_jobs_do_not() -> None:
 
 def test_free_ports_can_be_bound() -> None:
     assert 1024 < hostmode.free_port() < 65536
+
+
+def test_services_of_this_process_are_found_where_they_are() -> None:
+    doors = {"status.kubeflow-system.svc:10443": "127.0.0.1:41234"}
+    assert hostmode.through("https://status.kubeflow-system.svc:10443/x", doors) == "https://127.0.0.1:41234/x"
+    assert hostmode.through("https://other.kubeflow-system.svc:10443/x", doors) == "https://other.kubeflow-system.svc:10443/x"

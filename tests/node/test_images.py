@@ -14,14 +14,19 @@ import pytest
 
 from lightship.aio.clock import SystemClock
 from lightship.cli.errors import CliError
+from lightship.meta import entrypoints
+from lightship.meta.entrypoints import EntryPoint
 from lightship.node import cli, cli_env
-from lightship.node.images import builtin, environments, interpreter, passthrough, programs
+from lightship.node.images import builtin, environments, interpreter, offered, passthrough, programs
 from lightship.node.images import table as images
 from lightship.node.images.catalogue import Catalogue, ImageError
 from lightship.node.images.environments import Environment, Environments
 from lightship.node.images.installer import BuildError, Progress
 from lightship.node.images.store import Store
 from lightship.node.images.table import Entry
+from lightship.node.inputs.env import Command
+from lightship.node.pods.containers import Start, container_spec, home, variables
+from lightship.node.runtimes import farm
 
 
 @pytest.mark.parametrize(
@@ -84,8 +89,27 @@ def resolve(image: str, file: Path = Path("/nonexistent/images.json"), builder: 
 def test_a_torch_image_means_its_torch() -> None:
     builder = Builder()
     found = resolve("pytorch/pytorch:2.13.0-cuda13.0-cudnn9-runtime", builder=builder)
-    assert builder.wanted == [["torch==2.13.0", "numpy", "scikit-learn"]]
+    assert builder.wanted == [["torch==2.13.0", "torchvision", "numpy", "scikit-learn"]]
     assert found.command == ["bash"]
+    assert (Path(found.files["/opt/lightship/lightship"]) / "__init__.py").is_file(), "training code may import what helps it"
+    assert found.python_path == ["/opt/lightship"]
+
+
+def test_the_path_of_python_is_the_pods_own_first() -> None:
+    environment = Environment(name="made", path=[], packages=["x"], python_path=["/opt/lightship"])
+    for own, want in ({}, "/opt/lightship"), ({"PYTHONPATH": "/mine"}, "/mine:/opt/lightship"):
+        start = Start(id="a", run=0, command=Command([], [], own), environment=environment, mounts=[], runtime="sandbox")
+        assert variables({"metadata": {"name": "a"}, "spec": {}}, start)["PYTHONPATH"] == want
+
+
+def test_host_mode_leads_to_the_package_as_well() -> None:
+    environment = Environment(
+        name="made", path=[], packages=["x"], files={"/opt/lightship/lightship": "/src/lightship"}, python_path=["/opt/lightship"]
+    )
+    start = Start(id="a", run=0, command=Command([], [], {}), environment=environment, mounts=[], runtime="process")
+    pod = {"metadata": {"name": "a", "namespace": "default", "uid": "u"}, "spec": {}}
+    made = container_spec(pod, {"name": "main"}, home(Path("/pods"), pod), start)
+    assert farm.rewrite(made.env["PYTHONPATH"], Path("/links"), made.mounts) == "/links/opt/lightship"
 
 
 def test_an_unknown_image_says_how_to_map_it() -> None:
@@ -140,7 +164,8 @@ def test_every_built_in_entry_means_something_or_says_what_to_install(tmp_path: 
             with pytest.raises(ImageError, match="apt-get install"):
                 resolve(image, builder=builder)
         else:
-            assert resolve(image, builder=builder).command
+            found = resolve(image, builder=builder)
+            assert found.entrypoint or found.command
 
 
 def test_a_program_that_is_not_there_is_named_with_its_package(tmp_path: Path) -> None:
@@ -424,7 +449,7 @@ def brought(image: str, text: str, file: Path = Path("/nonexistent/images.json")
 def test_a_pod_brings_requirements(tmp_path: Path) -> None:
     builder = Builder()
     brought("pytorch/pytorch:2.13.0", "rich>=1,<99", builder=builder)
-    assert builder.wanted == [["torch==2.13.0", "numpy", "scikit-learn", "rich>=1,<99"]]
+    assert builder.wanted == [["torch==2.13.0", "torchvision", "numpy", "scikit-learn", "rich>=1,<99"]]
     with pytest.raises(ImageError, match=r'lightship\.dev/requirements: "-r x" is no requirement'):
         brought("python", "-r x")
     file = tmp_path / "images.json"
@@ -469,3 +494,38 @@ def test_without_a_network_the_error_is_one_line_with_a_hint(tmp_path: Path, mon
     ) as caught:
         ensure(tmp_path, "no-such-thing")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("image", "want"),
+    [
+        ("ghcr.io/kubeflow/trainer/xgboost-runtime", "xgboost"),
+        ("nvcr.io/nvidia/jax:25.10-py3", "jax"),
+        ("tensorflow/tensorflow:2.21.0", "tensorflow"),
+        ("tensorflow/tensorflow:2.21.0-gpu", "tensorflow[and-cuda]==2.21.0"),
+        ("huggingface/transformers-pytorch-gpu", "torch==2.13.0"),
+    ],
+)
+def test_images_of_frameworks_are_pinned(image: str, want: str) -> None:
+    """A release of tomorrow shall break nobody's training today."""
+    builder = Builder()
+    resolve(image, builder=builder)
+    (packages,) = builder.wanted
+    assert packages[0].startswith(want)
+    assert "==" in packages[0]
+
+
+def test_what_other_packages_know_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    points = [EntryPoint(name, f"tests.node.test_images:{name}", "acme", "1.0") for name in ("IMAGES", "NO_IMAGES")]
+    monkeypatch.setattr(entrypoints, "find", lambda group: points)
+    offered.entries.cache_clear()
+    assert resolve("acme/ring:1").command == ["ring"]
+    builder = Builder()
+    builder.tools = tmp_path
+    assert resolve("busybox", builder=builder).command == ["sh"]
+    assert "is not a list of entries" in caplog.text
+    offered.entries.cache_clear()
+
+
+IMAGES = [{"pattern": "acme/ring", "command": ["ring"]}, {"pattern": "busybox", "command": ["theirs"]}]
+NO_IMAGES: dict[str, list[str]] = {"acme/ring": []}

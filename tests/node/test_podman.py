@@ -47,8 +47,10 @@ class TestPodman(RuntimeContract):
 
         self.drive(tmp_path, story)
         fds, mounts, _ = open_things()
-        self.drive(tmp_path / "again", story)
-        eventually(lambda: open_things()[0] <= fds and open_things()[1] <= mounts + 1, "all is as before, but for a mount on its way")
+        for number in range(3):
+            self.drive(tmp_path / str(number), story)
+        # One mount may have been on its way down when it was counted; three pods that left one each would show.
+        eventually(lambda: open_things()[0] <= fds and open_things()[1] <= mounts + 1, "all is as before")
 
     def test_signals_reach_the_program(self, tmp_path: Path) -> None:
         """Process 1 of a container hears only what it listens to."""

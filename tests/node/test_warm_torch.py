@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lightship.aio.clock import SystemClock
+from lightship.node.images import builtin
 from lightship.node.images.environments import Environment, Environments, cache_directory
 from lightship.node.launch import warmth
 from lightship.node.runtimes.runtime import Mount, Warm
@@ -56,6 +57,7 @@ dist.init_process_group("gloo")
 total = torch.ones(1); dist.all_reduce(total)
 names = sorted(k for k in os.environ if k.startswith("TORCHELASTIC"))[:3]
 sys.stdout.write(f"{names} {total.item()} {sys.argv} {torch.get_num_threads()}\\n")
+dist.barrier(); dist.destroy_process_group()  # gloo's threads else abort a process that ends, now and then
 sys.exit(int(sys.argv[1]) if os.environ["RANK"] == "1" else 0)
 """
 
@@ -65,7 +67,7 @@ def environment() -> Environment:
     if not abilities().sandbox:
         pytest.skip(abilities().reason)
     environments = Environments(cache_directory(), SystemClock())
-    return asyncio.run(environments.ensure(["torch==2.13.0", "numpy", "scikit-learn"], lambda line: None))
+    return asyncio.run(environments.ensure([package.replace("{tag}", "2.13.0") for package in builtin.TORCH], lambda line: None))
 
 
 class Torch:
@@ -180,7 +182,7 @@ def test_torchrun_starts_workers(tmp_path: Path, environment: Environment, code:
             warm = await torch.run(argv)
             if warm[1].count("True") == 2:
                 break
-        assert warm[0] == cold[0] == (1 if code else 0)
+        assert warm[0] == cold[0] == (1 if code else 0), (cold, warm)
         shown = [sorted(line for line in lines if line.startswith("['")) for _, lines in (cold, warm)]
         assert shown[0] == shown[1]
         assert len(shown[0]) == 2

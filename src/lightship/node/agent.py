@@ -69,6 +69,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Why the runtime is not the sandbox, if it is not."""
     policies_reason: str = ""
     """Why network policies are not enforced, if they are not."""
+    downloads: Path | None = None
+    """Where programs of a namespace keep what they have fetched; None: nowhere."""
     allow_host_path: bool = False
     devices: bool = True
     """Whether the machine's GPUs are this node's to give: they can be only one node's."""
@@ -76,6 +78,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where plugins find the directories of a kubelet; None: below `data`."""
     environ: dict[str, str] = {}
     """Variables that say which devices to pretend: see `machine.devices.finding`."""
+    doors: dict[str, str] = {}
+    """Host mode: services that this process serves, `name:port` → where; the same dict is filled later."""
 
 
 class Agent:
@@ -147,6 +151,7 @@ class Agent:
             desk=self._desk,
             ports=HostPorts(hostmode.free_port),
             pods=settings.data / "pods",
+            downloads=settings.downloads,
             policy=_policy(self._runtime.kind, allow_host_path=settings.allow_host_path, machine=_machine(settings)),
             host_ip=settings.address,
             api_host=settings.api_host,
@@ -156,6 +161,7 @@ class Agent:
             new_id=lambda: f"{manager.random.getrandbits(256):064x}",
             services=self._services.list,
             neighbours=lambda namespace: self._all_pods.by_index(NAMED, namespace),
+            doors=settings.doors,
         )
 
     async def register(self) -> Obj:

@@ -17,7 +17,7 @@ from lightship.cli.errors import CliError
 from lightship.cli.output import render, say, table
 from lightship.cli.places import data_directory
 
-from .images import oci, unpacked
+from .images import oci, offered, unpacked
 from .images import table as images
 from .images.builtin import BUILTIN
 from .images.environments import Environments, cache_directory
@@ -168,7 +168,7 @@ def _unmap(file: Path, pattern: str) -> int:
 
 def _list(file: Path, format: str | None) -> int:
     own = images.read_mappings(file)
-    entries = [(entry, "own") for entry in own] + [(entry, "built in") for entry in BUILTIN]
+    entries = [(entry, "own") for entry in own] + [(entry, "built in") for entry in BUILTIN] + list(offered.entries())
     if format:
         shown = [{"pattern": e.pattern, "packages": e.packages, "python": e.python, "files": e.files, "source": s} for e, s in entries]
         say(render(shown, format))

@@ -1,7 +1,8 @@
 """The catalogue: which environment an image name means.
 
 The built-in table knows the usual names; `images.json` in the platform's data directory, written by `lightship images map`, comes first
-and is read again at every resolution. An image that matches nothing is refused with the command that maps it. Called by the agent.
+and is read again at every resolution; what other packages offer comes last. An image that matches nothing is refused with the command that
+maps it. Called by the agent.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from . import passthrough, programs, requirements, table, trees, unpacked
+from . import offered, passthrough, programs, requirements, table, trees, unpacked
 from .builtin import BUILTIN
 from .environments import Environment
 from .installer import BuildError, Progress
@@ -91,11 +92,7 @@ class Catalogue:
 
     def find(self, image: str) -> Entry | None:
         """The first entry that matches. Raises `ImageError` when the user's table is broken."""
-        try:
-            own = table.read_mappings(self._file)
-        except MappingsError as error:
-            raise ImageError(str(error)) from error
-        return next((entry for entry in (*own, *BUILTIN) if table.matches(entry.pattern, image)), None)
+        return entry_for(self._file, image)
 
     async def stored(self) -> list[Stored]:
         """What is kept on this machine."""
@@ -130,8 +127,18 @@ class Catalogue:
         return Environment(name=name, path=[place], read_only_paths=[place, program], files={"/bin/sh": program})
 
 
+def entry_for(file: Path, image: str) -> Entry | None:
+    """The first entry that matches an image: of the user's table, of those built in, of other packages'. Raises `ImageError`."""
+    try:
+        own = table.read_mappings(file)
+    except MappingsError as error:
+        raise ImageError(str(error)) from error
+    known = next((entry for entry in (*own, *BUILTIN) if table.matches(entry.pattern, image)), None)
+    return known or next((entry for entry, _ in offered.entries() if table.matches(entry.pattern, image)), None)
+
+
 def _shaped(found: Environment, entry: Entry, files: dict[str, str], tools: Environment | None) -> Environment:
-    """The environment with all that the entry says beside packages."""
+    """The environment with all that the entry says beside packages, and with this package beside those of its own."""
     host = passthrough.settings(os.environ, Path.home())
     return msgspec.structs.replace(
         found,
@@ -142,8 +149,15 @@ def _shaped(found: Environment, entry: Entry, files: dict[str, str], tools: Envi
         read_only_paths=[*found.read_only_paths, *(tools.read_only_paths if tools else ()), *host.paths],
         working_dir=entry.working_dir,
         user=entry.user,
-        files={**(tools.files if tools else {}), **files},
+        downloads=entry.downloads,
+        files={**(tools.files if tools else {}), **_package(entry), **files},
+        python_path=[programs.PACKAGE_PATH] if entry.packages else [],
     )
+
+
+def _package(entry: Entry) -> dict[str, str]:
+    """Programs of frameworks may import `lightship.*.runtime`: to report progress, to keep checkpoints."""
+    return {f"{programs.PACKAGE_PATH}/{programs.PACKAGE.name}": str(programs.PACKAGE)} if entry.packages else {}
 
 
 def _extra(entry: Entry, brought: str) -> list[str]:

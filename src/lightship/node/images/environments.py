@@ -49,6 +49,10 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     stay in the container's own layer; where there are no layers, it is read-only."""
     image: str = ""
     """An image of an engine of containers, which has all files itself: its id."""
+    python_path: list[str] = []
+    """Directories in the container that PYTHONPATH ends with, whatever the pod's own says."""
+    downloads: str = ""
+    """Where the container sees what programs of its namespace have fetched before; empty: nowhere."""
     root: str = ""
     """Directory with a whole file tree of its own (an unpacked OCI image); empty: the host's system directories."""
 

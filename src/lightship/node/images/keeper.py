@@ -40,7 +40,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disk(msgspec.Struct, frozen=True):
-    """Bytes of the disk that the store is on."""
+    """Bytes of the disk that the store is on; what is kept back from users belongs to neither."""
 
     total: int
     free: int
@@ -56,7 +56,7 @@ def measure(store: Store) -> Disk:
     while not place.exists():
         place = place.parent
     found = os.statvfs(place)
-    return Disk(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
+    return Disk((found.f_blocks - found.f_bfree + found.f_bavail) * found.f_frsize, found.f_bavail * found.f_frsize)
 
 
 async def collect(store: Store, policy: Policy, now: float, disk: Disk) -> tuple[int, int]:

@@ -12,6 +12,10 @@ from pathlib import Path
 
 SERVED = Path(__file__).parent / "served"
 """Configuration and pages that we bring for images of servers."""
+PACKAGE = Path(__file__).parents[2]
+"""This very package, whose `runtime` modules programs in pods may import."""
+PACKAGE_PATH = "/opt/lightship"
+"""Where it is shown to pods whose image has packages."""
 _ALSO = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _LIST_SECONDS = 10.0
 _SHELL, _SHELLS = "bash", ("sh", "ash")

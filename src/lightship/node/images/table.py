@@ -34,6 +34,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """Program that this machine must have → the Debian package that brings it."""
     oci: str = ""
     """An image with files of its own: `PATH[:TAG]` of an OCI layout or archive on this machine, or the id of one that was loaded."""
+    downloads: str = ""
+    """Where the container sees the directory in which programs of its namespace keep what they have fetched."""
     tools: str = ""
     """A program that is many (busybox): its names come first on PATH where this machine has it, and the machine's own tools where not."""
 

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -50,9 +51,11 @@ def _import(started: frozenset[str], libraries: list[str], env: dict[str, str]) 
     os.environ.update(_FOR_IMPORT if libraries else {})
     missed: Any = installed.Missed()
     sys.meta_path.append(missed)
+    tempfile.tempdir = "/tmp"  # nothing can be written here: who asks now is told what holds in containers
     loaded = [name for name in libraries if _imported(name)]
     for name in standard.COMMON:
         _imported(name)
+    tempfile.tempdir = None
     sys.meta_path.remove(missed)
     for name in _FOR_IMPORT:
         os.environ.pop(name, None)
@@ -60,10 +63,13 @@ def _import(started: frozenset[str], libraries: list[str], env: dict[str, str]) 
 
 
 def _imported(name: str) -> bool:
+    """Whether a module could be imported. Raises what it raised when half of it is left, with which no child could import it either."""
     try:
         importlib.import_module(name)
         return True
     except Exception:  # whatever somebody's package does when it is imported
+        if any(found.startswith(f"{name}.") for found in sys.modules):
+            raise
         return False
 
 

@@ -85,6 +85,14 @@ def pod_names(pods: Iterable[Obj]) -> dict[str, str]:
     return found
 
 
+def through(text: str, doors: Mapping[str, str]) -> str:
+    """One value or argument with the addresses of services (`name:port`) that this machine itself serves."""
+    for door, place in doors.items():
+        if door in text:
+            text = text.replace(door, place)
+    return text
+
+
 def rewrite(env: Mapping[str, str], names: Mapping[str, str], ports: Mapping[int, int], subdomain: str = "") -> dict[str, str]:
     """The environment as host mode needs it. Raises `AddressPendingError` naming the pod it must wait for."""
     return {name: _port_value(name, rewrite_text(value, names, ports, subdomain), ports) for name, value in env.items()}

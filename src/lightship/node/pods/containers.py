@@ -171,6 +171,8 @@ def _image_files(start: Start) -> list[Mount]:
     taken = {os.path.normpath(mount.target) for mount in start.mounts}
     files = start.environment.files
     shown = {target: source for target, source in files.items() if target not in taken}
+    if start.runtime == "process":
+        shown |= dict.fromkeys(start.environment.python_path, "")  # there a path counts only if something is mounted at it
     return [Mount(source=source, target=target, read_only=True, of_image=True) for target, source in shown.items()]
 
 
@@ -199,7 +201,10 @@ def variables(pod: Obj, start: Start) -> dict[str, str]:
         # Nothing keeps a process of host mode from writing into the environment it shares with others.
         ours["PIP_USER"] = "1"
     devices = start.devices  # its variables win, but stand where an engine has them: before the pod's own
-    return {**ours, **devices.defaults, **devices.env, **start.command.env, **devices.env}
+    found = {**ours, **devices.defaults, **devices.env, **start.command.env, **devices.env}
+    if start.environment.python_path:
+        found["PYTHONPATH"] = os.pathsep.join([*filter(None, [found.get("PYTHONPATH")]), *start.environment.python_path])
+    return found
 
 
 def _devices(start: Start) -> list[Mount]:

@@ -39,7 +39,8 @@ def recover(pod: Obj, now: float, left: Left | None = None) -> PodState:
     for name, spec in left.containers.items() if left else ():
         _go_on(state.container(name), spec.id, now)
     if lost and left is None and objects.spec(pod).get("restartPolicy") == "Never":
-        state.failure = (NODE_RESTART, "The node agent restarted while the pod was running, and its restart policy is Never")
+        why = "The node agent restarted while the pod was running, and its restart policy is Never"
+        state.failure, state.disruption = (NODE_RESTART, why), why
     return state
 
 

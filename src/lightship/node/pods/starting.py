@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lightship.meta import objects
 from lightship.meta.objects import Obj
-from lightship.node.inputs import env, envfiles, fetch, mounts, sources
+from lightship.node.inputs import downloads, env, envfiles, fetch, mounts, sources
 from lightship.node.inputs.env import Command, Surroundings
 from lightship.node.inputs.sources import MissingError
 from lightship.node.inputs.volumes import VolumeError
@@ -90,11 +90,13 @@ class Starting:
             self._image_volumes(),
             node.policy.machine,
         )
+        environment = self._subject.environments[container.get("image") or ""]
+        shown += downloads.mounts(environment, node.downloads, objects.namespace(self._subject.pod), shown)
         return containers.Start(
             id=container_id,
             run=state.starts,
             command=self._for_host_mode(command) if node.runtime.kind == "process" else command,
-            environment=self._subject.environments[container.get("image") or ""],
+            environment=environment,
             mounts=shown,
             target=self._target(container.get("targetContainerName") or ""),
             devices=node.desk.edits(self._subject.pod, container),
@@ -136,7 +138,8 @@ class Starting:
         def led(texts: list[str]) -> list[str]:
             return [hostmode.rewrite_text(text, names, ports, subdomain) for text in texts]
 
-        return Command(led(command.command), led(command.args), hostmode.rewrite(command.env, names, ports, subdomain))
+        env = {name: hostmode.through(value, self._subject.node.doors) for name, value in command.env.items()}
+        return Command(led(command.command), led(command.args), hostmode.rewrite(env, names, ports, subdomain))
 
     def _cannot_create(self, name: str, reason: str, message: str) -> None:
         self._subject.state.container_problem(name, reason, message, self._subject.now())

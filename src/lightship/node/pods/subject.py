@@ -47,6 +47,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     ports: HostPorts
     pods: Path
     """The directory with a directory for each pod."""
+    downloads: Path | None
+    """The directory with one for each namespace, for what its programs have fetched; None: nothing is kept."""
     policy: Policy
     host_ip: str
     api_host: str
@@ -58,6 +60,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """Services of a namespace."""
     neighbours: Callable[[str], list[Obj]]
     """Pods of a namespace, on any node."""
+    doors: dict[str, str] = {}
+    """Host mode: see `agent.Settings`."""
 
 
 class Subject:

@@ -12,6 +12,16 @@ from lightship.node.runtimes.enforcement import OUT_OF_MEMORY
 from lightship.node.runtimes.runtime import Exit
 
 
+def out_of_memory(state: dict[str, Any], counted: bool | None, sent: int) -> bool:
+    """Whether it died for its memory: `counted` by its group, None if that was gone before anyone looked.
+
+    Then nobody can tell any more, and a kill that is not ours, of a container with a limit, is taken for what it nearly always is.
+    """
+    if state.get("OOMKilled"):
+        return True
+    return counted if counted is not None else state.get("ExitCode") == 128 + signal.SIGKILL and sent != signal.SIGKILL
+
+
 def told(container_id: str, state: dict[str, Any], sent: int, now: float) -> Exit:
     """`state` as inspected, empty for a container that is not there any more; `sent`: its last signal; `now`: since the epoch."""
     code = int(state.get("ExitCode", 128 + signal.SIGKILL)) if state else 128 + signal.SIGKILL

@@ -26,10 +26,12 @@ def counter(pid: int, top: Path = _TOP) -> Path | None:
     return None
 
 
-def killed(counter: Path | None) -> bool:
-    """Whether there was one. A group that is gone has no answer."""
+def killed(counter: Path | None) -> bool | None:
+    """Whether there was one; None: nobody knows, as there was no group to be seen or the engine has removed it already."""
+    if counter is None:
+        return None
     try:
-        words = counter.read_text().split() if counter is not None else []
+        words = counter.read_text().split()
     except OSError:
-        return False
+        return None
     return any(name == "oom_kill" and count != "0" for name, count in zip(words[::2], words[1::2], strict=False))

@@ -363,13 +363,15 @@ class EngineRuntime(frame.Telling):
         looking = asyncio.create_task(container.look.wait())
         try:
             await asyncio.wait([looking, container.carrying], return_when=asyncio.FIRST_COMPLETED)
-            killed = memory.killed(container.counter)  # at once: the engine removes the group
+            counted = memory.killed(container.counter)  # at once: the engine removes the group
+            if counted is None and (container.spec.limits.memory is None or self.kind != wanted.PODMAN):
+                counted = False  # Docker tells by itself
             while True:
                 container.look.clear()
                 try:
                     state: dict[str, Any] = (await self.client.call("GET", f"/containers/{container.id}/json"))["State"]
                     if not state["Running"] and state["Status"] not in ("created", "stopping", "removing", "restarting"):
-                        return {**state, "OOMKilled": state.get("OOMKilled") or killed}
+                        return {**state, "OOMKilled": ends.out_of_memory(state, counted, container.sent)}
                 except EngineError as error:
                     if error.status == _GONE:
                         return {}
