@@ -32,14 +32,14 @@ from lightship.meta import objects, times
 from lightship.meta.objects import Key, Obj
 from lightship.meta.rest import DeleteOptions, LogOptions
 from lightship.train import admission, controller
-from lightship.train.api import RESOURCES
+from lightship.train.api import SERVED as KINDS
 from lightship.train.bootstrap import bootstrap
 from tests.talkless import Talkless
 from tests.train.site import ADMIN
 
 TOKEN = "secret"
 NODE = "stage"
-SERVED = (*kinds.BUILTIN, JOB_SETS, *RESOURCES)
+SERVED = (*kinds.BUILTIN, JOB_SETS, *KINDS)
 T = TypeVar("T")
 
 

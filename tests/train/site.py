@@ -9,8 +9,10 @@ from typing import Any, TypeAlias, TypeVar
 from lightship import kinds, store
 from lightship.aio import virtual
 from lightship.aio.clock import LoopClock
+from lightship.apiserver.access.authn import Authenticator
 from lightship.apiserver.server import Server
-from lightship.builtin.api import JOB_SETS
+from lightship.builtin.api import COSCHEDULING_POD_GROUPS, JOB_SETS
+from lightship.builtin.jobset import admission as jobset_admission
 from lightship.client.client import Client
 from lightship.control.manager import Manager
 from lightship.kinds import EVENTS
@@ -20,8 +22,8 @@ from lightship.meta.admission import AdmissionRequest
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 from lightship.meta.rest import User
-from lightship.train import admission, controller
-from lightship.train.api import CLUSTER_TRAINING_RUNTIMES, RESOURCES, TRAIN_JOBS
+from lightship.train import admission, controller, plugins
+from lightship.train.api import CLUSTER_TRAINING_RUNTIMES, SERVED, TRAIN_JOBS
 from tests.train import make
 
 ADMIN = User("system:admin", ("system:masters",))
@@ -38,10 +40,10 @@ class Site:
     clock: LoopClock
 
     @asynccontextmanager
-    async def controllers(self) -> AsyncIterator[Manager]:
-        """The TrainJob controller, running while the block lasts; nobody carries out JobSets."""
+    async def controllers(self, ca_pem: str = "") -> AsyncIterator[Manager]:
+        """The controllers of the room, running while the block lasts; nobody carries out JobSets. `ca_pem`: that of a status server."""
         manager = Manager(self.acting, clock=self.clock, random=random.Random(1))
-        for found in controller.controllers(manager):
+        for found in controller.controllers(manager, plugins.reporting(ca_pem) if ca_pem else plugins.FRAMEWORK):
             manager.add(found)
         async with manager.running():
             yield manager
@@ -87,18 +89,29 @@ class Site:
 Scenario: TypeAlias = Callable[[Site], Awaitable[None]]
 
 
-def run(scenario: Scenario, *, admit: bool = True) -> None:
-    """Run a scenario on a fresh server that has the room's kinds and, unless told otherwise, its admission."""
-    virtual.run(_main(scenario, admit))
+def run(
+    scenario: Scenario,
+    *,
+    admit: bool = True,
+    jobsets: bool = True,
+    more: tuple[Resource, ...] = (),
+    authenticator: Authenticator | None = None,
+) -> None:
+    """Run a scenario on a fresh server that has the room's kinds, those of `more`, and, unless told otherwise, JobSet's admission and the
+    room's."""
+    virtual.run(_main(scenario, admit, jobsets, more, authenticator))
 
 
-async def _main(scenario: Scenario, admit: bool) -> None:
+async def _main(scenario: Scenario, admit: bool, jobsets: bool, more: tuple[Resource, ...], authenticator: Authenticator | None) -> None:
     clock = LoopClock()
     opened = store.memory()
-    server = Server(opened, (*kinds.BUILTIN, JOB_SETS, *RESOURCES), clock=clock, random=random.Random(0))
+    served = (*kinds.BUILTIN, JOB_SETS, COSCHEDULING_POD_GROUPS, *SERVED, *more)
+    server = Server(opened, served, clock=clock, random=random.Random(0), authenticator=authenticator)
     client = Client(server.local(ADMIN))
     await identities.bind(client)
     acting = Client(server.local(identities.CONTROLLERS))
+    for rules in jobset_admission.admission(acting) if jobsets else ():
+        server.add_admission(rules)
     if admit:
         server.add_admission(admission.admission(acting, clock))
     try:

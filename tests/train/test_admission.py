@@ -52,7 +52,7 @@ RESERVED: Obj = {"trainer": {"env": [{"name": "PET_NODE_RANK", "value": "1"}]}}
         pytest.param(make.job(managedBy="invalid"), 422, "ManagedBy must be", id="the object's own rules come first"),
         pytest.param(make.job(trainer={"numNodes": "two"}), 422, "spec.trainer.numNodes", id="wrong type"),
         pytest.param(make.job(trainer={"command": ["a" * 1048577]}), 422, "spec.trainer.command[0]", id="a command too long"),
-        pytest.param(make.job(trainer={"numProcPerNode": 0}), 422, "must be greater than or equal to 1", id="no processes"),
+        pytest.param(make.job(trainer={"numProcPerNode": 0}), 403, "must be greater than or equal to 1", id="no processes"),
         pytest.param(make.job(runtimePatches=[make.patch(terminationGracePeriodSeconds=-1)]), 422, "terminationGracePeriod", id="negative"),
     ],
 )

@@ -1,5 +1,6 @@
 """From a TrainJob and a runtime to the JobSet: tables of inputs and what must come out."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,9 +8,9 @@ import pytest
 from lightship.meta.objects import Obj, copy
 from lightship.train import resources
 from lightship.train.api import DATASET_INITIALIZER, MODEL_INITIALIZER, TRAINER
-from lightship.train.errors import PlanError, UnsupportedError
+from lightship.train.errors import PlanError
 from lightship.train.plugins import FRAMEWORK, PLUGINS
-from lightship.train.plugins.framework import Builds, EnforcesMLPolicy, Framework
+from lightship.train.plugins.framework import Builds, EnforcesMLPolicy, EnforcesPodGroupPolicy, EnforcesPodSpec, Framework
 from lightship.train.plugins.plan import Plan
 from tests.train import make
 
@@ -20,8 +21,8 @@ def build(job: Obj, runtime: Obj | None = None) -> Obj:
     before = copy(job), copy(runtime)
     built = FRAMEWORK.build(job, runtime)
     assert (job, runtime) == before, "inputs are shared with everybody"
-    assert [obj["kind"] for obj in built] == ["JobSet"]
-    return built[0]
+    assert [component.obj["kind"] for component in built] == ["JobSet"]
+    return built[0].obj
 
 
 def pod_job(jobset: Obj, name: str = "node") -> Obj:
@@ -262,7 +263,7 @@ def test_jobs_beside_the_trainer_keep_their_own_count() -> None:
                 make.patch(volumes=[{"name": "v", "emptyDir": {}}]),
                 make.patch("b.io/c", volumes=[{"name": "w", "emptyDir": {}}, {"name": "v", "configMap": {"name": "m"}}]),
             ],
-            {"volumes": [{"name": "v", "configMap": {"name": "m"}}, {"name": "w", "emptyDir": {}}]},
+            {"volumes": [{"name": "w", "emptyDir": {}}, {"name": "v", "configMap": {"name": "m"}}]},
         ),
         ([make.patch(securityContext={"runAsUser": 1})], {"securityContext": {"runAsUser": 1, "fsGroup": 7}}),
         ([make.patch(terminationGracePeriodSeconds=300)], {"terminationGracePeriodSeconds": 300}),
@@ -335,22 +336,6 @@ def test_pods_are_found_by_name_in_the_jobsets_subdomain() -> None:
     runtime["spec"]["template"]["spec"]["network"] = {"subdomain": "elsewhere"}
     Framework((*PLUGINS, Spy())).build(make.stored(make.job()), runtime)
     assert seen["node"][0] == "mnist-node-0-0.elsewhere"
-
-
-@pytest.mark.parametrize(
-    ("job", "runtime", "want"),
-    [
-        (make.job(), make.runtime(policy={"mpi": {}}), "mlPolicy needs MPI"),
-        (make.job(), make.runtime(policy={"flux": {}}), "mlPolicy needs Flux"),
-        (make.job(), make.runtime(podGroupPolicy={"coscheduling": {}}), "podGroupPolicy needs coscheduling"),
-        (make.job(), make.runtime(podGroupPolicy={"volcano": {}}), "podGroupPolicy needs Volcano"),
-        (make.job(trainer={"command": ["tune", "run"]}), make.runtime(), "torchtune trainer is not in this version"),
-    ],
-)
-def test_what_this_version_lacks_is_refused_in_words(job: Obj, runtime: Obj, want: str) -> None:
-    with pytest.raises(UnsupportedError, match=want):
-        FRAMEWORK.build(make.stored(job), runtime)
-    assert want in next(c.text() for c in FRAMEWORK.validate(job, runtime))
 
 
 REF = '{"name":"torch-distributed"}'
@@ -465,8 +450,8 @@ def test_plugins_run_in_the_order_of_their_list() -> None:
 
 def test_frameworks_set_up_before_the_jobset_is_built() -> None:
     names = [plugin.name for plugin in PLUGINS]
-    assert names == ["Unavailable", "Torch", "JAX", "XGBoost", "PlainML", "JobSet"]
-    assert all(isinstance(plugin, EnforcesMLPolicy) for plugin in PLUGINS[:-1])
+    assert names[-2:] == ["Outside", "JobSet"], "other packages add to what ours have done, and JobSet builds it"
+    assert all(isinstance(plugin, EnforcesMLPolicy | EnforcesPodGroupPolicy | EnforcesPodSpec) for plugin in PLUGINS[:-1])
 
 
 @pytest.mark.parametrize(
@@ -485,3 +470,21 @@ def test_frameworks_set_up_before_the_jobset_is_built() -> None:
 )
 def test_resources_merge_name_by_name(base: Obj, over: Obj, want: Obj) -> None:
     assert resources.merge(base, over) == want
+
+
+def test_tensorflow_by_the_runtimes_label() -> None:
+    runtime = make.runtime(policy={"numNodes": 1}, labels={"trainer.kubeflow.org/framework": "tensorflow"})
+    found = environment(build(make.job(trainer={"numNodes": 2}), runtime))
+    assert found["TF_TASK_INDEX"] == make.INDEX_FIELD
+    assert list(found) == ["TF_TASK_INDEX", "TF_CONFIG"], "a value can only hold variables that come before it"
+    config = json.loads(found["TF_CONFIG"].replace("$(TF_TASK_INDEX)", "1"))
+    want = {"cluster": {"worker": ["mnist-node-0-0.mnist:29500", "mnist-node-0-1.mnist:29500"]}, "task": {"type": "worker", "index": 1}}
+    assert config == want
+    assert environment(build(make.job(), runtime)) == {}, "without a trainer nothing is injected, as for other frameworks"
+
+
+def test_tensorflows_variables_are_its_own() -> None:
+    runtime = make.runtime(policy={"numNodes": 1}, labels={"trainer.kubeflow.org/framework": "tensorflow"})
+    job = make.job(trainer={"env": [{"name": "TF_CONFIG", "value": "{}"}]})
+    (cause,) = FRAMEWORK.validate(make.stored(job), runtime)
+    assert cause.message.endswith(": must not have reserved envs, invalid envs configured: [TF_CONFIG]")

@@ -18,6 +18,7 @@ from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 from lightship.testing import Cluster, cluster
 from lightship.train.api import CLUSTER_TRAINING_RUNTIMES, TRAIN_JOBS
+from lightship.train.bootstrap import runtimes
 from lightship.train.runtime.digits import train_digits
 from tests.train import make
 
@@ -90,7 +91,9 @@ def endless() -> None:
 
 
 def test_runtimes(sdk: Any) -> None:
-    assert {r.name for r in sdk.list_runtimes()} == {"jax-distributed", "plain", "torch-distributed", "xgboost-distributed"}
+    listed = {r.name: r for r in sdk.list_runtimes()}
+    assert set(listed) == {"plain", *map(objects.name, runtimes())}
+    assert listed["trl-sft"].trainer.command == listed["torchtune-llama3.2-1b"].trainer.command == ("tune", "run")
     torch = sdk.get_runtime("torch-distributed")
     assert (torch.trainer.framework, torch.trainer.num_nodes, torch.trainer.command[0]) == ("torch", 1, "bash")
     with pytest.raises(RuntimeError, match="Failed to get Runtime: gone"):

@@ -13,11 +13,22 @@ JOB = make.stored(make.job(kind="ClusterTrainingRuntime"))
 
 def test_a_runtime_comes_back_as_it_was() -> None:
     runtime = make.runtime(labels={"trainer.kubeflow.org/framework": "torch"})
-    kept = snapshot.make(JOB, {**runtime, "metadata": {**runtime["metadata"], "managedFields": [{"manager": "x"}]}})
+    kept = snapshot.make(JOB, snapshot.text({**runtime, "metadata": {**runtime["metadata"], "managedFields": [{"manager": "x"}]}}))
     assert kept["metadata"]["name"] == "mnist-runtime-snapshot"
     assert kept["metadata"]["ownerReferences"][0]["uid"] == make.UID
     assert yaml.safe_load(kept["data"]["runtime"]) == runtime
     assert snapshot.read(JOB, kept) == runtime
+
+
+def test_each_version_of_a_runtime_is_written_once() -> None:
+    texts, first = snapshot.Texts(), make.stored(make.runtime())
+    first["metadata"]["resourceVersion"] = "7"
+    later = {**first, "metadata": {**first["metadata"], "resourceVersion": "99", "labels": {"new": "yes"}}}
+    assert texts.of(first) is texts.of({**first})
+    assert "new" in texts.of(later)
+    assert yaml.safe_load(texts.of(first)) == first
+    unstored = make.runtime()
+    assert texts.of({**unstored, "spec": {}}) != texts.of(unstored)
 
 
 def taken(kept: Obj) -> None:
@@ -58,7 +69,7 @@ def another(kept: Obj) -> None:
     ],
 )
 def test_a_config_map_that_is_no_snapshot_of_ours(spoil: object, want: str) -> None:
-    kept = snapshot.make(JOB, make.runtime())
+    kept = snapshot.make(JOB, snapshot.text(make.runtime()))
     assert callable(spoil)
     spoil(kept)
     with pytest.raises(SnapshotError, match="invalid runtime snapshot") as refused:

@@ -87,6 +87,15 @@ def test_the_recorded_container_becomes_a_jobset() -> None:
     assert container["volumeMounts"] == [{"name": "scratch", "mountPath": "/scratch"}]
 
 
+def test_the_recorded_builtin_trainer_becomes_a_jobset() -> None:
+    _, jobset = made_of(bodies()[2])
+    dataset, model, node = (job["template"]["spec"]["template"]["spec"]["containers"][0] for job in jobset["spec"]["replicatedJobs"])
+    assert {"name": "STORAGE_URI", "value": "hf://tatsu-lab/alpaca/data"} in dataset["env"]
+    assert {"name": "ACCESS_TOKEN", "value": "secret"} in model["env"]
+    assert node["command"][:2] == ["tune", "run"]
+    assert "epochs=1" in node["args"]
+
+
 def train(epochs: int) -> None:
     print(f"{epochs} epochs")
 
@@ -96,7 +105,8 @@ def train(epochs: int) -> None:
 def test_the_sdk_sends_what_was_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     with plane() as running:
         recorded = play(running.kubeconfig, monkeypatch)
-        assert running.run(running.client.list(TRAIN_JOBS, "default")).items[0]["metadata"]["name"] == "container"
+        left = running.run(running.client.list(TRAIN_JOBS, "default")).items
+        assert {job["metadata"]["name"] for job in left} == {"builtin", "container"}
         pods = running.run(running.client.list(PODS, "default")).items
     assert pods
     if os.environ.get("LIGHTSHIP_WRITE_GOLDEN"):
@@ -106,8 +116,9 @@ def test_the_sdk_sends_what_was_recorded(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def play(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Obj]]:
     """Make every call once; call → the requests that it sent, in a fixed order, since the SDK sends some of them in parallel."""
+    from kubeflow import trainer as t
     from kubeflow.common.types import KubernetesBackendConfig
-    from kubeflow.trainer import CustomTrainer, CustomTrainerContainer, TrainerClient
+    from kubeflow.trainer import BuiltinTrainer, CustomTrainer, CustomTrainerContainer, TorchTuneConfig, TrainerClient
     from kubeflow.trainer import options as o
 
     recorded: dict[str, list[Obj]] = {}
@@ -145,7 +156,15 @@ def play(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Obj
         call("get_job_logs", lambda: list(client.get_job_logs("container")))
         assert call("get_job_logs follow", lambda: list(client.get_job_logs("container", follow=True))) == ["hello"]
         assert call("get_job_events", lambda: client.get_job_events("container"))
+        call("wait_for_job_status", lambda: client.wait_for_job_status("container", timeout=20, polling_interval=1))
         call("delete_job", lambda: client.delete_job("func"))
+        builtin = BuiltinTrainer(config=TorchTuneConfig(epochs=1, resources_per_node={"cpu": 1}))
+        data = t.HuggingFaceDatasetInitializer(storage_uri="hf://tatsu-lab/alpaca/data")
+        model = t.HuggingFaceModelInitializer(storage_uri="hf://meta-llama/Llama-3.2-1B-Instruct", access_token="secret")
+        sources = t.Initializer(dataset=data, model=model)
+        options = [o.Name("builtin")]
+        runtime = "torchtune-llama3.2-1b"
+        call("train builtin", lambda: client.train(runtime=runtime, trainer=builtin, initializer=sources, options=options))
     return json.loads(json.dumps(recorded).replace(pod, "POD"))  # type: ignore[no-any-return]  # JSON
 
 

@@ -17,6 +17,7 @@ from lightship.meta.errors import Cause, StatusError, forbidden_field, invalid_v
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 
+from . import history, lasting
 from .api import ANCESTOR_LABEL, CLUSTER_TRAINING_RUNTIMES, RESOURCES, SUPPORT_LABEL, TRAIN_JOBS, TRAINING_RUNTIMES
 from .api.causes import rejected
 from .api.names import DEPRECATED, DEPRECATION_POLICY_URL, REQUIRED_CONTAINER, WEBHOOK_LABEL
@@ -54,6 +55,10 @@ class _Rules:
         return _validate_runtime(request.resource, request.obj, request.old)
 
     async def _validate_job(self, job: Obj, old: Obj | None) -> list[str]:
+        if old is None or objects.annotations(old) != objects.annotations(job):
+            wrong = [*lasting.problems(job), *history.problems(job), *(lasting.changed(job, old) if old else ())]
+            if wrong:
+                raise _denied(TRAIN_JOBS, (cause.text() for cause in wrong))
         if old is not None and _patches(old) == _patches(job):
             return []  # what was let in stays in, whatever became of its runtime: it must still be suspended, labelled, deleted
         ref = objects.spec(job)["runtimeRef"]
@@ -64,26 +69,36 @@ class _Rules:
         runtime = await self._client.get_or_none(resource, ref["name"], namespace)
         if runtime is None:
             raise _denied(TRAIN_JOBS, [_missing(resource, ref).text()])
-        causes = [*self._framework.validate(job, runtime), *check_managers(job), *await self._check_change(job, old)]
+        causes = await judge(self._client, self._framework, job, old, runtime)
         if causes:
             raise _denied(TRAIN_JOBS, (cause.text() for cause in causes))
         return [_deprecation("Referenced ", runtime)] if _is_deprecated(resource, runtime) else []
 
-    async def _check_change(self, job: Obj, old: Obj | None) -> list[Cause]:
-        """May the patches change now? Pods that run would not notice, so nothing of the JobSet may be active."""
-        if old is None:
-            return []
-        if not (objects.spec(old).get("suspend") or objects.spec(job).get("suspend")):
-            return [forbidden_field("spec.runtimePatches", _ONLY_SUSPENDED)]
-        jobset = await self._client.get_or_none(JOB_SETS, objects.name(job), objects.namespace(job))
-        return [
-            forbidden_field(
-                "spec.runtimePatches",
-                f"RuntimePatches cannot be modified when the JobSet's ReplicatedJob {replicated['name']} is still active",
-            )
-            for replicated in objects.status(jobset or {}).get("replicatedJobsStatus") or ()
-            if replicated.get("active", 0) > 0
-        ]
+
+async def judge(client: Client, framework: Framework, job: Obj, old: Obj | None, runtime: Obj) -> list[Cause]:
+    """Everything wrong with a TrainJob on its runtime, and with its change if `old` is given."""
+    changed = old is not None and _patches(old) != _patches(job)
+    return [
+        *framework.validate(job, runtime),
+        *(await _check_change(client, job, old) if old is not None and changed else ()),
+        *check_managers(job),
+        *await framework.check_cluster(job, runtime, client),
+    ]
+
+
+async def _check_change(client: Client, job: Obj, old: Obj) -> list[Cause]:
+    """May the patches change now? Pods that run would not notice, so nothing of the JobSet may be active."""
+    if not (objects.spec(old).get("suspend") or objects.spec(job).get("suspend")):
+        return [forbidden_field("spec.runtimePatches", _ONLY_SUSPENDED)]
+    jobset = await client.get_or_none(JOB_SETS, objects.name(job), objects.namespace(job))
+    return [
+        forbidden_field(
+            "spec.runtimePatches",
+            f"RuntimePatches cannot be modified when the JobSet's ReplicatedJob {replicated['name']} is still active",
+        )
+        for replicated in objects.status(jobset or {}).get("replicatedJobsStatus") or ()
+        if replicated.get("active", 0) > 0
+    ]
 
 
 def stamp_patches(job: Obj, old: Obj | None, now: float) -> None:
@@ -158,10 +173,7 @@ def _missing(resource: Resource, ref: Obj) -> Cause:
 
 def _denied(resource: Resource, texts: Iterable[str]) -> StatusError:
     """403, as a webhook's refusal comes back from the API server."""
-    listed = list(dict.fromkeys(texts))
-    joined = listed[0] if len(listed) == 1 else "[" + ", ".join(listed) + "]"
-    webhook = f"validator.{resource.singular}.{resource.group}"
-    return errors.forbidden(f'admission webhook "{webhook}" denied the request: {joined}')
+    return errors.denied(f"validator.{resource.singular}.{resource.group}", texts)
 
 
 def _is_deprecated(resource: Resource, runtime: Obj) -> bool:

@@ -19,7 +19,7 @@ from lightship.meta.errors import StatusError, is_already_exists
 from lightship.meta.objects import Key, Obj
 from lightship.meta.resources import Resource
 
-from . import snapshot, status
+from . import aftercare, backoff, parts, snapshot, sshkeys, status
 from .api import (
     CLUSTER_TRAINING_RUNTIMES,
     CONTROLLER_NAME,
@@ -29,12 +29,16 @@ from .api import (
     TRAIN_JOBS,
     TRAINING_RUNTIMES,
 )
-from .errors import JobSetTakenError, RuntimeMissingError, TrainError, UnsupportedError
+from .elastic import controller as elastic
+from .errors import RuntimeMissingError, TakenError, TrainError, UnsupportedError
 from .plugins import FRAMEWORK, Framework
+from .plugins.plan import Component
+from .shipping import adoption
 
 _RUNTIMES = {(GROUP, r.kind): r for r in (TRAINING_RUNTIMES, CLUSTER_TRAINING_RUNTIMES)}
 _EVENT_LIMIT = 950
 """Characters of an error that fit into an event beside its introduction."""
+_FIELD_OWNER = "trainer"
 BY_RUNTIME = "runtime"
 """Index of TrainJobs by the runtime that they name."""
 
@@ -50,7 +54,8 @@ def controllers(manager: Manager, framework: Framework = FRAMEWORK) -> list[Cont
     jobs.add_index(BY_RUNTIME, _runtime_of)
     reconciler = TrainJobs(manager, framework)
     watches = [itself(TRAIN_JOBS), owner(JOB_SETS, TRAIN_JOBS), *(_users(jobs, r) for r in (TRAINING_RUNTIMES, CLUSTER_TRAINING_RUNTIMES))]
-    return [Controller("trainjob", reconciler, watches=watches, workers=4)]
+    own = Controller("trainjob", reconciler, watches=watches, workers=4)
+    return [own, *adoption.controllers(manager), aftercare.controller(manager), elastic.controller(manager), backoff.controller(manager)]
 
 
 class TrainJobs:
@@ -61,6 +66,7 @@ class TrainJobs:
         self._recorder = manager.recorder
         self._clock = manager.clock
         self._framework = framework
+        self._texts = snapshot.Texts()
         self._jobs = manager.cache.informer(TRAIN_JOBS)
         self._jobsets = manager.cache.informer(JOB_SETS)
         self._runtimes = {r: manager.cache.informer(r) for r in (TRAINING_RUNTIMES, CLUSTER_TRAINING_RUNTIMES)}
@@ -69,7 +75,7 @@ class TrainJobs:
         job = self._jobs.get(key)
         if job is None or objects.is_deleting(job) or objects.spec(job).get("managedBy", CONTROLLER_NAME) != CONTROLLER_NAME:
             return Done()
-        jobset = self._own_jobset(job)
+        jobset = parts.own_jobset(self._jobsets, job)
         failure: status.Failure | None = None
         error: Exception | None = None
         if not status.is_finished(job):
@@ -95,51 +101,56 @@ class TrainJobs:
             raise Terminal(failure.reason, failure.message)
         return Done() if decision.requeue_after is None else RequeueAfter(decision.requeue_after)
 
-    def _own_jobset(self, job: Obj) -> Obj | None:
-        found = self._jobsets.get(objects.key(job))
-        return found if found is not None and objects.is_controlled_by(found, job) else None
-
     async def _ensure_jobset(self, job: Obj, jobset: Obj | None) -> Obj | None:
         """Make the JobSet, or bring a suspended one up to date; a running one stays as it is."""
         if jobset is not None and (objects.is_deleting(jobset) or not (status.is_suspended(job) or status.is_suspended(jobset))):
             return jobset
-        runtime = await self._first_runtime(job) if jobset is None else await self._kept_runtime(job)
-        for obj in self._framework.build(job, runtime):
-            jobset = await self._apply_jobset(job, obj, jobset)
+        runtime = await self._runtime(job, first=jobset is None)
+        for component in self._framework.build(job, runtime):
+            live = await self._make(job, component, jobset if component.resource == JOB_SETS else None)
+            jobset = live if component.resource == JOB_SETS else jobset
         return jobset
 
-    async def _apply_jobset(self, job: Obj, wanted: Obj, live: Obj | None) -> Obj:
-        if live is None:
+    async def _make(self, job: Obj, component: Component, live: Obj | None) -> Obj:
+        """Make an object, or bring it up to date unless it is made only once. Raises `TakenError` when it is somebody else's."""
+        resource, wanted, once = component
+        name, namespace = objects.name(wanted), objects.namespace(wanted)
+        if live is None and resource != JOB_SETS:  # most often it is new, and then one request is enough
             try:
-                return await self._client.create(JOB_SETS, wanted)
+                return await self._client.create(resource, sshkeys.given(wanted))
             except StatusError as error:
                 if not is_already_exists(error):
                     raise
-            live = await self._client.get(JOB_SETS, objects.name(wanted), objects.namespace(wanted))
-        if not objects.is_controlled_by(live, job):
-            raise JobSetTakenError(f'JobSet "{objects.name(live)}" exists and is not controlled by this TrainJob: rename one of them')
-        # Lists replace lists: what a runtime patch no longer says goes away. Nothing is stored when nothing differs.
-        patch = {"metadata": {k: v for k, v in wanted["metadata"].items() if k in ("labels", "annotations")}, "spec": wanted["spec"]}
-        return await self._client.patch(JOB_SETS, objects.name(live), patch, objects.namespace(live))
+        live = live or await self._client.get_or_none(resource, name, namespace)
+        if live is not None and not objects.is_controlled_by(live, job):
+            raise TakenError(f'{resource.kind} "{name}" exists and is not controlled by this TrainJob: rename one of them')
+        if live is not None and once:
+            return live
+        # By fields, as upstream: what a runtime patch no longer says goes away, and what JobSet's webhook has filled in stays.
+        return await self._client.assert_fields(resource, sshkeys.given(wanted), _FIELD_OWNER)
 
-    async def _first_runtime(self, job: Obj) -> Obj:
-        """The runtime as it is now, kept from now on; or as it was kept, if this is not the first attempt after all."""
-        runtime = await self._live_runtime(objects.spec(job)["runtimeRef"], objects.namespace(job))
+    async def _runtime(self, job: Obj, *, first: bool) -> Obj:
+        """The runtime as it was kept; as it is now, and kept from now on, where it was not. A `first` attempt does not ask for what is kept
+        before it has tried to keep it itself. Raises `RuntimeMissingError` and `SnapshotError`."""
+        if not first and (kept := await self._kept_runtime(job)) is not None:
+            return kept
+        ref = objects.spec(job)["runtimeRef"]
+        runtime = await self._live_runtime(ref, objects.namespace(job))
         if runtime is not None:
             try:
-                await self._client.create(CONFIG_MAPS, snapshot.make(job, runtime))
+                await self._client.create(CONFIG_MAPS, snapshot.make(job, self._texts.of(runtime)))
                 return runtime
             except StatusError as error:
                 if not is_already_exists(error):
                     raise
-        return await self._kept_runtime(job)
-
-    async def _kept_runtime(self, job: Obj) -> Obj:
-        kept = await self._client.get_or_none(CONFIG_MAPS, snapshot.name(job), objects.namespace(job))
+        kept = await self._kept_runtime(job)
         if kept is None:
-            ref = objects.spec(job)["runtimeRef"]
             raise RuntimeMissingError(f'{ref["kind"]} specified in TrainJob is not found: there is no "{ref["name"]}"')
-        return snapshot.read(job, kept)
+        return kept
+
+    async def _kept_runtime(self, job: Obj) -> Obj | None:
+        kept = await self._client.get_or_none(CONFIG_MAPS, snapshot.name(job), objects.namespace(job))
+        return None if kept is None else snapshot.read(job, kept)
 
     async def _live_runtime(self, ref: Obj, namespace: str) -> Obj | None:
         resource = runtime_resource(ref)

@@ -5,7 +5,7 @@
          ├─ PlanError           the TrainJob and its runtime do not fit together
          ├─ RuntimeMissingError the runtime does not exist (any more)
          ├─ SnapshotError       the snapshot's ConfigMap is somebody else's, or broken
-         ├─ JobSetTakenError    a JobSet of that name is somebody else's
+         ├─ TakenError          an object of the name that ours must have is somebody else's
          └─ UnsupportedError    trying again cannot help: the TrainJob fails
 
 Raised by the plugins, `snapshot` and the controller; caught by the controller.
@@ -28,7 +28,7 @@ class SnapshotError(TrainError):
     """See the module."""
 
 
-class JobSetTakenError(TrainError):
+class TakenError(TrainError):
     """See the module."""
 
 

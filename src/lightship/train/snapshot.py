@@ -5,6 +5,7 @@ Pure: `make` and `read` turn runtimes into ConfigMaps and back.
 Contract: Trainer 2.3 (KEP-2599): `<trainjob>-runtime-snapshot`, key `runtime`, YAML, controlled by the TrainJob.
 """
 
+from collections import OrderedDict
 from typing import Any
 
 import yaml
@@ -16,6 +17,7 @@ from .api.names import SNAPSHOT_KEY, SNAPSHOT_SUFFIX
 from .errors import SnapshotError
 
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_MOST_TEXTS = 64
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -23,9 +25,32 @@ def name(job: Obj) -> str:
     return objects.name(job) + SNAPSHOT_SUFFIX
 
 
-def make(job: Obj, runtime: Obj) -> Obj:
-    """The ConfigMap that keeps `runtime` for `job`."""
+class Texts:
+    """The texts of runtimes, which many jobs share: each version is written once."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    def of(self, runtime: Obj) -> str:
+        version = (objects.uid(runtime), objects.meta(runtime).get("resourceVersion") or "")
+        if not all(version):
+            return text(runtime)
+        if version not in self._known:
+            self._known[version] = text(runtime)
+            if len(self._known) > _MOST_TEXTS:
+                self._known.popitem(last=False)
+        return self._known[version]
+
+
+def text(runtime: Obj) -> str:
+    """The runtime as snapshots have it."""
     kept = {**runtime, "metadata": {k: v for k, v in runtime["metadata"].items() if k != "managedFields"}}
+    written: str = yaml.dump(kept, Dumper=_Dumper, sort_keys=True)
+    return written
+
+
+def make(job: Obj, text: str) -> Obj:
+    """The ConfigMap that keeps a runtime's text for `job`."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -34,7 +59,7 @@ def make(job: Obj, runtime: Obj) -> Obj:
             "namespace": objects.namespace(job),
             "ownerReferences": [objects.owner_reference(job)],
         },
-        "data": {SNAPSHOT_KEY: yaml.dump(kept, Dumper=_Dumper, sort_keys=True)},
+        "data": {SNAPSHOT_KEY: text},
     }
 
 

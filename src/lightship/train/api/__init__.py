@@ -18,6 +18,7 @@ from .names import (
     FAILED,
     FRAMEWORK_LABEL,
     GROUP,
+    LAUNCHER,
     MODEL_INITIALIZER,
     NODE,
     RESOURCES_CREATION_FAILED,
@@ -30,6 +31,7 @@ from .names import (
     TRAINJOB_KIND,
     VERSION,
 )
+from .runs import TRAIN_JOB_RUNS
 from .schemas import load
 
 _RUNTIME_SCHEMA = load("runtime.json")
@@ -75,6 +77,9 @@ CLUSTER_TRAINING_RUNTIMES = Resource(
     unconditional_update=False,
 )
 RESOURCES = (TRAIN_JOBS, TRAINING_RUNTIMES, CLUSTER_TRAINING_RUNTIMES)
+"""Upstream's kinds."""
+SERVED = (*RESOURCES, TRAIN_JOB_RUNS)
+"""All kinds of this room."""
 
 __all__ = [
     "ANCESTOR_LABEL",
@@ -87,6 +92,7 @@ __all__ = [
     "FAILED",
     "FRAMEWORK_LABEL",
     "GROUP",
+    "LAUNCHER",
     "MODEL_INITIALIZER",
     "NODE",
     "RESOURCES",
@@ -94,11 +100,13 @@ __all__ = [
     "RESUMED",
     "RUNTIME_KIND",
     "RUNTIME_NOT_SUPPORTED",
+    "SERVED",
     "SUPPORT_LABEL",
     "SUSPENDED",
     "TRAINER",
     "TRAINING_RUNTIMES",
     "TRAINJOB_KIND",
     "TRAIN_JOBS",
+    "TRAIN_JOB_RUNS",
     "VERSION",
 ]

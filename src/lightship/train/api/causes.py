@@ -11,6 +11,8 @@ from lightship.meta.errors import Cause, invalid_value
 from lightship.meta.objects import Obj
 
 IMMUTABLE = "field is immutable"
+_FIRST = ("name", "manager", "jobName", "apiGroup", "kind", "time", "image", "command", "args", "value")
+"""Fields of the objects that refusals show, as their Go structs order them."""
 
 
 def refused(field: str, value: Any, message: str) -> Cause:
@@ -23,7 +25,7 @@ def refused(field: str, value: Any, message: str) -> Cause:
 def rejected(field: str, value: Any, message: str) -> Cause:
     """What a webhook answers of `field`: structured values are shown as JSON."""
     if isinstance(value, dict | list):
-        return Cause(field, f"Invalid value: {codec.encode(value).decode()}: {message}")
+        return Cause(field, f"Invalid value: {codec.encode(_in_order(value)).decode()}: {message}")
     return invalid_value(field, value, message)
 
 
@@ -32,6 +34,16 @@ def unchanged(field: str, new: Any, old: Any, message: str = IMMUTABLE) -> list[
     if new is None or old is None or new == old:
         return []
     return [refused(field, new, message)]
+
+
+def _in_order(value: Any) -> Any:
+    """With the fields that upstream writes first in front: it writes structs, where clients send fields in any order."""
+    if isinstance(value, list):
+        return [_in_order(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    first = [field for field in _FIRST if field in value]
+    return {field: _in_order(value[field]) for field in (*first, *(other for other in value if other not in first))}
 
 
 def part(obj: Any, *path: str) -> Obj:

@@ -4,20 +4,22 @@ The published schemas repeat PodSpec and JobSetSpec; the data holds each repeate
 `load` restores the published schema, with equal parts being one object in memory. Called once, when `train.api` is imported.
 """
 
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-from lightship.meta import codec
+from lightship.meta import codec, packed
 from lightship.meta.objects import Obj
+
+_DATA = Path(__file__).parent.parent / "data"
 
 
 def load(name: str) -> Obj:
     """The schema kept in `train/data/<name>`; shared with everybody, never mutate it."""
-    packed = codec.decode(files("lightship.train").joinpath("data", name).read_bytes())
+    data = codec.decode(packed.read(_DATA / name))
     parts: list[Any] = []
-    for part in packed["shared"]:
+    for part in data["shared"]:
         parts.append(_restore(part, parts))  # a part refers to earlier parts only
-    restored: Obj = _restore(packed["schema"], parts)
+    restored: Obj = _restore(data["schema"], parts)
     return restored
 
 

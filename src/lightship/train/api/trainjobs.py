@@ -57,9 +57,9 @@ def _check_name(name: str) -> Iterator[Cause]:
     if not name:
         return  # generateName: the name comes later and is made of a checked base
     if not _NAME.fullmatch(name):
-        yield Cause("", "Invalid value: metadata.name must match RFC 1035 DNS label format")
+        yield Cause("<nil>", "Invalid value: metadata.name must match RFC 1035 DNS label format")
     if len(name) > 63:
-        yield Cause("", "Invalid value: metadata.name must be no more than 63 characters")
+        yield Cause("<nil>", "Invalid value: metadata.name must be no more than 63 characters")
 
 
 def _check_spec(spec: Obj) -> Iterator[Cause]:
@@ -71,11 +71,9 @@ def _check_spec(spec: Obj) -> Iterator[Cause]:
         if isinstance(uri, str) and uri and not _URI.fullmatch(uri):
             yield refused(f"spec.initializer.{step}.storageUri", uri, "storageUri may be empty, or it must be a valid URI (scheme://...)")
     trainer = part(spec, "trainer")
-    nodes, processes = trainer.get("numNodes"), trainer.get("numProcPerNode")
+    nodes = trainer.get("numNodes")
     if isinstance(nodes, int) and nodes < 0:
         yield invalid_value("spec.trainer.numNodes", nodes, "spec.trainer.numNodes in body should be greater than or equal to 0")
-    if isinstance(processes, int) and processes < 1:
-        yield refused("spec.trainer.numProcPerNode", processes, "numProcPerNode must be greater than or equal to 1")
 
 
 def _check_status(status: Obj) -> Iterator[Cause]:

@@ -8,11 +8,13 @@ Adding a training framework is one file beside this one and one line in `plugins
 from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
+from lightship.builtin.api import JOB_SETS
+from lightship.client.client import Client
 from lightship.meta.errors import Cause
 from lightship.meta.objects import Obj
 
 from . import plan as planning
-from .plan import Plan
+from .plan import Component, Plan
 
 
 class Plugin(Protocol):
@@ -52,7 +54,7 @@ class SyncsBeforeBuild(Protocol):
 class Builds(Protocol):
     """Makes objects of the finished plan."""
 
-    def build(self, plan: Plan) -> list[Obj]: ...
+    def build(self, plan: Plan) -> list[Component]: ...
 
 
 @runtime_checkable
@@ -60,6 +62,13 @@ class Validates(Protocol):
     """Says what is wrong with a TrainJob on its runtime; `plan` has been through no phase yet."""
 
     def validate(self, plan: Plan) -> Iterable[Cause]: ...
+
+
+@runtime_checkable
+class ChecksCluster(Protocol):
+    """Says what a TrainJob needs of the cluster and does not find; asked at the door, after `Validates`."""
+
+    async def check_cluster(self, plan: Plan, client: Client) -> list[Cause]: ...
 
 
 class Framework:
@@ -73,9 +82,13 @@ class Framework:
         self._sync = [p for p in listed if isinstance(p, SyncsBeforeBuild)]
         self._build = [p for p in listed if isinstance(p, Builds)]
         self._validate = [p for p in listed if isinstance(p, Validates)]
+        self._check = [p for p in listed if isinstance(p, ChecksCluster)]
 
-    def build(self, job: Obj, runtime: Obj) -> list[Obj]:
-        """The objects that carry out `job` on `runtime`. Pure. Raises `UnsupportedError` or `PlanError`."""
+    def build(self, job: Obj, runtime: Obj) -> list[Component]:
+        """The objects that carry out `job` on `runtime`, in the order to make them: the JobSet comes last, its pods need the others.
+
+        Pure. Raises `UnsupportedError` or `PlanError`.
+        """
         plan = planning.make(job, runtime)
         for ml in self._ml:
             ml.enforce_ml_policy(plan)
@@ -85,9 +98,15 @@ class Framework:
             pod.enforce_pod_spec(plan)
         for sync in self._sync:
             sync.pre_build_sync(plan)
-        return [obj for builder in self._build for obj in builder.build(plan)]
+        built = [component for builder in self._build for component in builder.build(plan)]
+        return sorted(built, key=lambda component: component.resource == JOB_SETS)
 
     def validate(self, job: Obj, runtime: Obj) -> list[Cause]:
         """Everything that the plugins find wrong. Pure."""
         plan = planning.make(job, runtime)
         return [cause for plugin in self._validate for cause in plugin.validate(plan)]
+
+    async def check_cluster(self, job: Obj, runtime: Obj, client: Client) -> list[Cause]:
+        """Everything that the plugins miss in the cluster. Asks for nothing that no policy of the runtime is about."""
+        plan = planning.make(job, runtime)
+        return [cause for plugin in self._check for cause in await plugin.check_cluster(plan, client)]

@@ -14,7 +14,7 @@ from lightship.meta.objects import Obj
 from lightship.train.api import DATASET_INITIALIZER, MODEL_INITIALIZER, NODE, TRAINER, names
 from lightship.train.api.causes import rejected
 
-from .plan import Plan, PodSet, child, env, upsert
+from .plan import Component, Plan, PodSet, child, env, upsert
 
 _STEPS = (("dataset", DATASET_INITIALIZER, "datasetConfig"), ("model", MODEL_INITIALIZER, "modelConfig"))
 _OWN_ENV = (DATASET_INITIALIZER, MODEL_INITIALIZER, NODE)
@@ -31,6 +31,9 @@ class JobSet:
             problem = _initializer_problem(plan.pod_set(step), step, config) if initializer.get(part) is not None else ""
             if problem:
                 yield rejected("spec.runtimeRef", ref, problem)
+        processes = (plan.trainer_spec or {}).get("numProcPerNode")
+        if processes is not None and processes < 1 and plan.source != "flux":  # which says it itself
+            yield rejected("spec.trainer.numProcPerNode", processes, "numProcPerNode must be greater than or equal to 1")
         yield from _check_patches(plan)
 
     def pre_build_sync(self, plan: Plan) -> None:
@@ -41,24 +44,29 @@ class JobSet:
             job = child(pods.job, "template", "spec")
             job["parallelism"] = job["completions"] = pods.count
 
-    def build(self, plan: Plan) -> list[Obj]:
+    def build(self, plan: Plan) -> list[Component]:
         for pods in plan.pod_sets:
             if pods.ancestor == TRAINER:
                 _set_trainer(pods, plan.trainer_spec)
             for part, step, _ in _STEPS:
                 if pods.ancestor == step:
                     _set_initializer(pods, step, (plan.job["spec"].get("initializer") or {}).get(part))
-        metadata: Obj = {
-            "name": plan.name,
-            "namespace": plan.job["metadata"]["namespace"],
-            "ownerReferences": [objects.owner_reference(plan.job)],
-        }
+            _mark(pods, "labels", plan.pod_labels)
+            _mark(pods, "annotations", plan.pod_annotations)
+        metadata = plan.metadata(plan.name)
         if plan.labels:
             metadata["labels"] = dict(plan.labels)
         if plan.annotations:
             metadata["annotations"] = dict(plan.annotations)
         spec = {**plan.spec, "suspend": bool(plan.job["spec"].get("suspend"))}
-        return [{"apiVersion": JOB_SETS.api_version, "kind": JOB_SETS.kind, "metadata": metadata, "spec": spec}]
+        jobset = {"apiVersion": JOB_SETS.api_version, "kind": JOB_SETS.kind, "metadata": metadata, "spec": spec}
+        return [Component(JOB_SETS, jobset)]
+
+
+def _mark(pods: PodSet, field: str, marks: dict[str, str]) -> None:
+    """Labels or annotations for pods, over those that the runtime gives them."""
+    if marks:
+        child(pods.pod_template, "metadata", field).update(marks)
 
 
 def _set_trainer(pods: PodSet, trainer: Obj | None) -> None:

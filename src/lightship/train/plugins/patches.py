@@ -68,4 +68,17 @@ def _merge_list(old: list[Any], patch: list[Any], field: str) -> list[Any]:
             merged[at] = copy(item)
         else:
             merged[at] = _merge(merged[at], item)
-    return merged
+    return _ordered(merged, [item.get(key) for item in old], [item.get(key) for item in patch], key)
+
+
+def _ordered(merged: list[Any], old: list[Any], patch: list[Any], key: str) -> list[Any]:
+    """In the order of strategic merge: a patch's items keep their own order and go before what comes behind them; of items that only
+    the patch has, nothing comes before."""
+    patched = sorted((item for item in merged if item.get(key) in patch), key=lambda item: patch.index(item.get(key)))
+    kept = [item for item in merged if item.get(key) not in patch]
+    found: list[Any] = []
+    while patched and kept:
+        name = patched[0].get(key)
+        first = name in old and old.index(kept[0].get(key)) < old.index(name)
+        found.append(kept.pop(0) if first else patched.pop(0))
+    return [*found, *patched, *kept]

@@ -7,14 +7,25 @@ Contract: Kubeflow Trainer 2.3, pkg/runtime (Info and its pod sets).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lightship.meta import objects
 from lightship.meta.objects import Obj
+from lightship.meta.resources import Resource
 from lightship.train import resources
-from lightship.train.api import ANCESTOR_LABEL, NODE, TRAINER
+from lightship.train.api import ANCESTOR_LABEL, FRAMEWORK_LABEL, NODE, TRAINER
 from lightship.train.api.runtimes import POLICIES
 
 from . import patches
+
+
+class Component(NamedTuple):
+    """An object that carries out a TrainJob, which owns it: its JobSet, and what the JobSet's pods need beside it."""
+
+    resource: Resource
+    obj: Obj
+    once: bool = False
+    """Never changed again once it is there, such as keys that pods have in hand."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,6 +70,11 @@ class Plan:
     spec: Obj
     """The JobSet's spec."""
     pod_sets: list[PodSet]
+    pod_labels: dict[str, str] = field(default_factory=dict)
+    """For the pods of all replicated jobs."""
+    pod_annotations: dict[str, str] = field(default_factory=dict)
+    framework: str = ""
+    """What the runtime's label says it is for; where no mlPolicy exists for a framework, its plugin goes by this."""
 
     @property
     def name(self) -> str:
@@ -87,6 +103,16 @@ class Plan:
     def master(self) -> str:
         """DNS name of the first node, where rendezvous happens."""
         return f"{self.name}-{NODE}-0-0.{self.name}"
+
+    def metadata(self, name: str) -> Obj:
+        """Of an object that the TrainJob owns."""
+        return {"name": name, "namespace": self.job["metadata"]["namespace"], "ownerReferences": [objects.owner_reference(self.job)]}
+
+    @property
+    def hosts(self) -> list[str]:
+        """DNS names of all nodes, by their index; as many as are counted so far."""
+        count = self.trainer.count if self.trainer else 0
+        return [f"{self.name}-{NODE}-0-{i}.{self.name}" for i in range(count)]
 
     def pod_set(self, name: str) -> PodSet | None:
         return next((p for p in self.pod_sets if p.name == name), None)
@@ -129,6 +155,7 @@ def make(job: Obj, runtime: Obj) -> Plan:
         annotations={**(metadata.get("annotations") or {}), **patches.metadata(listed, "annotations")},
         spec=patches.apply(objects.copy(template.get("spec") or {}), listed),
         pod_sets=[],
+        framework=objects.labels(runtime).get(FRAMEWORK_LABEL, ""),
     )
     plan.pod_sets.extend(_pod_sets(plan.spec, policy))
     _merge_resources(plan)

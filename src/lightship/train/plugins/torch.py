@@ -1,7 +1,7 @@
 """PyTorch: the environment that torchrun reads (PET_*), so that all nodes of a TrainJob find the first one.
 
 Injected into the trainer's `node` container when the TrainJob has a `spec.trainer`, and into the containers that the runtime's
-`envInjection` names. torchtune's own command line is later (`unavailable`).
+`envInjection` names. The BuiltinTrainer's command finds its first node by an option instead, which `torchtune` adds.
 Contract: Trainer 2.3 torch plugin; torchrun's PET_ variables.
 """
 
@@ -14,6 +14,7 @@ from lightship.train.api.causes import rejected
 from lightship.train.api.names import COMPLETION_INDEX_PATH, TRAINER_PORT
 from lightship.train.errors import PlanError
 
+from . import torchtune
 from .plan import Plan, env, env_from_field, upsert
 
 RESERVED = ("PET_MASTER_ADDR", "PET_MASTER_PORT", "PET_NNODES", "PET_NODE_RANK", "PET_NPROC_PER_NODE")
@@ -41,7 +42,7 @@ class Torch:
         trainer, container = plan.trainer_spec, plan.trainer_container
         if trainer is not None and container is not None:
             upsert(container, "env", trainer.get("env") or ())
-            upsert(container, "env", variables)
+            upsert(container, "env", variables[:-2] if torchtune.drives(plan) else variables)
             upsert(container, "ports", [{"containerPort": TRAINER_PORT}], key="containerPort")
         for job, name, _ in _targets(plan):
             found = _find(plan, job, name)

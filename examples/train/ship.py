@@ -1,0 +1,28 @@
+"""A training function that imports modules of its own, through the official SDK: `python examples/train/ship.py` beside a running platform.
+
+The SDK sends the source of the function and nothing else. `ship` sends a folder along.
+"""
+
+from pathlib import Path
+
+from kubeflow.trainer import CustomTrainer, TrainerClient
+
+from lightship.train.shipping import ship
+
+
+def train() -> None:
+    import torch  # noqa: PLC0415  # the function travels alone
+    from curve import share  # noqa: PLC0415
+    from net.model import Net  # noqa: PLC0415
+
+    x, y = share(0, 1)
+    with torch.no_grad():
+        print("loss before training", torch.nn.functional.mse_loss(Net()(x), y).item())
+
+
+if __name__ == "__main__":
+    client = TrainerClient()
+    trainer = CustomTrainer(func=train, resources_per_node={"cpu": 1})
+    job = client.train(runtime="torch-distributed", trainer=trainer, options=[ship(Path(__file__).parent / "workspace")])
+    client.wait_for_job_status(job)
+    print(*client.get_job_logs(job), sep="\n")

@@ -1,0 +1,42 @@
+"""`lightship train suspend`, `resume` and `delete`."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from lightship.cli.cluster import Cluster
+from lightship.cli.output import say
+from lightship.train.api import TRAIN_JOBS
+
+from .verbs import verb
+
+if TYPE_CHECKING:
+    from .verbs import Verbs
+
+
+def add(verbs: "Verbs") -> None:
+    for name, help_, do in (
+        ("suspend", "stop a job's pods and keep its place", suspend),
+        ("resume", "let a suspended job go on", resume),
+        ("delete", "delete jobs and everything they made", delete),
+    ):
+        verb(verbs, name, help_, do).add_argument("jobs", metavar="JOB", nargs="+")
+
+
+async def suspend(cluster: Cluster, args: argparse.Namespace) -> None:
+    await _set_suspend(cluster, args.jobs, True)
+
+
+async def resume(cluster: Cluster, args: argparse.Namespace) -> None:
+    await _set_suspend(cluster, args.jobs, False)
+
+
+async def delete(cluster: Cluster, args: argparse.Namespace) -> None:
+    for name in args.jobs:
+        await cluster.client.delete(TRAIN_JOBS, name, cluster.namespace)
+        say(f"trainjob.{TRAIN_JOBS.group}/{name} deleted")
+
+
+async def _set_suspend(cluster: Cluster, names: list[str], wanted: bool) -> None:
+    for name in names:
+        await cluster.client.patch(TRAIN_JOBS, name, {"spec": {"suspend": wanted}}, cluster.namespace)
+        say(f"trainjob.{TRAIN_JOBS.group}/{name} {'suspended' if wanted else 'resumed'}")

@@ -1,0 +1,5 @@
+"""`python -m lightship.train.runtime.tune` is `tune`."""
+
+from .launch import main
+
+main()

@@ -1,0 +1,242 @@
+"""`lightship train SCRIPT` on our API server: what it submits, what it says, how it ends."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+
+from lightship.cli.cluster import Cluster
+from lightship.cli.errors import CliError
+from lightship.kinds import CONFIG_MAPS, PODS
+from lightship.main.commands import main
+from lightship.meta import objects
+from lightship.meta.errors import StatusError
+from lightship.meta.objects import Obj
+from lightship.meta.rest import LogOptions
+from lightship.train import cli
+from lightship.train.api import TRAIN_JOBS
+from lightship.train.cli.following import Follower, ending, exit_status
+from tests.train.make import condition
+from tests.train.site import Site
+from tests.train.test_cli import do, parse, pod, run
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "train.py"
+    path.write_text("import torch\nimport helper\n")
+    (tmp_path / "helper.py").write_text("")
+    (tmp_path / "data.csv").write_text("1,2")
+    return path
+
+
+async def files(s: Site) -> list[Obj]:
+    return [m for m in (await s.client.list(CONFIG_MAPS, "default")).items if "-workspace-" in objects.name(m)]
+
+
+def test_a_script_is_submitted_with_its_modules(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(s: Site) -> None:
+        assert await do(s, "run", str(script), "--nodes", "2", "--name", "mine", "--detach", "--", "--epochs", "3") == 0
+        job = await s.job("mine")
+        assert job["spec"]["runtimeRef"]["name"] == "torch-distributed"
+        assert job["spec"]["trainer"]["command"][-4:] == ["torchrun", "train.py", "--epochs", "3"]
+        (made,) = await files(s)
+        assert made["immutable"] is True
+        assert [ref["uid"] for ref in objects.owners(made)] == [objects.uid(job)]
+
+    run(scenario)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "trainjob.trainer.kubeflow.org/mine created on torch-distributed with 2 files"
+    assert "`lightship train logs -f mine` follows it" in said[1]
+
+
+def test_a_workspace_travels_whole(script: Path) -> None:
+    async def scenario(s: Site) -> None:
+        await do(s, "run", "train.py", "--workspace", str(script.parent), "--exclude", "helper.py", "--framework", "jax", "-d")
+        (job,) = (await s.client.list(TRAIN_JOBS, "default")).items
+        assert objects.name(job).startswith("train-")
+        assert job["spec"]["runtimeRef"]["name"] == "jax-distributed"
+        assert job["spec"]["trainer"]["command"][-2:] == ["python", "train.py"]
+
+    run(scenario)
+
+
+def test_a_dry_run_writes_nothing(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(s: Site) -> None:
+        before = (await s.client.list(CONFIG_MAPS, "default")).resource_version
+        await do(s, "run", str(script), "--dry-run")
+        assert (await s.client.list(CONFIG_MAPS, "default")).resource_version == before
+
+    run(scenario)
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert [item["kind"] for item in shown["items"]] == ["ConfigMap", "TrainJob"]
+
+
+def test_a_module_of_the_environment_takes_nothing_along(capsys: pytest.CaptureFixture[str]) -> None:
+    run(lambda s: do(s, "run", "-m", "torch.utils.collect_env", "-o", "json"))
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["kind"], shown["spec"]["trainer"]["command"]) == ("TrainJob", ["torchrun", "-m", "torch.utils.collect_env"])
+
+
+def test_files_of_an_earlier_job_of_the_name_make_way(script: Path) -> None:
+    async def scenario(s: Site) -> None:
+        words = ("run", str(script), "--name", "mine", "--detach")
+        await do(s, *words)
+        with pytest.raises(CliError, match='there is a job "mine" already'):
+            await do(s, *words)
+        await s.client.delete(TRAIN_JOBS, "mine", "default")  # nobody collects garbage here
+        await do(s, *words)
+        (made,) = await files(s)
+        assert [ref["uid"] for ref in objects.owners(made)] == [objects.uid(await s.job("mine"))]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("words", "want"),
+    [
+        (("gone.py",), "there is no file gone.py"),
+        (("{dir}/broken.py",), r"broken\.py, line 1 is not Python"),
+        (("{dir}/train.py", "--workspace", "{dir}/sub"), "so it would not travel"),
+        (("{dir}/train.py", "--framework", "x"), 'no runtime is for the framework "x"'),
+    ],
+)
+def test_mistakes_change_nothing(words: tuple[str, ...], want: str, script: Path) -> None:
+    (script.parent / "broken.py").write_text("import\n")
+    (script.parent / "sub").mkdir()
+
+    async def scenario(s: Site) -> None:
+        with pytest.raises(CliError, match=want):
+            await do(s, "run", *(word.format(dir=script.parent) for word in words))
+        assert (await s.client.list(TRAIN_JOBS, "default")).items == []
+        assert await files(s) == []
+
+    run(scenario)
+
+
+def test_run_may_be_left_out(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert cli.meant(["train.py", "--nodes", "2"]) == ["run", "train.py", "--nodes", "2"]
+    assert cli.meant(["-m", "pkg"]) == ["run", "-m", "pkg"]
+    assert [cli.meant(words) for words in (["list"], ["--help"], [])] == [["list"], ["--help"], []]
+    monkeypatch.setenv("LIGHTSHIP_HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    with pytest.raises(CliError) as refused:
+        main(["train", "train.py"])
+    assert "lightship up starts the platform" in refused.value.hint
+
+
+class Logs:
+    """The server's transport, with logs of its own."""
+
+    def __init__(self, transport: Any, logs: dict[str, list[bytes]]) -> None:
+        self._transport, self._logs = transport, logs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncIterator[bytes]:
+        assert options.container == "node"
+        if pod not in self._logs:
+            raise StatusError(400, "BadRequest", "no log")
+        for chunk in self._logs[pod]:
+            await asyncio.sleep(0)
+            yield chunk
+
+
+def status(phase: str, **state: Obj) -> Obj:
+    container = {"name": "node", "image": "", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+    return {"phase": phase, "containerStatuses": [container]}
+
+
+def test_a_job_is_followed_to_its_end() -> None:
+    written: list[str] = []
+
+    async def scenario(s: Site) -> None:
+        job = await s.submit()
+        logs = {"a": [b"on", b"e\ntwo\n"], "b": [b"three\nModuleNotFoundError: No module named 'x'"]}
+        cluster = Cluster(cast(Any, Logs(s.client.transport, logs)), "default")
+        following = asyncio.create_task(Follower(cluster, "mnist", s.clock, prefixed=True, write=written.append).follow())
+        await s.clock.sleep(1)
+        pods = [await s.client.create(PODS, pod(name, index)) for index, name in enumerate("ab")]
+        await s.clock.sleep(5)
+        for made, code in zip(pods, (0, 3), strict=True):
+            await s.client.patch_status(PODS, made, status("Failed", terminated={"exitCode": code, "finishedAt": "2026-01-01T00:00:00Z"}))
+        await s.clock.sleep(1)
+        await s.client.patch_status(TRAIN_JOBS, job, {"conditions": [condition("Failed", "FailedJobs", "jobset failed")]})
+        ended, left, tail = await following
+        assert (exit_status(ended, left), ending(ended)) == (3, "Failed: jobset failed")
+        assert "ModuleNotFoundError" in tail
+
+    run(scenario)
+    assert sorted(written, key=lambda line: line[:6]) == [
+        "node-0 | one\n",
+        "node-0 | two\n",
+        "node-1 | three\n",
+        "node-1 | ModuleNotFoundError: No module named 'x'\n",
+    ]
+
+
+def test_a_suspended_job_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(s: Site) -> None:
+        await s.submit(suspend=True)
+        cluster = Cluster(cast(Any, s.client.transport), "default")
+        following = asyncio.create_task(Follower(cluster, "mnist", s.clock, prefixed=False).follow())
+        await s.clock.sleep(5)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    run(scenario)
+    assert capsys.readouterr().err == "mnist is suspended; lightship train resume mnist lets it go on\n"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "want"), [(("Complete", "AllJobsCompleted"), 0), (("Failed", "DeadlineExceeded"), 1)], ids=["complete", "deadline"]
+)
+def test_the_exit_status_is_the_jobs(conditions: tuple[str, str], want: int) -> None:
+    assert exit_status({"status": {"conditions": [condition(*conditions)]}}, []) == want
+
+
+async def failed(s: Site) -> Cluster:
+    """A job whose only pod could not import something."""
+    job = await s.submit()
+    made = await s.client.create(PODS, pod("a", 0))
+    ended = {"exitCode": 1, "reason": "Error", "finishedAt": "2026-01-01T00:00:00Z"}
+    await s.client.patch_status(PODS, made, status("Failed", terminated=ended))
+    await s.client.patch_status(TRAIN_JOBS, job, {"conditions": [condition("Failed", "FailedJobs", "jobset failed")]})
+    logs = {"a": [b"Traceback\nModuleNotFoundError: No module named 'mine'\n"]}
+    return Cluster(cast(Any, Logs(s.client.transport, logs)), "default")
+
+
+@pytest.mark.parametrize("verb", ["logs", "describe"])
+def test_a_missing_module_is_explained_later_too(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(s: Site) -> None:
+        cluster, args = await failed(s), parse(verb, "mnist")
+        await args.do(cluster, args)
+
+    run(scenario)
+    said = capsys.readouterr()
+    assert "mine is not in the pod's environment. If it is a package, --packages mine" in (said.err if verb == "logs" else said.out)
+    if verb == "describe":
+        assert said.out.startswith("mnist on torch-distributed: Failed: jobset failed\n")
+        assert ["node-0", "a", "Failed", "<none>", "0", "exit", "code", "1,", "Error"] in [line.split() for line in said.out.splitlines()]
+
+
+def test_wishes_become_annotations(script: Path) -> None:
+    async def scenario(s: Site) -> None:
+        words = "--checkpoint true --min-nodes 1 --max-nodes 3 --max-restarts 2 --ttl 60 --priority high --name mine -d"
+        await do(s, "run", str(script), *words.split())
+        found = objects.annotations(await s.job("mine"))
+        assert {name.partition("/")[2]: value for name, value in found.items() if "workspace" not in name} == {
+            "checkpoint": "true",
+            "min-nodes": "1",
+            "max-nodes": "3",
+            "max-restarts": "2",
+            "ttl-seconds-after-finished": "60",
+            "priority-class": "high",
+        }
+
+    run(scenario)
