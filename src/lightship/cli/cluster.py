@@ -24,14 +24,16 @@ from .places import data_directory
 T = TypeVar("T")
 
 
-def add_cluster_options(parser: argparse.ArgumentParser, *, all_namespaces: bool = False) -> None:
-    """`-n`, `--kubeconfig`, `--context`, `--name`: which cluster and namespace are meant."""
+def add_cluster_options(parser: argparse.ArgumentParser, *, all_namespaces: bool = False, platform: str = "--name") -> None:
+    """`-n`, `--kubeconfig`, `--context`, `--name`: which cluster and namespace are meant. `platform` is said instead of `--name` where that
+    names something else."""
     parser.add_argument("-n", "--namespace", default="", help="namespace (default: that of the kubeconfig)")
     if all_namespaces:
         parser.add_argument("-A", "--all-namespaces", action="store_true", help="all namespaces")
     parser.add_argument("--kubeconfig", default="", help="kubeconfig file (default: $KUBECONFIG, else the platform's)")
     parser.add_argument("--context", default="", help="context of the kubeconfig")
-    parser.add_argument("--name", default="default", help="platform on this machine, where no kubeconfig is named (default: default)")
+    help = "platform on this machine, where no kubeconfig is named (default: default)"
+    parser.add_argument(platform, dest="name", metavar="NAME", default="default", help=help)
 
 
 def kubeconfig_of(args: argparse.Namespace) -> str | None:

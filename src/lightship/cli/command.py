@@ -8,7 +8,7 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn, Protocol, cast
 
 from .errors import CliError
@@ -23,7 +23,8 @@ class Command(NamedTuple):
 
 
 class CommandModule(Protocol):
-    """The two functions of a command's module. `run` returns the exit code."""
+    """The two functions of a command's module. `run` returns the exit code. A third one is optional: `meant(words)`, the command line with
+    what its short forms stand for."""
 
     def arguments(self, parser: argparse.ArgumentParser) -> None: ...
 
@@ -59,7 +60,8 @@ def dispatch(argv: Sequence[str], groups: Sequence[tuple[str, Sequence[Command]]
     module = cast(CommandModule, importlib.import_module(command.module))
     parser = Parser(prog=f"lightship {command.name}", description=command.summary)
     module.arguments(parser)
-    return module.run(parser.parse_args(argv[1:]))
+    meant: Callable[[list[str]], list[str]] = getattr(module, "meant", list)
+    return module.run(parser.parse_args(meant(list(argv[1:]))))
 
 
 def overview(groups: Sequence[tuple[str, Sequence[Command]]]) -> str:

@@ -34,12 +34,20 @@ _RULES: list[Obj] = [
     {
         "apiGroups": [
             *("apps", "autoscaling", "batch", "coordination.k8s.io", "discovery.k8s.io", "events.k8s.io", "networking.k8s.io", "policy"),
-            *("resource.k8s.io", "scheduling.k8s.io", "storage.k8s.io", "jobset.x-k8s.io", "trainer.kubeflow.org"),
+            *("resource.k8s.io", "scheduling.k8s.io", "scheduling.volcano.sh", "scheduling.x-k8s.io", "storage.k8s.io"),
+            *(
+                "disaggregatedset.x-k8s.io",
+                "jobset.x-k8s.io",
+                "leaderworkerset.x-k8s.io",
+                "lightship.dev",
+                "trainer.kubeflow.org",
+            ),
         ],
         "resources": ["*"],
         "verbs": ["create"],
     },
     {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
+    {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
     {"apiGroups": [_GROUP], "resources": ["clusterroles"], "verbs": ["escalate"]},
     {
         "apiGroups": ["certificates.k8s.io"],

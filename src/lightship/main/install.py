@@ -3,7 +3,7 @@
 `definitions` is pure; `install` applies them and may be repeated, which changes nothing where nothing differs. Definitions that somebody
 else brought to the cluster (JobSet's or Trainer's own releases) are left as they are. Rules that look at other
 objects (`train.admission`) need webhooks, which this does not install: such a cluster stores what ours would refuse, and the controllers
-say in status and events what is wrong with it.
+say in status and events what is wrong with it. LeaderWorkerSets need one for their pods: there, upstream's release is what to install.
 Contract: apiextensions.k8s.io/v1 CustomResourceDefinition, condition Established.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from lightship.aio.clock import Clock
 from lightship.apiserver.definitions.objects import definition_name, definition_of
-from lightship.builtin.api import JOB_SETS
+from lightship.builtin.api import DISAGGREGATED_SETS, JOB_SETS, LEADER_WORKER_SETS
 from lightship.cli.errors import CliError
 from lightship.client import Client
 from lightship.kinds import CUSTOM_RESOURCE_DEFINITIONS
@@ -22,7 +22,7 @@ from lightship.meta.rest import ListOptions
 from lightship.train import api as train_api
 from lightship.train import bootstrap as train_bootstrap
 
-RESOURCES: tuple[Resource, ...] = (JOB_SETS, *train_api.RESOURCES)
+RESOURCES: tuple[Resource, ...] = (JOB_SETS, LEADER_WORKER_SETS, DISAGGREGATED_SETS, *train_api.SERVED)
 """The kinds that a cluster does not have by itself; a capability adds its own here."""
 MANAGED_BY = "app.kubernetes.io/managed-by"
 OURS = "lightship"

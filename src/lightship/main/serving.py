@@ -14,7 +14,8 @@ from lightship.cli.errors import CliError
 from lightship.node.runtimes.runtime import RuntimeUnavailableError
 
 from .instance import Instance, Running
-from .platform import Config, Platform, new_event_loop
+from .loops import new_event_loop
+from .platform import Config, Platform
 
 LOSS_SECONDS = 60.0
 MOST_LOSSES = 5

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 from lightship.aio.clock import SystemClock
+from lightship.builtin.jobset import gates
 from lightship.cli.command import add_format_option, add_instance_options
 from lightship.cli.errors import CliError
-from lightship.cli.output import render, say
+from lightship.cli.output import render, say, table
 from lightship.cli.progress import seconds
 from lightship.node.machine import devices
 
-from . import daemon, selection
+from . import daemon, emulated, selection
 from .instance import Instance, Running
 
+OURS_OR_NONE = ("lightship", selection.NONE)
 MAX_AGENTS = 16
 """More would only share the same machine in smaller parts; emulated nodes are another matter."""
 
@@ -34,8 +36,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--foreground", action="store_true", help="stay in this terminal; end with Ctrl-C")
     parser.add_argument("--no-node", action="store_true", help="API server and controllers only: pods stay Pending")
     parser.add_argument(
-        "--agents", type=agent_count, default=1, metavar="N", help="how many nodes run pods, all on this machine (default: 1)"
+        "--agents",
+        type=agent_count,
+        metavar="N",
+        help="how many nodes run pods, all on this machine (default: 1; none with emulated nodes, or where there were none but those)",
     )
+    emulated.arguments(parser)
     parser.add_argument(
         "--gpus", type=gpu_count, default=-1, metavar="N", help="how many GPUs pods may use; those that are not there are pretended"
     )
@@ -43,12 +49,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-host-path", action="store_true", help="pods may mount folders of this machine (default: refused)")
     parser.add_argument("--audit-policy-file", default="", metavar="FILE", help="write an audit log, as this audit.k8s.io/v1 Policy says")
     parser.add_argument("--audit-log-path", default="", metavar="FILE", help="where to (default: audit.log in the data directory)")
-    parser.add_argument("--no-scheduler", action="store_true", help="pods wait for another scheduler")
+    parser.add_argument("--scheduler", choices=OURS_OR_NONE, default=OURS_OR_NONE[0], help="none: pods wait for another scheduler")
+    parser.add_argument("--no-scheduler", action="store_const", const=selection.NONE, dest="scheduler", help="the same as --scheduler=none")
+    parser.add_argument(
+        "--scheduler-config",
+        default="",
+        metavar="FILE",
+        help="a KubeSchedulerConfiguration: profiles, scorers and their weights",
+    )
     parser.add_argument(
         "--controllers",
         default=selection.ALL,
         metavar="LIST",
-        help="which controllers run: '*' for all, 'job,endpoints' for these, '-job' for all but this one, 'none' (default: *)",
+        help="which controllers run: '*' for all, 'job,endpoints' for these, '-job' for all but this one, 'none'; "
+        "kube-controller-manager's names will do; 'help' lists them (default: *)",
+    )
+    parser.add_argument(
+        "--feature-gates",
+        type=feature_gates,
+        default="",
+        metavar="LIST",
+        help="what of JobSet is off by default: RestartJob=true,InPlaceRestart=true,ElasticJobSet=true",
     )
     parser.add_argument(
         "--runtime",
@@ -63,6 +84,15 @@ def port_number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f'"{text}" is no port: it must be a number from 0 to 65535')
     return int(text)
+
+
+def feature_gates(text: str) -> str:
+    """A list of gates. Raises `ArgumentTypeError`."""
+    try:
+        gates.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def agent_count(text: str) -> int:
@@ -95,6 +125,9 @@ def ip_address(text: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.controllers == selection.HELP:
+        say(_controllers())
+        return 0
     instance = Instance(args.name, args.data_dir)
     clock = SystemClock()
     begun = clock.monotonic()
@@ -113,13 +146,16 @@ def run(args: argparse.Namespace) -> int:
     options = {
         "bind_address": args.bind_address,
         "port": args.port,
-        "node": not args.no_node,
-        "agents": args.agents,
+        "node": runs_pods(args),
+        "agents": args.agents or 1,
+        **emulated.options(args),
         "runtime": args.runtime,
         "controllers": args.controllers,
+        "feature_gates": args.feature_gates,
         "audit_policy": os.path.abspath(args.audit_policy_file) if args.audit_policy_file else "",
         "audit_log": os.path.abspath(args.audit_log_path) if args.audit_log_path else "",
-        "scheduler": not args.no_scheduler,
+        "scheduler": args.scheduler != selection.NONE,
+        "scheduler_config": os.path.abspath(args.scheduler_config) if args.scheduler_config else "",
         "allow_host_path": args.allow_host_path,
         **_devices(args),
     }
@@ -135,6 +171,22 @@ def run(args: argparse.Namespace) -> int:
         )
     say_ready(daemon.start(instance, lambda ready: serve(instance, ready, **options)))
     return 0
+
+
+def runs_pods(args: argparse.Namespace) -> bool | None:
+    """Are there to be nodes that run pods? None: as it was, where nobody says a word about nodes."""
+    if args.no_node or args.agents is not None:
+        return not args.no_node
+    if emulated.asked(args):
+        return False
+    return None if args.nodes is None else True
+
+
+def _controllers() -> str:
+    """The table of `--controllers help`; it brings the whole house along."""
+    from . import brought
+
+    return table(("name", "in place of kube-controller-manager's"), selection.described(brought.names()))
 
 
 def description(instance: Instance, running: Running) -> dict[str, Any]:

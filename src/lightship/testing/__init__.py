@@ -9,6 +9,7 @@
 
 Or ask pytest for the `lightship_cluster` fixture (`lightship.pytest_plugin`). The platform runs on its own thread, so synchronous clients
 work from the test; `c.run(coroutine)` runs async code beside it. Every cluster is its own: its own port, its own data, gone at the end.
+For hours that take milliseconds, and always end the same way, see `lightship.testing.virtual`.
 """
 
 import asyncio
@@ -22,11 +23,14 @@ from typing import Any, TypeVar
 
 from lightship.client import Client
 from lightship.main.instance import Instance
-from lightship.main.platform import Config, Platform, new_event_loop
+from lightship.main.loops import new_event_loop
+from lightship.main.platform import Config, Platform
+
+from .virtual import VirtualCluster, in_virtual_time, virtual_cluster
 
 T = TypeVar("T")
 
-__all__ = ["Cluster", "cluster"]
+__all__ = ["Cluster", "VirtualCluster", "cluster", "in_virtual_time", "virtual_cluster"]
 
 
 class Cluster:
