@@ -9,12 +9,16 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 BUILT = Path(__file__).resolve().parent.parent / ".oracle" / "bin"
 STOP_SECONDS = 5.0
+GATES = ("GenericWorkload", "GangScheduling", "TopologyAwareWorkloadScheduling", "WorkloadAwarePreemption")
+"""Features that upstream leaves off and we have on: native gangs. See docs/differences.md."""
+GANGS = ("--runtime-config", "scheduling.k8s.io/v1alpha2=true", "--feature-gates", ",".join(f"{gate}=true" for gate in GATES))
+"""Arguments of a kube-apiserver that serves what ours serves."""
 
 
 def folder() -> Path:
@@ -35,14 +39,14 @@ def free_port() -> int:
 
 
 class Process:
-    """One running program and its log."""
+    """One running program and its log; `program` is where it is, if not among upstream's."""
 
-    def __init__(self, name: str, arguments: list[str], directory: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(self, name: str, arguments: list[str], directory: Path, env: dict[str, str] | None = None, program: str = "") -> None:
         self.name = name
         self.log = directory / f"{name}.log"
         with self.log.open("ab") as output:
             self._child = subprocess.Popen(
-                [str(folder() / name), *arguments],
+                [program or str(folder() / name), *arguments],
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
@@ -85,10 +89,10 @@ def workplace() -> Iterator[Path]:
 
 
 @contextmanager
-def running(name: str, arguments: list[str], directory: Path, env: dict[str, str] | None = None) -> Iterator[Process]:
+def running(name: str, arguments: list[str], directory: Path, env: dict[str, str] | None = None, *, program: str = "") -> Iterator[Process]:
     """The program for the length of a block."""
     with ExitStack() as stack:
-        process = Process(name, arguments, directory, env)
+        process = Process(name, arguments, directory, env, program)
         stack.callback(process.stop)
         yield process
 
@@ -109,13 +113,15 @@ def apiserver(directory: Path, etcd: str, port: int) -> list[str]:
         *("--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", str(directory / "sa.pub")),
         *("--service-account-signing-key-file", str(directory / "sa.key"), "--authorization-mode", "Node,RBAC"),
         *("--token-auth-file", str(directory / "tokens.csv"), "--service-cluster-ip-range", "10.0.0.0/24"),
+        *GANGS,
     ]
 
 
-def kwok(kubeconfig: Path, stages: Path, *, port: int) -> list[str]:
-    """Arguments of a kwok that plays every node, by the stages in that file."""
+def kwok(kubeconfig: Path, stages: Path, *, port: int, only: Mapping[str, str] | None = None) -> list[str]:
+    """Arguments of a kwok that plays every node, or those with `only` these annotations, by the stages in that file."""
+    which = "--manage-nodes-with-annotation-selector=" + ",".join(f"{key}={value}" for key, value in only.items()) if only else ""
     return [
-        *("--kubeconfig", str(kubeconfig), "--config", str(stages), "--manage-all-nodes"),
+        *("--kubeconfig", str(kubeconfig), "--config", str(stages), which or "--manage-all-nodes"),
         *("--node-lease-duration-seconds", "40", "--server-address", f"127.0.0.1:{port}"),
     ]
 
@@ -130,10 +136,11 @@ def controller_manager(kubeconfig: Path, directory: Path, *, port: int, controll
     ]
 
 
-def scheduler(kubeconfig: Path, directory: Path, *, port: int) -> list[str]:
+def scheduler(kubeconfig: Path, directory: Path, *, port: int, flags: tuple[str, ...] = ()) -> list[str]:
     """Arguments of a kube-scheduler on any API server."""
     return [
         *("--kubeconfig", str(kubeconfig), "--authentication-kubeconfig", str(kubeconfig), "--authorization-kubeconfig", str(kubeconfig)),
         *("--secure-port", str(port), "--bind-address", "127.0.0.1", "--cert-dir", str(directory / "scheduler-certs")),
         "--leader-elect=false",
+        *flags,
     ]

@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,17 +73,17 @@ def kubectl(kubeconfig: Path, *arguments: str, text: str | None = None, seconds:
 
 
 @contextmanager
-def started(kind: str, directory: Path, *, controllers: str = "*") -> Iterator[Server]:
-    """The server for the length of a block. `controllers` says which of its own ours runs; the real one has none."""
-    with _ours(directory, controllers) if kind == OURS else _real(directory) as server:
+def started(kind: str, directory: Path, *, controllers: str = "*", flags: Sequence[str] = ("--scheduler=none",)) -> Iterator[Server]:
+    """The server for the length of a block. `controllers` and `flags` say what ours runs besides; the real one runs nothing."""
+    with _ours(directory, controllers, flags) if kind == OURS else _real(directory) as server:
         yield server
 
 
 @contextmanager
-def _ours(directory: Path, controllers: str) -> Iterator[Server]:
+def _ours(directory: Path, controllers: str, more: Sequence[str]) -> Iterator[Server]:
     environment = {**os.environ, "LIGHTSHIP_HOME": str(directory / "home")}
     command = [sys.executable, "-m", "lightship"]
-    flags = ["--no-node", "--no-scheduler", f"--controllers={controllers}", "-o", "json"]
+    flags = ["--no-node", f"--controllers={controllers}", *more, "-o", "json"]
     up = subprocess.run([*command, "up", *flags], env=environment, capture_output=True, text=True, check=False)
     if up.returncode:
         raise RuntimeError(up.stderr)

@@ -15,7 +15,7 @@ from oracle import programs, servers
 from tests.scheduler import make
 from tests.scheduler.claims import problems
 from tests.scheduler.test_controller import Site, run
-from tests.upstream.worlds import marks
+from tests.upstream.marked import marks
 
 pytestmark = marks()
 Obj = dict[str, Any]

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from oracle import servers
+from oracle import servers, worlds
 from tests.platform.kit import eventually
-from tests.upstream import worlds
+from tests.upstream.marked import marks
 
-pytestmark = worlds.marks()
+pytestmark = marks()
 
 
 @pytest.fixture(scope="module", params=[servers.OURS, servers.REAL])

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import pytest
 
 from oracle import programs, servers
-from tests.upstream import worlds
+from tests.upstream.marked import marks
 
 PARTS = ("typed", "dynamic", "informers", "election", "discovery", "apply", "errors", "protobuf", "manager")
 SECONDS = 60
 
-pytestmark = worlds.marks("clients")
+pytestmark = marks("clients")
 
 
 @pytest.fixture(scope="module", params=[servers.OURS, servers.REAL])

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from oracle import programs, servers
-from tests.upstream import worlds
+from oracle import programs, servers, worlds
+from tests.upstream.marked import marks
 
-pytestmark = worlds.marks("helm")
+pytestmark = marks("helm")
 
 CHART = {
     "Chart.yaml": "apiVersion: v2\nname: web\nversion: 0.1.0\n",

@@ -5,18 +5,17 @@ from typing import Any
 
 import pytest
 
-from oracle import servers
-from tests.upstream import worlds
+from oracle import servers, worlds
+from tests.upstream.marked import marks
 
-pytestmark = worlds.marks("kueue", files=("kueue",))
+pytestmark = marks("kueue", files=("kueue",))
 VERSION = "kueue.x-k8s.io/v1beta2"
 
 
 @pytest.fixture(scope="module", params=[servers.OURS, servers.REAL])
 def world(request: pytest.FixtureRequest) -> Iterator[worlds.World]:
     with worlds.world(request.param) as found:
-        found.control_plane()
-        found.operator(worlds.KUEUE)
+        found.furnish(worlds.KUEUE)
         found.apply(queues())
         found.wait("clusterqueue/all", "condition=Active")
         yield found
@@ -54,14 +53,16 @@ def test_a_job_waits_for_its_quota_and_then_runs(world: worlds.World) -> None:
     world.apply([job("first", "2")])
     world.wait("job/first", "jsonpath={.status.ready}=1")
     world.apply([job("second", "1")])
-    world.wait("workload -l kueue.x-k8s.io/job-uid=" + uid(world, "second"), "create")
-    workload = world.server.get("workloads", "-l", "kueue.x-k8s.io/job-uid=" + uid(world, "second"))["items"][0]
+    world.wait("workloads.kueue.x-k8s.io -l kueue.x-k8s.io/job-uid=" + uid(world, "second"), "create")
+    workload = world.server.get("workloads.kueue.x-k8s.io", "-l", "kueue.x-k8s.io/job-uid=" + uid(world, "second"))["items"][0]
     assert workload["metadata"]["ownerReferences"][0]["name"] == "second"
-    world.wait(f"workload/{workload['metadata']['name']}", "condition=QuotaReserved=False")
+    world.wait(f"workloads.kueue.x-k8s.io/{workload['metadata']['name']}", "condition=QuotaReserved=False")
     assert world.server.get("job", "second")["spec"]["suspend"] is True, "the mutating webhook suspends it"
     world.server.kubectl("delete", "job", "first", "--timeout=60s")
     world.wait("job/second", "jsonpath={.status.ready}=1")
-    world.wait(f"workload/{workload['metadata']['name']}", "condition=Admitted")
+    world.wait(f"workloads.kueue.x-k8s.io/{workload['metadata']['name']}", "condition=Admitted")
+    if world.server.name == servers.OURS:  # the real one has native gangs only because we ask for them, and means those
+        assert world.server.get("workload", workload["metadata"]["name"])["apiVersion"] == VERSION
     assert not world.dead()
 
 

@@ -9,18 +9,16 @@ from typing import Any
 
 import pytest
 
-from oracle import manifests, servers
-from tests.upstream import worlds
+from oracle import manifests, servers, worlds
+from tests.upstream.marked import marks
 
-pytestmark = worlds.marks("jobset", "trainer", files=("jobset", "trainer", "runtimes"))
+pytestmark = marks("jobset", "trainer", files=("jobset", "trainer", "runtimes"))
 
 
 @pytest.fixture(scope="module", params=[servers.OURS, servers.REAL])
 def world(request: pytest.FixtureRequest) -> Iterator[worlds.World]:
     with worlds.world(request.param) as found:
-        found.control_plane()
-        found.operator(worlds.JOBSET)
-        found.operator(worlds.TRAINER)
+        found.furnish(worlds.JOBSET, worlds.TRAINER)
         found.apply(manifests.read("runtimes"))
         yield found
 

@@ -1,38 +1,36 @@
 """Upstream's programs around one API server, each with the identity and the rights that it is installed with.
 
-A world is built by the fixture of a module and ends with it. Nodes are played by kwok; webhooks are called on this machine.
+Tests build a world in the fixture of a module, benchmarks for a run; it ends with its block. Nodes are played by kwok;
+webhooks are called on this machine.
 """
 
 import base64
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import pytest
 import yaml
 
 from oracle import manifests, programs, servers
-from tests.upstream.certificates import webhook_files
+from oracle.certificates import webhook_files
+from oracle.reading import Reader
 
 Obj = dict[str, Any]
 
 BASE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok")
 NODES = 3
 ATTEMPTS = 20
-
-
-def marks(*needed: str, files: tuple[str, ...] = ()) -> list[Any]:
-    """What a module of tests of those programs is marked with."""
-    absent = [*programs.missing(*BASE, *needed), *manifests.missing("kwok", "stages", *files)]
-    return [
-        pytest.mark.oracle,
-        pytest.mark.slow,
-        pytest.mark.skipif(bool(absent), reason=f"`oracle/build` makes what is missing: {', '.join(absent)}"),
-    ]
+MANAGER_FLAGS = (
+    *("--use-service-account-credentials", "--kube-api-qps=2000", "--kube-api-burst=4000"),
+    "--horizontal-pod-autoscaler-sync-period=1s",
+)
+"""A kube-controller-manager in no less a hurry than ours: it neither counts its requests nor waits for its next look."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,7 @@ class Operator:
 class Ports:
     health: int
     webhook: int
+    visibility: int
 
 
 def _jobset(config: Obj, ports: Ports, certificates: Path) -> None:
@@ -73,7 +72,16 @@ def _kueue(config: Obj, ports: Ports, certificates: Path) -> None:
     config["health"]["healthProbeBindAddress"] = f"127.0.0.1:{ports.health}"
     config["metrics"]["bindAddress"] = "0"
     config["webhook"] = {"port": ports.webhook, "host": "127.0.0.1", "certDir": str(certificates)}
+    config["visibilityServer"] = {"bindAddress": "127.0.0.1", "bindPort": ports.visibility}
     config["leaderElection"]["resourceNamespace"] = "kueue-system"
+
+
+def _lws(config: Obj, ports: Ports, certificates: Path) -> None:
+    config["health"] = {"healthProbeBindAddress": f"127.0.0.1:{ports.health}"}
+    config["metrics"] = {"bindAddress": "0"}
+    config["webhook"] = {"port": ports.webhook, "host": "127.0.0.1", "certDir": str(certificates)}
+    config["internalCertManagement"] = {"enable": False}
+    config["leaderElection"]["resourceNamespace"] = "lws-system"
 
 
 JOBSET = Operator("jobset", ("jobset",), "jobset-system", "jobset-controller-manager", "jobset-webhook-service", _jobset)
@@ -86,6 +94,7 @@ TRAINER = Operator(
     _trainer,
 )
 KUEUE = Operator("kueue", ("kueue",), "kueue-system", "kueue-controller-manager", "kueue-webhook-service", _kueue)
+LWS = Operator("lws", ("lws",), "lws-system", "lws-controller-manager", "lws-webhook-service", _lws)
 
 
 class World:
@@ -93,12 +102,14 @@ class World:
 
     def __init__(self, server: servers.Server, stack: ExitStack) -> None:
         self.server = server
+        self.reader = Reader(server.kubeconfig)
+        stack.callback(self.reader.close)
         self._directory = server.directory
         self._stack = stack
         self.running: dict[str, programs.Process] = {}
 
-    def start(self, name: str, arguments: list[str], env: dict[str, str] | None = None) -> programs.Process:
-        self.running[name] = self._stack.enter_context(programs.running(name, arguments, self._directory, env))
+    def start(self, name: str, arguments: list[str], env: dict[str, str] | None = None, *, program: str = "") -> programs.Process:
+        self.running[name] = self._stack.enter_context(programs.running(name, arguments, self._directory, env, program=program))
         return self.running[name]
 
     def apply(self, objects: list[Obj]) -> None:
@@ -126,6 +137,13 @@ class World:
             text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
             self.server.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=text)
 
+    def furnish(self, *operators: Operator, manager: bool = True) -> None:
+        """The control plane and these operators, started at once: none needs another to start."""
+        with ThreadPoolExecutor() as pool:
+            begun = [pool.submit(self.control_plane, manager=manager), *(pool.submit(self.operator, operator) for operator in operators)]
+        for each in begun:
+            each.result()
+
     def control_plane(self, *, manager: bool = True) -> None:
         """kube-controller-manager with a ServiceAccount for each controller (unless the server brings its own), kube-scheduler, and kwok
         with some nodes."""
@@ -134,7 +152,7 @@ class World:
                 self.server.acting_as("system:kube-controller-manager"),
                 self._directory,
                 port=programs.free_port(),
-                flags=("--use-service-account-credentials",),
+                flags=MANAGER_FLAGS,
             )
             self.start("kube-controller-manager", arguments)
         scheduler = self.server.acting_as("system:kube-scheduler")
@@ -153,7 +171,7 @@ class World:
         files = webhook_files(f"{operator.service}.{operator.namespace}.svc", f"{operator.name}-ca")
         for name, content in files.items():
             (certificates / name).write_bytes(content)
-        ports = Ports(programs.free_port(), programs.free_port())
+        ports = Ports(*(programs.free_port() for _ in range(3)))
         objects = [obj for name in operator.files for obj in manifests.read(name)]
         config = manifests.setting(objects)
         operator.configure(config, ports, certificates)
@@ -183,12 +201,37 @@ class World:
 
 
 @contextmanager
-def world(kind: str, *, controllers: str = "none") -> Iterator[World]:
-    with programs.workplace() as directory, servers.started(kind, directory, controllers=controllers) as server, ExitStack() as stack:
+def world(kind: str, *, controllers: str = "none", flags: Sequence[str] = ("--scheduler=none",)) -> Iterator[World]:
+    with ExitStack() as stack:
+        directory = stack.enter_context(programs.workplace())
+        server = stack.enter_context(servers.started(kind, directory, controllers=controllers, flags=flags))
         keep = os.environ.get("LIGHTSHIP_UPSTREAM_LOGS")
         found = World(server, stack)
         if keep:
             stack.callback(_keep_logs, found, Path(keep))
+        yield found
+
+
+def together(work: Callable[[World], T], found: Sequence[World]) -> list[T]:
+    """What comes of it in each of these worlds, done in all of them at once."""
+    with ThreadPoolExecutor(len(found)) as pool:
+        return list(pool.map(work, found))
+
+
+@contextmanager
+def pair(
+    *, controllers: str = "*", flags: Sequence[str] = ("--scheduler=none",), operator: Operator | None = None
+) -> Iterator[list[World]]:
+    """Our controllers on our server, and upstream's with that operator on the real one; kube-scheduler and kwok in both."""
+
+    def start(kind: str) -> World:
+        found = stack.enter_context(world(kind, controllers=controllers, flags=flags))
+        found.furnish(*([operator] if operator and kind == servers.REAL else []), manager=kind == servers.REAL)
+        return found
+
+    with ExitStack() as stack:
+        with ThreadPoolExecutor() as pool:
+            found = list(pool.map(start, (servers.OURS, servers.REAL)))
         yield found
 
 
