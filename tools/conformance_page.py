@@ -10,6 +10,12 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "conformance.md"
 REASONS = ROOT / "oracle" / "conformance-misses.txt"
 NO_REASON = "still ours to mend"
+PROCESSES, EMULATED = "processes", "emulated"
+PARTS = {
+    PROCESSES: ("On process nodes", "oracle/conformance.txt", "where pods are processes"),
+    EMULATED: ("On emulated nodes", "oracle/conformance-emulated.txt", "where pods only say that they run"),
+}
+"""Title, file of names, and what pods are, by part of the page."""
 
 Specs = dict[str, dict[str, Any]]
 """Ginkgo's verdict by full test name."""
@@ -27,30 +33,42 @@ def area(name: str) -> str:
     return name.partition("]")[0].strip("[")
 
 
-def page(names: list[str], specs: Specs, theirs: str, how: str) -> str:
-    """The whole page. `how` is the command line of the platform; `theirs` the controllers that ran from elsewhere."""
-    good, why = passed(names, specs), reasons()
-    areas: dict[str, list[str]] = {}
+def write(part: str, names: list[str], specs: Specs, theirs: str, how: str) -> None:
+    """Put one part of the page in its place; the other stays. `how` is the command line of the platform."""
+    title, file, where = PARTS[part]
+    said = {found: text for found in PARTS if (text := _part(found))}
+    said[part] = "\n".join([f"## {title}", "", *_summary(names, specs, theirs, how, file, where), *_all(names, specs)])
+    PAGE.write_text("# Conformance\n\n" + "\n".join(said[found] for found in PARTS if found in said))
+
+
+def _part(part: str) -> str:
+    """What the page says now."""
+    _, found, rest = PAGE.read_text().partition(f"## {PARTS[part][0]}\n")
+    for other in PARTS:
+        rest = rest.partition(f"\n## {PARTS[other][0]}\n")[0]
+    return found + rest
+
+
+def _summary(names: list[str], specs: Specs, theirs: str, how: str, file: str, where: str) -> list[str]:
+    good, areas = passed(names, specs), dict[str, list[str]]()
     for name in names:
         areas.setdefault(area(name), []).append(name)
-    lines = [
-        "# Conformance",
+    beside = ["Controllers of upstream's kube-controller-manager ran beside ours:", "", "> " + ", ".join(theirs.split(",")), ""]
+    return [
+        f"Kubernetes' own conformance tests, run by the unmodified `e2e.test` of 1.36 against `{how}`,",
+        f"{where}: **{len(good)} of {len(names)} pass**. The names are in `{file}`; `python -m tools.run_conformance` makes this page.",
         "",
-        f"Kubernetes' own conformance tests, run by the unmodified `e2e.test` of 1.36 against `{how}`, where pods are processes:",
-        f"**{len(good)} of {len(names)} pass**.",
-        "",
-        "Made by `python -m tools.run_conformance`; the names are in `oracle/conformance.txt`. Controllers that Lightship does not have",
-        "yet ran from upstream's kube-controller-manager, as a client of our server like any other:",
-        "",
-        "> " + ", ".join(theirs.split(",")),
-        "",
+        *(beside if theirs else ["No controller of upstream's ran beside ours.", ""]),
         "| area | tests | pass |",
         "|---|---|---|",
         *(f"| {found} | {len(listed)} | {sum(name in good for name in listed)} |" for found, listed in sorted(areas.items())),
         "",
     ]
-    misses = [name for name in names if name not in good]
-    if misses:
-        lines += ["## Misses, and why", "", *(f"- {name}: {why.get(name, NO_REASON)}" for name in misses), ""]
-    lines += ["## All tests", "", *(f"- {'pass' if name in good else '**miss**'} {name}" for name in names), ""]
-    return "\n".join(lines)
+
+
+def _all(names: list[str], specs: Specs) -> list[str]:
+    """Misses with their reasons, then every name."""
+    good, why = passed(names, specs), reasons()
+    misses = [f"- {name}: {why.get(name, NO_REASON)}" for name in names if name not in good]
+    listed = [f"- {'pass' if name in good else '**miss**'} {name}" for name in names]
+    return [*(["### Misses, and why", "", *misses, ""] if misses else []), "### All tests", "", *listed, ""]

@@ -3,8 +3,8 @@
     python tools/make_jobset_schema.py CRD.json [src/lightship/builtin/data/jobset.json]
 
 Reads a CustomResourceDefinition, or an object with a list of them under `crds`. Takes out prose, and refers to the schemas of the built-in
-kinds for job templates, which a CRD must repeat. CEL rules stay for servers that evaluate them (ours goes by `builtin.jobset.rules`).
-Volume claims are refused by the rules, so their shape is left open but for what the CEL rules look at.
+kinds for job templates and volume claims, which a CRD must repeat. CEL rules stay for servers that evaluate them (ours goes by
+`builtin.jobset.changes`).
 """
 
 import json
@@ -20,8 +20,16 @@ JOB_TEMPLATE = {
         "spec": {"$ref": "#/components/schemas/io.k8s.api.batch.v1.JobSpec"},
     },
 }
-OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-VOLUME_CLAIM = {**OPEN, "properties": {"metadata": {**OPEN, "properties": {"namespace": {"type": "string"}}}}}
+VOLUME_CLAIM = {
+    "type": "object",
+    "properties": {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+        "spec": {"$ref": "#/components/schemas/io.k8s.api.core.v1.PersistentVolumeClaimSpec"},
+        "status": {"$ref": "#/components/schemas/io.k8s.api.core.v1.PersistentVolumeClaimStatus"},
+    },
+}
 DROPPED = ("description",)
 
 

@@ -2,9 +2,10 @@
 
     python tools/make_kinds_data.py --server https://127.0.0.1:6443 --token TOKEN --ca ca.crt
 
-Asks for aggregated discovery, the OpenAPI v3 documents and the Table columns of every kind in `SERVED`, leaves out the prose, and
-writes two files: `resources.json` (names, scope, verbs, columns) and `schemas.json` (the schemas of those kinds and of everything they
-refer to). Only the standard library is used, so that any Python can run it.
+The server must have native gangs on, as `oracle.programs.GANGS` says. Asks for aggregated discovery, the OpenAPI v3 documents and the Table
+columns of every kind in `SERVED`, leaves out the prose, and writes two files: `resources.json` (names, scope, verbs, columns) and
+`schemas.json` (the schemas of those kinds and of everything they refer to). Only the standard library is used, so that any Python can run
+it.
 """
 
 import argparse
@@ -36,6 +37,7 @@ GROUPS = {
     ),
     "apiextensions.k8s.io/v1": "customresourcedefinitions",
     "scheduling.k8s.io/v1": "priorityclasses",
+    "scheduling.k8s.io/v1alpha2": "podgroups workloads",
     "coordination.k8s.io/v1": "leases",
     "node.k8s.io/v1": "runtimeclasses",
     "discovery.k8s.io/v1": "endpointslices",
@@ -117,6 +119,7 @@ WHOLE_BY_HAND = (
     ("io.k8s.api.resource.v1.", "DeviceClass ResourceClaim ResourceClaimTemplate ResourceSlice"),
     ("io.k8s.api.rbac.v1.", "ClusterRole ClusterRoleBinding Role RoleBinding"),
     (SCHEDULING, "PriorityClass"),
+    ("io.k8s.api.scheduling.v1alpha2.", "PodGroup Workload"),
     (
         "io.k8s.api.storage.v1.",
         "CSIDriver CSINode CSIStorageCapacity StorageClass VolumeAttachment VolumeAttributesClass",

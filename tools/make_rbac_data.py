@@ -13,7 +13,7 @@ import ssl
 import urllib.request
 from typing import Any
 
-TARGET = pathlib.Path(__file__).resolve().parent.parent / "src" / "lightship" / "apiserver" / "rbac" / "data" / "defaults.json"
+TARGET = pathlib.Path(__file__).resolve().parent.parent / "src" / "lightship" / "apiserver" / "bootstrap" / "data" / "defaults.json"
 PLURALS = ("clusterroles", "clusterrolebindings", "roles", "rolebindings")
 LABEL = "kubernetes.io/bootstrapping"
 ANNOTATION = "rbac.authorization.kubernetes.io/autoupdate"
