@@ -27,6 +27,7 @@ from benchmarks.startup import platform, wait_for
 SCRIPT = "import time; print('first line', time.time(), flush=True)\nimport torch\nprint('torch', time.time(), flush=True)\n"
 GROUP, VERSION = "trainer.kubeflow.org", "v1alpha1"
 FINISHED = ("Complete", "Failed")
+_WHERE = "python -c 'import sys; print(sys.prefix + \"/bin/torchrun\")'"
 
 
 def train_job(name: str, command: str) -> dict[str, Any]:
@@ -122,7 +123,7 @@ def bare(torchrun: str, directory: Path) -> tuple[float, float]:
 def environment_of(client: Any) -> str:
     """Path of torchrun in the environment that the runtime's image means; building it is not what is measured."""
     custom, core = kubernetes.client.CustomObjectsApi(client), kubernetes.client.CoreV1Api(client)
-    custom.create_namespaced_custom_object(GROUP, VERSION, "default", "trainjobs", train_job("prepare", "command -v torchrun"))
+    custom.create_namespaced_custom_object(GROUP, VERSION, "default", "trainjobs", train_job("prepare", _WHERE))
 
     def finished() -> str:
         pods = core.list_namespaced_pod("default", label_selector="jobset.sigs.k8s.io/jobset-name=prepare").items

@@ -177,7 +177,7 @@ def in_tier(tier: Tier, options: argparse.Namespace) -> list[Series]:
     with platform(tier) as (status, _):
         pods = Pods(status["kubeconfig"])
         if options.torch:
-            alone = Bare(tier, interpreter(["torch==2.13.0", "numpy", "scikit-learn"]))
+            alone = Bare(tier, interpreter(["torch==2.13.0", "torchvision", "numpy", "scikit-learn"]))
             for what, command in (("import torch", ["python", "-c", IMPORT_TORCH]), ("torchrun", TORCHRUN)):
                 series += one_at_a_time(pods, alone, TORCH, f"{tier.name}, {what}", command, options.rounds)
         else:

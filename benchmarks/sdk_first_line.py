@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=2)
     parser.add_argument("--packages", nargs="*", default=[])
     arguments = parser.parse_args()
-    torchrun = os.path.join(os.path.dirname(interpreter(["torch==2.13.0", "numpy", "scikit-learn"])), "torchrun")
+    torchrun = os.path.join(os.path.dirname(interpreter(["torch==2.13.0", "torchvision", "numpy", "scikit-learn"])), "torchrun")
     with platform() as (status, _):
         jobs = Jobs(status["kubeconfig"], arguments.nodes, arguments.packages)
         ways: dict[str, Callable[[], float]] = {
