@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from lightship.client.credentials import Token
 from lightship.client.http import HttpTransport
+from oracle import programs
 
 BUILT = Path(__file__).resolve().parent.parent / ".oracle" / "bin"
 """Where `oracle/build` puts the programs."""
@@ -75,7 +76,7 @@ def running(*, accounts: bool = False) -> Oracle:
         *("--service-account-signing-key-file", home / "sa.key", "--authorization-mode", "RBAC"),
         *("--token-auth-file", home / "tokens.csv", "--service-cluster-ip-range", "10.0.0.0/24"),
         *(() if accounts else ("--disable-admission-plugins", "ServiceAccount")),
-        *("--min-request-timeout", "300", "--allow-privileged=true"),
+        *("--min-request-timeout", "300", "--allow-privileged=true", *programs.GANGS),
         log=home / "kube-apiserver.log",
     )
     server = f"https://127.0.0.1:{port}"

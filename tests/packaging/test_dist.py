@@ -64,7 +64,9 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names} == {"lightship", names[-1].split("/")[0]}, "nothing beside the package"
     files = [path for path in (ROOT / "src" / "lightship").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     source = {str(path.relative_to(ROOT / "src")) for path in files}
-    assert source <= set(names), "package data"
+    packed = {f"{name}.gz" if "/data/" in name and name.endswith(".json") else name for name in source if not name.endswith("README.md")}
+    assert packed <= set(names), "package data"
+    assert not [name for name in names if name.endswith("README.md")], "what rooms say of themselves stays with the sources"
     assert any(name.startswith("lightship/kinds/data/") for name in names)
     assert "lightship/py.typed" in names
     assert not [name for name in names if "/test_" in name or "/tests/" in name or "__pycache__" in name]

@@ -24,7 +24,7 @@ from lightship.apiserver.access.tokens import Tokens
 from lightship.apiserver.bootstrap import kubernetes_service
 from lightship.apiserver.server import Server
 from lightship.apiserver.transport import tls
-from lightship.main.platform import new_event_loop
+from lightship.main.loops import new_event_loop
 from lightship.meta.admission import Admission
 from lightship.meta.rest import User
 

@@ -153,7 +153,6 @@ WATCHES = [
     watch(f"{C}?sendInitialEvents=false&resourceVersionMatch=NotOlderThan&{T}", 1),
     watch(f"{C}?resourceVersionMatch=NotOlderThan&{T}", 0),
     watch(f"{C}?resourceVersionMatch=Exact&sendInitialEvents=true&{T}", 0),
-    watch(f"{C}?resourceVersion=1&{T}", 1),
     watch(f"{C}?resourceVersion=abc&{T}", 0),
     watch(f"{C}?fieldSelector=foo=bar&{T}", 0),
     watch(f"{C}?limit=1&{T}", 1),
