@@ -57,8 +57,8 @@ def test_scale_and_status(dynamic: Any, namespace: str) -> None:
     )
     assert (scale.kind, scale.spec.replicas) == ("Scale", 3)
     ready = {"status": {"replicas": 3, "observedGeneration": 2}}
-    deployments.status.patch(body=ready, name="d", namespace=namespace, content_type="application/merge-patch+json")
-    assert deployments.get(name="d", namespace=namespace).status.replicas == 3
+    told = deployments.status.patch(body=ready, name="d", namespace=namespace, content_type="application/merge-patch+json")
+    assert told.status.replicas == 3, "as written: a moment later its controller may say what it sees"
 
 
 def test_a_kind_that_appears(dynamic: Any, namespace: str) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import tarfile
+import threading
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -61,10 +62,13 @@ def test_without_ranges_or_etags_it_comes_whole(web: Web, tmp_path: Path) -> Non
 
 
 def test_a_file_that_changes_meanwhile_is_fetched_as_it_is_then(web: Web, tmp_path: Path) -> None:
+    turn = threading.Lock()
+
     class Changing(Web):
         def object(self, name: str, *arguments: object, **more: object) -> None:
-            super().object(name, *arguments, **more)  # type: ignore[arg-type]
-            self.objects[name] = b"new" * 1000
+            with turn:  # who asks again at once is not served before it has changed
+                super().object(name, *arguments, **more)  # type: ignore[arg-type]
+                self.objects[name] = b"new" * 1000
 
     with Changing({"a": BODY}) as changing:
         lines = run(tmp_path, f"{changing.url}/a")
