@@ -6,6 +6,7 @@ The transcript in `golden/` is that of SDK 0.5.0. `test_the_sdk_sends_what_was_r
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +16,10 @@ import pytest
 
 from lightship.kinds import PODS
 from lightship.meta.objects import Obj
-from lightship.train.api import TRAIN_JOBS
+from lightship.train.api import CLUSTER_TRAINING_RUNTIMES, TRAIN_JOBS
 from lightship.train.bootstrap import bootstrap
 from tests.train import site
-from tests.train.plane import plane
+from tests.train.plane import Plane, plane
 from tests.train.site import Site
 
 GOLDEN = Path(__file__).parent / "golden" / "sdk-0.5.json"
@@ -29,9 +30,10 @@ def transcript() -> dict[str, list[Obj]]:
     return found
 
 
-def bodies() -> list[Obj]:
-    """The TrainJobs that the SDK posted: of a function, of a container."""
-    return [r["body"] for requests in transcript().values() for r in requests if r["method"] == "POST"]
+def body(call: str) -> Obj:
+    """The TrainJob that a call has posted."""
+    (found,) = (request["body"] for request in transcript()[call] if request["method"] == "POST")
+    return found  # type: ignore[no-any-return]  # JSON
 
 
 def made_of(body: Obj) -> tuple[Obj, Obj]:
@@ -51,7 +53,7 @@ def made_of(body: Obj) -> tuple[Obj, Obj]:
 
 
 def test_the_recorded_function_becomes_a_jobset() -> None:
-    job, jobset = made_of(bodies()[0])
+    job, jobset = made_of(body("train function"))
     assert job["spec"]["activeDeadlineSeconds"] == 600
     assert job["metadata"]["labels"] == {"team": "vision"}
     assert job["metadata"]["annotations"] == {"note": "first"}
@@ -76,7 +78,7 @@ def test_the_recorded_function_becomes_a_jobset() -> None:
 
 
 def test_the_recorded_container_becomes_a_jobset() -> None:
-    job, jobset = made_of(bodies()[1])
+    job, jobset = made_of(body("train container"))
     assert job["spec"]["runtimePatches"][0]["manager"] == "trainer.kubeflow.org/kubeflow-sdk"
     assert "time" in job["spec"]["runtimePatches"][0]
     pod = jobset["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
@@ -88,12 +90,28 @@ def test_the_recorded_container_becomes_a_jobset() -> None:
 
 
 def test_the_recorded_builtin_trainer_becomes_a_jobset() -> None:
-    _, jobset = made_of(bodies()[2])
+    _, jobset = made_of(body("train builtin"))
     dataset, model, node = (job["template"]["spec"]["template"]["spec"]["containers"][0] for job in jobset["spec"]["replicatedJobs"])
     assert {"name": "STORAGE_URI", "value": "hf://tatsu-lab/alpaca/data"} in dataset["env"]
     assert {"name": "ACCESS_TOKEN", "value": "secret"} in model["env"]
     assert node["command"][:2] == ["tune", "run"]
     assert "epochs=1" in node["args"]
+
+
+def test_the_recorded_mpi_job_becomes_a_launcher_and_nodes() -> None:
+    _, jobset = made_of(body("train mpi"))
+    node, launcher = (job["template"]["spec"] for job in jobset["spec"]["replicatedJobs"])
+    assert (launcher["completions"], node["completions"]) == (1, 2), "the launcher is the third node"
+    command = launcher["template"]["spec"]["containers"][0]["command"]
+    assert command[:-1] == ["mpirun", "--hostfile", "/etc/mpi/hostfile", "bash", "-c"]
+    assert "> /home/mpiuser/test_wire.py" in command[-1].replace('"', "")
+    assert node["template"]["spec"]["containers"][0]["command"][0] == "/usr/sbin/sshd"
+
+
+def test_the_recorded_question_for_packages_becomes_a_jobset_of_one_process() -> None:
+    _, jobset = made_of(body("get_runtime_packages"))
+    launcher = jobset["spec"]["replicatedJobs"][1]["template"]["spec"]["template"]["spec"]["containers"][0]
+    assert launcher["command"][:3] == ["mpirun", "-np", "1"]
 
 
 def train(epochs: int) -> None:
@@ -102,16 +120,26 @@ def train(epochs: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK's own imports
-def test_the_sdk_sends_what_was_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sdk_sends_what_was_recorded(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with plane() as running:
+        ends(running, "mlx-distributed", "launcher", "packages of MLX")
         recorded = play(running.kubeconfig, monkeypatch)
+        assert capsys.readouterr().out.splitlines() == ["packages of MLX"]
         left = running.run(running.client.list(TRAIN_JOBS, "default")).items
-        assert {job["metadata"]["name"] for job in left} == {"builtin", "container"}
+        assert {job["metadata"]["name"] for job in left} == {"builtin", "container", "mpi"}
         pods = running.run(running.client.list(PODS, "default")).items
     assert pods
     if os.environ.get("LIGHTSHIP_WRITE_GOLDEN"):
         GOLDEN.write_text(json.dumps(recorded, indent=1) + "\n")
     assert recorded == transcript()
+
+
+def ends(running: Plane, runtime: str, step: str, log: str) -> None:
+    """Have the pods of a runtime's step print something and end."""
+    found = running.run(running.client.get(CLUSTER_TRAINING_RUNTIMES, runtime))
+    (job,) = (job for job in found["spec"]["template"]["spec"]["replicatedJobs"] if job["name"] == step)
+    job["template"]["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "EXIT", "value": "0"}, {"name": "LOG", "value": log}]
+    running.run(running.client.update(CLUSTER_TRAINING_RUNTIMES, found))
 
 
 def play(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Obj]]:
@@ -127,7 +155,7 @@ def play(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Obj
         def call(name: str, do: Callable[[], Any]) -> Any:
             sent.clear()
             answer = do()
-            recorded[name] = sorted(sent, key=lambda r: (r["method"], r["path"]))
+            recorded[name] = sorted(sent, key=lambda r: (r["method"], r["path"], json.dumps(r.get("query", {}))))
             return answer
 
         client: Any = call("TrainerClient", lambda: TrainerClient(KubernetesBackendConfig(config_file=kubeconfig)))
@@ -152,7 +180,6 @@ def play(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Obj
         assert call("get_job", lambda: client.get_job("container")).status == "Complete"
         assert {job.name for job in call("list_jobs", client.list_jobs)} == {"func", "container"}
         assert list(client.get_job_logs("container")) == ["hello"]
-        pod = client.get_job("container").steps[0].pod_name
         call("get_job_logs", lambda: list(client.get_job_logs("container")))
         assert call("get_job_logs follow", lambda: list(client.get_job_logs("container", follow=True))) == ["hello"]
         assert call("get_job_events", lambda: client.get_job_events("container"))
@@ -165,7 +192,43 @@ def play(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Obj
         options = [o.Name("builtin")]
         runtime = "torchtune-llama3.2-1b"
         call("train builtin", lambda: client.train(runtime=runtime, trainer=builtin, initializer=sources, options=options))
-    return json.loads(json.dumps(recorded).replace(pod, "POD"))  # type: ignore[no-any-return]  # JSON
+        mpi(client, call)
+        packages(client, call)
+    return named(recorded)
+
+
+def mpi(client: Any, call: Callable[[str, Callable[[], Any]], Any]) -> None:
+    """A launcher that is a node itself, and two nodes beside it: the SDK counts them from 0, and asks each for its container `node`."""
+    from kubeflow.trainer import CustomTrainer
+    from kubeflow.trainer.options import Name
+
+    trainer = CustomTrainer(func=train, func_args={"epochs": 3}, num_nodes=3, env={"EXIT": "0", "LOG": "rank 0"})
+    call("train mpi", lambda: client.train(runtime="deepspeed-distributed", trainer=trainer, options=[Name("mpi")]))
+    client.wait_for_job_status("mpi", timeout=20, polling_interval=1)
+    steps = {step.name: step.pod_name.rpartition("-")[0] for step in call("get_job mpi", lambda: client.get_job("mpi")).steps}
+    assert steps == {"node-0": "mpi-launcher-0-0", "node-1": "mpi-node-0-0", "node-2": "mpi-node-0-1"}
+    assert call("get_job_logs mpi", lambda: list(client.get_job_logs("mpi"))) == ["rank 0"]
+    call("get_job_logs mpi node-2", lambda: list(client.get_job_logs("mpi", step="node-2")))
+
+
+def packages(client: Any, call: Callable[[str, Callable[[], Any]], Any]) -> None:
+    """What a runtime has installed: a job that prints it, is waited for, and is deleted."""
+    runtime = client.get_runtime("mlx-distributed")
+    call("get_runtime_packages", lambda: client.get_runtime_packages(runtime))
+
+
+def named(recorded: dict[str, list[Obj]]) -> dict[str, list[Obj]]:
+    """Without what differs each time: names that are made up, and how often `get_runtime_packages` had to ask. Nor is its program kept."""
+    found: dict[str, list[Obj]] = {call: [json.loads(_tidy(json.dumps(r))) for r in requests] for call, requests in recorded.items()}
+    polled = found["get_runtime_packages"]
+    return {**found, "get_runtime_packages": [r for i, r in enumerate(polled) if r not in polled[:i]]}
+
+
+def _tidy(text: str) -> str:
+    text = re.sub(r"\b((?:mpi|container)-(?:launcher|node)-0-\d)-[a-z0-9]{5}\b", r"\1-pod", text)
+    text = re.sub(r"\b[a-z][0-9a-f]{11}-((?:launcher|node)-0-\d)-[a-z0-9]{5}\b", r"job-\1-pod", text)
+    text = re.sub(r"\b[a-z][0-9a-f]{11}\b", "job", text)
+    return re.sub(r"def print_packages.*?EOM", "...EOM", text)
 
 
 def patch(o: Any) -> Any:
