@@ -1,23 +1,26 @@
 """Language models are fine-tuned for real: the unmodified SDK's BuiltinTrainer, nodes and processes that train together, what they save.
 
-The model has a few thousand weights and is made on the spot; the runtimes are the shipped ones with initializers that copy it, and a
-learning rate for so small a model. Real time is unavoidable: pods are processes.
+The model has a few thousand weights and is made on the spot. Our initializers fetch it from a stand-in of the hub and examples from one of
+S3 into the job's volume; the runtimes are the shipped ones, with the hub's address and a learning rate for so small a model. Real time is
+unavoidable: pods are processes.
 """
 
-import base64
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lightship.aio.clock import SystemClock, pause
-from lightship.kinds import CONFIG_MAPS, PODS
+from lightship.kinds import PODS
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 from lightship.testing import Cluster, cluster
-from lightship.train.api import DATASET_INITIALIZER, MODEL_INITIALIZER, NODE, TRAINING_RUNTIMES
+from lightship.train.api import MODEL_INITIALIZER, NODE, TRAINING_RUNTIMES
 from lightship.train.bootstrap import runtimes
 from tests.train import tinylm
+from tests.train.initializers import standin
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 SECONDS = 900
@@ -43,17 +46,21 @@ for name in sys.argv[1:]:
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("given")
     with cluster() as running:
-        for given in tinylm.model(folder / "model"), tinylm.alpaca(folder / "alpaca"), tinylm.preferences(folder / "preferences"):
-            files = {file.name: base64.b64encode(file.read_bytes()).decode() for file in given.iterdir()}
-            running.run(running.client.create(CONFIG_MAPS, {"metadata": {"name": given.name, "namespace": "default"}, "binaryData": files}))
-        for name, shipped, examples, words in (
-            ("full", "trl-sft", "alpaca", ["optimizer.lr=0.02", "epochs=4"]),
-            ("lora", "trl-sft", "alpaca", ["optimizer.lr=0.05", "epochs=2"]),
-            ("typo", "trl-sft", "alpaca", ["optimiser.lr=1"]),
-            ("dpo", "trl-dpo", "preferences", ["optimizer.lr=0.01"]),
+        hub = standin.start(running, "hub", "Hub", repr(_files(tinylm.model(folder / "model"), "models/acme/tiny")))
+        sets = tinylm.alpaca(folder / "alpaca"), tinylm.preferences(folder / "preferences")
+        standin.start(running, "s3", "S3", repr({name: body for each in sets for name, body in _files(each, f"sets/{each.name}").items()}))
+        for name, shipped, words in (
+            ("full", "trl-sft", ["optimizer.lr=0.02", "epochs=4"]),
+            ("lora", "trl-sft", ["optimizer.lr=0.05", "epochs=2"]),
+            ("typo", "trl-sft", ["optimiser.lr=1"]),
+            ("dpo", "trl-dpo", ["optimizer.lr=0.01"]),
         ):
-            running.run(running.client.create(TRAINING_RUNTIMES, _runtime(shipped, name, examples, words)))
+            running.run(running.client.create(TRAINING_RUNTIMES, _runtime(shipped, name, hub, words)))
         yield running
+
+
+def _files(folder: Path, where: str) -> dict[str, bytes]:
+    return {f"{where}/{file.name}": file.read_bytes() for file in folder.iterdir()}
 
 
 @pytest.fixture(scope="module")
@@ -64,25 +71,26 @@ def sdk(platform: Cluster) -> Any:
     return TrainerClient(KubernetesBackendConfig(config_file=platform.kubeconfig))
 
 
-def _runtime(shipped: str, name: str, examples: str, words: list[str]) -> Obj:
-    """A shipped runtime whose initializers copy what a ConfigMap holds; overrides that come later win."""
+def _runtime(shipped: str, name: str, hub: str, words: list[str]) -> Obj:
+    """A shipped runtime with another hub; of words that contradict each other the later win."""
     found: Obj = objects.copy(next(r for r in runtimes() if objects.name(r) == shipped))
     found |= {"kind": "TrainingRuntime", "metadata": {**found["metadata"], "name": name, "namespace": "default"}}
     jobs = {job["name"]: job["template"]["spec"]["template"]["spec"] for job in found["spec"]["template"]["spec"]["replicatedJobs"]}
-    for step, part, given in ((DATASET_INITIALIZER, "dataset", examples), (MODEL_INITIALIZER, "model", "model")):
-        container = jobs[step]["containers"][0]
-        container |= {"image": "busybox", "command": ["sh", "-c", f"mkdir /workspace/{part} && cp -L /given/* /workspace/{part}"]}
-        container["volumeMounts"].append({"name": "given", "mountPath": "/given"})
-        jobs[step]["volumes"] = [{"name": "given", "configMap": {"name": given}}]
+    jobs[MODEL_INITIALIZER]["containers"][0].setdefault("env", []).append({"name": "HF_ENDPOINT", "value": hub})
     jobs[NODE]["containers"][0]["command"] += words
     return found
 
 
-def tune(sdk: Any, runtime: str, want: str = "Complete", **config: Any) -> tuple[str, str]:
+def tune(sdk: Any, runtime: str, want: str = "Complete", examples: str = "alpaca", **config: Any) -> tuple[str, str]:
     """Train with the BuiltinTrainer, to the end; name of the job and log of node 0."""
-    from kubeflow.trainer import BuiltinTrainer, TorchTuneConfig
+    from kubeflow.trainer import BuiltinTrainer, HuggingFaceModelInitializer, Initializer, S3DatasetInitializer, TorchTuneConfig
 
-    name = sdk.train(runtime=runtime, trainer=BuiltinTrainer(config=TorchTuneConfig(**config)))
+    bucket = {"endpoint": "http://s3:8000", "access_key_id": "key", "secret_access_key": "secret"}
+    sources = Initializer(
+        dataset=S3DatasetInitializer(storage_uri=f"s3://sets/{examples}", **bucket),
+        model=HuggingFaceModelInitializer(storage_uri="hf://acme/tiny"),
+    )
+    name = sdk.train(runtime=runtime, initializer=sources, trainer=BuiltinTrainer(config=TorchTuneConfig(**config)))
     clock = SystemClock()
     deadline = clock.monotonic() + SECONDS
     while sdk.get_job(name).status not in ("Complete", "Failed"):
@@ -93,11 +101,19 @@ def tune(sdk: Any, runtime: str, want: str = "Complete", **config: Any) -> tuple
     return name, log
 
 
+def fetched(platform: Cluster) -> list[str]:
+    """The files that the stand-ins have been asked for, listings aside."""
+    paths = [*standin.asked(platform, "hub"), *standin.asked(platform, "s3")]
+    return sorted(path.rpartition("/")[2] for path in paths if "/resolve/" in path or path.endswith(".jsonl"))
+
+
 def test_models_are_tuned_and_load_again(sdk: Any, platform: Cluster) -> None:
     from kubeflow.trainer import DataType, LoraConfig, Loss, TorchTuneInstructDataset
 
     full, log = tune(sdk, "full", num_nodes=2, batch_size=4, dtype=DataType.FP32, loss=Loss.CEWithChunkedOutputLoss)
     assert "sft, full: training 5872 of 5872 parameters of /workspace/model with 48 examples in 2 processes" in log, log
+    once = fetched(platform)
+    assert once == ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "train.jsonl"]
 
     adapter = LoraConfig(lora_rank=4, apply_lora_to_mlp=True)
     lora, log = tune(
@@ -105,7 +121,12 @@ def test_models_are_tuned_and_load_again(sdk: Any, platform: Cluster) -> None:
     )
     assert "sft, lora: training 1920 of 7792 parameters of /workspace/model with 48 examples in 2 processes" in log, log
 
-    dpo, log = tune(sdk, "dpo")
+    assert fetched(platform) == once, "the second job has what the first one fetched"
+    for step, size in ("dataset-initializer", "1 file"), ("model-initializer", "4 files"):
+        assert re.search(rf"{size}, 0 B fetched, .* from earlier downloads of this namespace", "\n".join(sdk.get_job_logs(lora, step=step)))
+
+    dpo, log = tune(sdk, "dpo", examples="preferences")
+    assert fetched(platform) == sorted([*once, "train.jsonl"]), "other examples, the same model"
     assert "dpo, full: training 5872 of 5872 parameters of /workspace/model with 48 examples in 1 process" in log, log
 
     said = _afterwards(platform, full=full, lora=lora, dpo=dpo)

@@ -1,77 +1,42 @@
 """Both initializers under TrainJobs of the unmodified SDK, on process nodes: fetched once, taken from the namespace's downloads after that.
 
-The hub is a pod of the platform, so that it can be reached from pods whatever network they have; it prints what it is asked.
+The hub is a pod of the platform (`standin`). `tests.train.test_tune_runs` has the same with a model that is tuned after that.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lightship.kinds import CONFIG_MAPS, NAMESPACES, PERSISTENT_VOLUME_CLAIMS, PODS, SERVICES
+from lightship.kinds import NAMESPACES, PERSISTENT_VOLUME_CLAIMS, PODS
 from lightship.meta import objects
 from lightship.meta.objects import Obj, copy
-from lightship.meta.resources import Resource
 from lightship.testing import Cluster, cluster
 from lightship.train.api import CLUSTER_TRAINING_RUNTIMES, TRAIN_JOBS
 from lightship.train.bootstrap import runtimes
-from tests.train.initializers import servers
+from tests.train.initializers import standin
 from tests.train.test_sdk import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 SECONDS = 180
-HUB = """
-import sys
-
-import servers
-
-class Printing(servers.Hub):
-    def answer(self, asked, to):
-        sys.stdout.write(f"{asked.path}\\n")  # in one piece: there are many threads
-        super().answer(asked, to)
-
-objects = {
+HUB = """{
     "datasets/acme/digits/data/train.csv": b"label,pixel\\n" * 500_000,
     "datasets/acme/digits/README.md": b"digits",
     "models/acme/small/config.json": b"{}",
     "models/acme/small/model.safetensors": b"weights" * 300_000,
     "models/acme/small/pytorch_model.bin": b"the same again",
-}
-with Printing(objects, port=8000) as hub:
-    print("ready", flush=True)
-    hub.wait()
-"""
+}"""
 
 
 @pytest.fixture(scope="module")
 def platform() -> Iterator[Cluster]:
     with cluster() as running:
-        source = Path(servers.__file__).read_text()
-        made: list[tuple[Resource, Obj]] = [
-            (CONFIG_MAPS, {"metadata": {"name": "hub"}, "data": {"servers.py": source, "main.py": HUB}}),
-            (SERVICES, {"metadata": {"name": "hub"}, "spec": {"selector": {"app": "hub"}, "ports": [{"port": 8000}]}}),
-            (PODS, {"metadata": {"name": "hub", "labels": {"app": "hub"}}, "spec": _hub()}),
-            (CLUSTER_TRAINING_RUNTIMES, _runtime()),
-        ]
-        for resource, obj in made:
-            obj["metadata"] |= {"namespace": "default"} if resource.namespaced else {}
-            running.run(running.client.create(resource, {"apiVersion": resource.api_version, "kind": resource.kind, **obj}))
+        hub = standin.start(running, "hub", "Hub", HUB)
+        running.run(running.client.create(CLUSTER_TRAINING_RUNTIMES, _runtime(hub)))
         yield running
 
 
-def _hub() -> Obj:
-    container = {
-        "name": "hub",
-        "image": "python",
-        "command": ["python", "/srv/main.py"],
-        "volumeMounts": [{"name": "programs", "mountPath": "/srv"}],
-        "readinessProbe": {"tcpSocket": {"port": 8000}},
-    }
-    return {"containers": [container], "volumes": [{"name": "programs", "configMap": {"name": "hub"}}]}
-
-
-def _runtime() -> Obj:
+def _runtime(hub: str) -> Obj:
     """The one that we ship, for programs that need no torch, and with our hub."""
     found: Obj = copy(next(r for r in runtimes() if objects.name(r) == "torch-distributed-with-initializers"))
     found["metadata"] = {"name": "with-initializers", "labels": {"trainer.kubeflow.org/framework": "plain"}}
@@ -81,7 +46,7 @@ def _runtime() -> Obj:
         if job["name"] == "node":
             container["image"] = "python"
         else:
-            container["env"].append({"name": "HF_ENDPOINT", "value": "http://hub:8000"})
+            container["env"].append({"name": "HF_ENDPOINT", "value": hub})
     return found
 
 
@@ -91,15 +56,6 @@ def sdk(platform: Cluster) -> Any:
     from kubeflow.trainer import TrainerClient
 
     return TrainerClient(KubernetesBackendConfig(config_file=platform.kubeconfig))
-
-
-def asked(platform: Cluster) -> list[str]:
-    """What the hub has been asked for."""
-
-    async def read() -> bytes:
-        return b"".join([chunk async for chunk in platform.client.logs("default", "hub")])
-
-    return platform.run(read()).decode().splitlines()
 
 
 def see() -> None:
@@ -135,11 +91,11 @@ def test_two_jobs_fetch_once(platform: Cluster, sdk: Any) -> None:
 
     first = train()
     assert "1 file, 5.7 MiB fetched, 1 left out by patterns" in first[-1]
-    fetched = [path for path in asked(platform) if "/resolve/" in path]
+    fetched = [path for path in standin.asked(platform, "hub") if "/resolve/" in path]
     assert {path.rpartition("/")[2] for path in fetched} == {"train.csv", "config.json", "model.safetensors"}
     second = train()
     assert "1 file, 0 B fetched, 5.7 MiB from earlier downloads of this namespace, 1 left out by patterns" in second[-1]
-    assert [path for path in asked(platform) if "/resolve/" in path] == fetched, "the second job has asked for nothing again"
+    assert [path for path in standin.asked(platform, "hub") if "/resolve/" in path] == fetched, "the second job has asked for nothing again"
 
 
 def test_what_is_not_there_fails_the_job_and_says_so(platform: Cluster, sdk: Any) -> None:
