@@ -188,6 +188,36 @@ def test_failures_are_tried_again_and_shown(backend: Backend, caplog: pytest.Log
     assert "come back later" in shown[3].getMessage()
 
 
+def test_the_same_refusal_is_told_once(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
+    first, other = (errors.invalid("ConfigMap", "a", [errors.invalid_value("data", word, "never")]) for word in ("x", "y"))
+
+    async def scenario(site: Site) -> None:
+        manager = toys.manager(site)
+        script = (
+            first,
+            first,
+            ExceptionGroup("", [first]),
+            other,
+            errors.unavailable("now"),
+            errors.unavailable("now"),
+            first,
+            Done(),
+            first,
+        )
+        reconciler, controller = scripted(site, manager, *script)
+        async with manager.running():
+            await site.client.create(CONFIG_MAPS, toys.parent(site, "a", 0))
+            await until(site, lambda: len(reconciler.keys) == 8)
+            controller.enqueue(Key(site.namespace, "a"))
+            await until(site, lambda: len(reconciler.keys) == 10)
+            await quiet(site, controller)
+
+    backend.run(scenario)
+    shown = [record.getMessage() for record in caplog.records if record.name == "lightship.control.controller"]
+    told = [1, 4, 5, 6, 7, 1]
+    assert [f"failures={number} " in line for number, line in zip(told, shown, strict=True)] == [True] * len(told)
+
+
 def test_a_conflict_is_everyday_life(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 

@@ -124,6 +124,19 @@ class Site:
 
         return self._cluster.run(wait())
 
+    def endpoint_of(self, service: str) -> Obj:
+        """The first endpoint that is told of a Service, as soon as there is one."""
+
+        async def wait() -> Obj:
+            options = WatchOptions(label_selector=f"kubernetes.io/service-name={service}")
+            async with asyncio.timeout(30), closing(self._client.watch(kinds.ENDPOINT_SLICES, "default", options)) as events:
+                async for event in events:
+                    if event.type != "BOOKMARK" and event.object.get("endpoints"):
+                        return dict(event.object["endpoints"][0])
+            raise AssertionError("the watch ended")
+
+        return self._cluster.run(wait())
+
     def events(self) -> list[str]:
         return [e["reason"] for e in self._cluster.run(self._client.list(kinds.EVENTS, "default")).items]
 
@@ -220,6 +233,14 @@ def test_two_jobs_talk_by_name_on_one_port(site: Site) -> None:
     for job in ("one", "two"):
         assert site.ended(f"{job}-0")["status"]["phase"] == "Succeeded"
         assert site.log(f"{job}-0") == f"hello from 1 of {job}\n"
+
+
+def test_a_service_tells_the_addresses_of_its_pods(site: Site) -> None:
+    site.create("Service", "lone", spec={"clusterIP": "None", "selector": {"job": "lone"}})
+    site.start("lone-0", "sleep 60", meta={"labels": {"job": "lone"}}, spec={"hostname": "lone-0", "subdomain": "lone"})
+    found, address = site.endpoint_of("lone"), site.running("lone-0")["status"]["podIP"]
+    site.delete("lone-0")
+    assert (found["addresses"], found["hostname"], found["targetRef"]["name"]) == ([address], "lone-0", "lone-0")
 
 
 def test_hardware_addresses_go_with_addresses(site: Site) -> None:

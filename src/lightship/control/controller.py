@@ -46,6 +46,8 @@ class Controller:
         self._busy = 0.0
         self._written: dict[Key, list[Write]] = {}
         """Writes of each key's last reconcile, until its informers have seen them."""
+        self._refusals: dict[Key, str] = {}
+        """What has been told of keys whose writes are refused as invalid: tried ever less often, each refusal is worth one warning."""
 
     def enqueue(self, key: Key) -> None:
         """Have a key reconciled soon, for reasons that no watch knows."""
@@ -106,6 +108,10 @@ class Controller:
     def _follow(self, key: Key, decision: Decision) -> None:
         """Do with the key what was decided, and leave a trace of it."""
         self._counts[decision.result] += 1
+        refusal = str(decision.error) if decision.refused else ""
+        known = self._refusals.pop(key, "")
+        if refusal:
+            self._refusals[key] = refusal
         match decision.result:
             case Result.DONE:
                 self.queue.forget(key)
@@ -121,7 +127,8 @@ class Controller:
             case Result.RETRY:
                 failures = self.queue.failures(key) + 1
                 delay = self.queue.add_rate_limited(key)
-                log.warning(
+                log.log(
+                    logging.DEBUG if refusal and refusal == known else logging.WARNING,
                     "reconcile failed controller=%s key=%s failures=%d retry=%.3f error=%s",
                     *(self.name, key, failures, delay, decision.error),
                     exc_info=decision.error if decision.traceback else None,

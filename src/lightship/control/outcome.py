@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 from lightship.aio.tasks import leaves
-from lightship.meta.errors import StatusError, is_namespace_terminating
+from lightship.meta.errors import StatusError, is_invalid, is_namespace_terminating
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ class Decision(NamedTuple):
     """What to show of a failure."""
     traceback: bool = False
     """Is the failure a surprise, of which people need to see where it came from?"""
+    refused: bool = False
+    """Is the failure that what was to be written is invalid? The next try will not fare better unless something changes."""
 
 
 def decide(returned: Outcome | None, raised: BaseException | None) -> Decision:
@@ -80,4 +82,5 @@ def decide(returned: Outcome | None, raised: BaseException | None) -> Decision:
     if all(isinstance(cause, StatusError) and cause.code == 409 for cause in causes):
         return Decision(Result.CONFLICT, error=causes[0])
     surprise = next((cause for cause in causes if not isinstance(cause, StatusError)), None)
-    return Decision(Result.RETRY, error=raised if surprise else causes[0], traceback=surprise is not None)
+    refused = all(is_invalid(cause) for cause in causes)
+    return Decision(Result.RETRY, error=raised if surprise else causes[0], traceback=surprise is not None, refused=refused)

@@ -20,6 +20,7 @@ _LONGEST = 64
 _OCTETS = re.compile(r"(?:^|(?<=:))(\d{1,7})\.(\d{1,7})\.(\d{1,7})\.(\d{1,7})$", re.ASCII)
 _NOT_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 _NOT_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+LOOPBACK = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
 _ZEROS = "must not have leading 0s"
 _MAPPED = "must not be an IPv4-mapped IPv6 address"
 
@@ -105,7 +106,7 @@ def endpoint_ip(path: str, value: str) -> list[Cause]:
     if found.is_unspecified:
         return [errors.invalid_value(path, value, f"may not be unspecified ({value})")]
     if found.is_loopback:
-        return [errors.invalid_value(path, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)")]
+        return [errors.invalid_value(path, value, LOOPBACK)]
     if found in _LINK_LOCAL[found.version]:
         return [errors.invalid_value(path, value, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")]
     if _is_local_multicast(found):

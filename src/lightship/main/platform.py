@@ -37,7 +37,7 @@ from lightship.emulation import controller as emulation
 from lightship.emulation import fleet
 from lightship.emulation.shapes import Shape
 from lightship.emulation.usage import MeasuredNode
-from lightship.kinds import metrics
+from lightship.kinds import hosted, metrics
 from lightship.meta import objects
 from lightship.meta.objects import Obj
 from lightship.meta.rest import NodeConnection, User
@@ -331,6 +331,8 @@ class Platform:
         runtime, data = chosen.runtime, self._config.instance.data_dir
         self._dialling.runtime = runtime
         host = "127.0.0.1"
+        if runtime.kind == "process":
+            server.add_resources(hosted.resources(pod_network.HOST_MODE_CIDR))
         if runtime.serves:
             host, port = self._door = pod_network.API_ADDRESS, pod_network.API_PORT
             inside = await runtime.listen(host, port)

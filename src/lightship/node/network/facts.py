@@ -5,6 +5,7 @@ Contract: the ranges that kubeadm-made clusters use by custom; cluster DNS names
 """
 
 import ipaddress
+import sys
 from collections.abc import Iterator
 
 POD_CIDR = "10.244.0.0/16"
@@ -18,8 +19,8 @@ GATEWAY = "10.244.0.1"
 API_ADDRESS, API_PORT = "10.96.0.1", 443
 DNS_ADDRESS, DNS_PORT = "10.96.0.10", 53
 CLUSTER_DOMAIN = "cluster.local"
-LOOPBACK_CIDR = "127.244.0.0/16"
-"""Where host mode finds an address for each pod, on systems whose whole 127/8 is the loopback (Linux)."""
+HOST_MODE_CIDR = "127.244.0.0/16" if sys.platform == "linux" else "127.0.0.1/32"
+"""Where host mode finds an address for each pod, on systems whose whole 127/8 is the loopback; elsewhere there is one for all of them."""
 RELAY_PORT = 15_001
 """Where the relay listens at the gateway for connections that pods open to the world, whatever their port."""
 HEALTH_PORT = 15_021

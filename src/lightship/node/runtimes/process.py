@@ -70,7 +70,7 @@ class ProcessRuntime(Limited, Telling):
         self._clock = clock
         self._enforcing = enforcing
         # Each pod an address of its own where the whole of 127/8 is the loopback; elsewhere only one exists.
-        self._addresses = network.Addresses(network.LOOPBACK_CIDR) if sys.platform == "linux" else None
+        self._addresses = network.Addresses(network.HOST_MODE_CIDR) if sys.platform == "linux" else None
         self._sandboxes: dict[str, SandboxSpec] = {}
         self._containers: dict[str, _Container] = {}
         self._programs = itertools.count(1)
