@@ -16,6 +16,8 @@ from lightship.node.runtimes.runtime import ContainerError, Mount
 
 from .contract import RuntimeContract, World, gone, processes
 
+REAL = os.path.realpath("/usr/bin")
+
 
 class TestProcessRuntime(RuntimeContract):
     def make(self) -> ProcessRuntime:
@@ -55,6 +57,27 @@ class TestProcessRuntime(RuntimeContract):
         self.drive(tmp_path, story)
         assert [p.name for p in volume.iterdir()] == ["y"]
         assert not Path("/lightship-test-data").exists()
+
+    def test_a_working_directory_that_the_machine_lacks_is_the_containers_own(self, tmp_path: Path) -> None:
+        """As the one of an image, which in a sandbox is made: also words that spell it out lead there."""
+        volume = tmp_path / "volume"
+        volume.mkdir()
+
+        async def story(w: World) -> None:
+            await w.pod()
+            home = "/lightship-test-home/user"
+            _, text = await w.sh('touch made; pwd -P; ls "$HOME"', cwd=home, env={"HOME": home})
+            where, *listed = text.split()
+            assert (where.endswith(f"/root{home}"), listed) == (True, ["made"])
+            mounts = [Mount(source=str(volume), target="/lightship-test-data")]
+            _, text = await w.sh("touch made; pwd -P", cwd="/lightship-test-data/run/1", mounts=mounts)
+            assert text.split() == [f"{volume}/run/1"]
+            _, text = await w.sh("pwd -P", cwd="/usr/bin")
+            assert text.split() == [REAL]
+
+        self.drive(tmp_path, story)
+        assert (volume / "run/1/made").exists()
+        assert not Path("/lightship-test-home").exists()
 
     @pytest.mark.slow
     def test_pods_end_with_the_node_even_if_that_is_killed(self, tmp_path: Path) -> None:

@@ -36,6 +36,31 @@ def plant(farm: Path, mounts: Iterable[Mount], what: Callable[[Mount], str] = la
             raise FileNotFoundError(2, "host mode cannot mount inside another volume", mount.target)
 
 
+def housed(cwd: str, mounts: list[Mount]) -> tuple[str, list[Mount]]:
+    """A working directory, absolute, and what to plant so that there is one: itself, too, unless it is in a volume or the machine's own."""
+    path = os.path.normpath("/" + cwd.lstrip("/"))
+    if _around(path, mounts) or (os.path.isdir(path) and os.access(path, os.X_OK)):
+        return path, mounts
+    return path, [*mounts, Mount(target=path)]
+
+
+def enter(farm: Path, cwd: str, mounts: Iterable[Mount]) -> Path | None:
+    """Make the working directory below what is planted, as container engines do; None where it is the machine's own. Raises `OSError`."""
+    mount = _around(cwd, mounts)
+    if mount is None:
+        return None
+    spot = _below(farm, cwd)
+    if not mount.read_only:
+        spot.mkdir(parents=True, exist_ok=True)
+    return spot
+
+
+def _around(path: str, mounts: Iterable[Mount]) -> Mount | None:
+    """The innermost mount that a path is at or below."""
+    around = [m for m in mounts if (path + "/").startswith(os.path.normpath(m.target).rstrip("/") + "/")]
+    return max(around, key=lambda m: len(os.path.normpath(m.target)), default=None)
+
+
 def rewrite(text: str, farm: Path, mounts: Iterable[Mount]) -> str:
     """`text` with every path at or below a mount's target led into the farm; longer targets win."""
     targets = sorted({os.path.normpath(m.target) for m in mounts}, key=len, reverse=True)

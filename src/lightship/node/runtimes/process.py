@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from lightship.aio.clock import Clock
 from lightship.node.launch import dispositions, subpath
 from lightship.node.network import facts as network
@@ -124,6 +126,7 @@ class ProcessRuntime(Limited, Telling):
             raise ContainerError(
                 "CreateContainerError", f"container {spec.name}: host mode shows no image with files of its own, a sandbox does"
             )
+        spec = _housed(spec)
         try:
             scratch = await asyncio.to_thread(_prepare, spec, layout.places(sandbox))
             stdio = Stdio(spec, self._clock.now)
@@ -273,11 +276,24 @@ def _prepare(spec: ContainerSpec, where: layout.Places) -> Path:
         layout.remove_tree(scratch)
     for name in ("work", "tmp", "root"):
         (scratch / name).mkdir(parents=True)
-    farm.plant(scratch / "root", spec.mounts, lambda mount: layout.what(mount, spec))
+    root = scratch / "root"
+    farm.plant(root, spec.mounts, lambda mount: layout.what(mount, spec))
+    own = [scratch / "work", scratch / "tmp"]
+    entered = farm.enter(root, spec.cwd, spec.mounts) if spec.cwd else None
+    if entered is not None and entered.resolve().is_relative_to(root.resolve()):
+        own.append(entered)
     if os.geteuid() == 0 and (spec.security.uid or spec.security.gid):
-        os.chown(scratch / "work", spec.security.uid or 0, spec.security.gid or 0)
-        os.chown(scratch / "tmp", spec.security.uid or 0, spec.security.gid or 0)
+        for directory in own:
+            os.chown(directory, spec.security.uid or 0, spec.security.gid or 0)
     return scratch
+
+
+def _housed(spec: ContainerSpec) -> ContainerSpec:
+    """With a working directory that there is: one that neither a volume nor this machine has is a folder of the container's own."""
+    if not spec.cwd:
+        return spec
+    cwd, mounts = farm.housed(spec.cwd, spec.mounts)
+    return msgspec.structs.replace(spec, cwd=cwd, mounts=mounts)
 
 
 class _Call(NamedTuple):
