@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import venvs
+from . import building, venvs
 
 Progress = Callable[[str], None]
 """Told one line whenever something worth showing happens."""
@@ -113,26 +113,13 @@ _MISLEADING = ("PYTHONPATH", "PYTHONHOME")
 
 
 async def _run(argv: list[str], progress: Progress) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={name: value for name, value in os.environ.items() if name not in _MISLEADING},
-        start_new_session=True,
-    )
-    assert process.stdout is not None
     last: list[str] = []
-    try:
-        async for line in process.stdout:
-            text = line.decode(errors="replace").strip()
-            if text:
-                progress(text)
-                last = [*last[-9:], text]
-        code = await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+
+    def told(line: str) -> None:
+        progress(line)
+        last.append(line)
+        del last[:-10]
+
+    code = await building.run(argv, {name: value for name, value in os.environ.items() if name not in _MISLEADING}, told)
     if code != 0:
         raise _FailedError(f"{Path(argv[0]).name} ended with {code}: " + "; ".join(last), last)

@@ -32,6 +32,7 @@ from lightship.node.network import facts as network
 from . import descriptors, farm, forking, frame, layout, processes, programs
 from .enforcement import OUT_OF_MEMORY, open_enforcer, settle
 from .frame import Telling
+from .guarding import Guard
 from .limited import Limited
 from .programs import HostProgram
 from .runtime import (
@@ -47,7 +48,6 @@ from .runtime import (
 )
 from .stdio import Stdio
 
-_GUARD = "import sys; sys.path.append(sys.argv[1]); from launch import guard; guard.main()"
 ROOT_VARIABLE = "LIGHTSHIP_POD_ROOT"
 """Names, in a container's environment, the folder below which its mounts are found."""
 
@@ -76,14 +76,14 @@ class ProcessRuntime(Limited, Telling):
         self._sandboxes: dict[str, SandboxSpec] = {}
         self._containers: dict[str, _Container] = {}
         self._programs = itertools.count(1)
-        self._guard: subprocess.Popen[str] | None = None
+        self._guard: Guard | None = None
         self._forks = forking.Forks(clock)
 
     async def start(self) -> None:
         if self._enforcing == "auto":
             await settle()
         try:
-            self._guard = _start_guard()
+            self._guard = Guard()
         except OSError as error:
             raise RuntimeUnavailableError(f"cannot start a process: {error}") from error
         self._enforcer = await open_enforcer(self._clock, self._kill_container, self._enforcing)
@@ -98,7 +98,7 @@ class ProcessRuntime(Limited, Telling):
         await self._end_enforcer()
         guard, self._guard = self._guard, None
         if guard is not None:
-            await asyncio.to_thread(guard.communicate)
+            await asyncio.to_thread(guard.close)
 
     async def wait_lost(self) -> str:
         await asyncio.Event().wait()  # there is nothing to lose: pods are processes like any other
@@ -232,7 +232,8 @@ class ProcessRuntime(Limited, Telling):
 
     def _watch(self, container: _Container) -> None:
         self._containers[container.spec.id] = container
-        self._tell_guard(f"+{container.process.pid}")
+        if self._guard is not None:
+            self._guard.add(container.process.pid)
         programs.watch(container.process, lambda: self._ended(container))
 
     def _ended(self, container: _Container) -> None:
@@ -242,7 +243,8 @@ class ProcessRuntime(Limited, Telling):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(container.process.pid, signal.SIGKILL)
         code = container.process.wait()
-        self._tell_guard(f"-{container.process.pid}")
+        if self._guard is not None:
+            self._guard.drop(container.process.pid)
         container.stdio.finish()
         del self._containers[container.spec.id]
         container.gone.set_result(None)
@@ -250,23 +252,6 @@ class ProcessRuntime(Limited, Telling):
         reason = OUT_OF_MEMORY if killed else ""
         end = Exit(container.spec.id, 128 - code if code < 0 else code, max(0, -code), self._clock.now(), reason)
         self._tell(end)
-
-    def _tell_guard(self, line: str) -> None:
-        if self._guard is not None and self._guard.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._guard.stdin.write(line + "\n")
-                self._guard.stdin.flush()
-
-
-def _start_guard() -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _GUARD, str(Path(__file__).parent.parent)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        cwd="/",
-        start_new_session=True,
-    )
 
 
 def _prepare(spec: ContainerSpec, where: layout.Places) -> Path:
