@@ -1,5 +1,9 @@
 """`lightship train SCRIPT` and `ship` for real: processes on a whole platform, two nodes of PyTorch among them. Pods have real time."""
 
+import shlex
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,7 @@ from lightship.kinds import CONFIG_MAPS
 from lightship.main.commands import main
 from lightship.meta import objects
 from lightship.testing import Cluster, cluster
-from lightship.train.api import CLUSTER_TRAINING_RUNTIMES
+from lightship.train.api import CLUSTER_TRAINING_RUNTIMES, TRAIN_JOBS
 from lightship.train.shipping import ship
 from tests.train import make
 
@@ -77,6 +81,36 @@ def test_a_function_of_the_sdk_imports_what_was_shipped(platform: Cluster, tmp_p
     listed = platform.run(platform.client.list(CONFIG_MAPS, "default")).items
     (made,) = (found for found in listed if objects.name(found).startswith(f"{name}-workspace"))
     assert [owner["name"] for owner in objects.owners(made)] == [name]
+
+
+def test_ctrl_c_leaves_the_job_alone_and_says_how_to_go_on(platform: Cluster, tmp_path: Path) -> None:
+    """As a terminal has it, in processes that are interrupted; what is printed then is what is typed after that."""
+    (tmp_path / "count.py").write_text(
+        "import itertools, time\nfor i in itertools.count():\n    print(i, flush=True)\n    time.sleep(0.05)\n"
+    )
+    where = shlex.join(["-n", "default", "--kubeconfig", platform.kubeconfig])
+    seen, said = _interrupted(f"lightship train {tmp_path}/count.py --framework plain --name counts {where}", after=2)
+    follow, end = (f"lightship train {verb} counts {where}" for verb in ("logs -f", "delete"))
+    assert said.splitlines()[-1] == f"Detached: counts goes on. `{follow}` follows it, `{end}` ends it."
+    further, _ = _interrupted(follow, after=seen)
+    assert further > seen
+    assert main(shlex.split(end)[1:]) == 0
+    assert platform.run(platform.client.get_or_none(TRAIN_JOBS, "counts", "default")) is None
+
+
+def _interrupted(command: str, after: int) -> tuple[int, str]:
+    """Interrupt a command that counts when it has printed a greater number than `after`; the number, and what it said besides."""
+    words = [sys.executable, "-m", *shlex.split(command)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        assert running.stderr
+        number = next((int(line) for line in running.stdout if int(line) > after), None)
+        running.send_signal(signal.SIGINT)
+        running.stdout.read()
+        said = running.stderr.read()
+        assert number is not None, said
+    assert (running.returncode, "Traceback" in said) == (130, False), said
+    return number, said
 
 
 @pytest.mark.torch

@@ -7,6 +7,7 @@ What the job is made of is `submission`, what travels `train.shipping`, what is 
 import argparse
 import asyncio
 import random
+import shlex
 import string
 import sys
 from collections.abc import Iterable
@@ -97,9 +98,10 @@ async def run(cluster: Cluster, args: argparse.Namespace) -> int:
     size = f" with {len(code.files):,} file{'s' if len(code.files) != 1 else ''}" if sent else ""
     say(f"trainjob.{TRAIN_JOBS.group}/{name} created on {objects.name(runtime)}{size}", to=sys.stderr)
     if args.detach:
-        say(_later(name), to=sys.stderr)
+        say(_later(name, args), to=sys.stderr)
         return 0
-    return await _follow(cluster, name, prefixed=_pods(job, runtime) > 1, here={file.path.stem for file in _nearby(args)})
+    here = {file.path.stem for file in _nearby(args)}
+    return await _follow(cluster, name, prefixed=_pods(job, runtime) > 1, here=here, later=_later(name, args))
 
 
 async def submit(cluster: Cluster, job: Obj, sent: Parcel | None) -> Obj:
@@ -124,13 +126,13 @@ async def _replace(cluster: Cluster, config_map: Obj, job: str) -> None:
     await cluster.client.create(CONFIG_MAPS, config_map)
 
 
-async def _follow(cluster: Cluster, name: str, *, prefixed: bool, here: set[str]) -> int:
+async def _follow(cluster: Cluster, name: str, *, prefixed: bool, here: set[str], later: str) -> int:
     clock = SystemClock()
     began = clock.monotonic()
     try:
         job, pods, tail = await Follower(cluster, name, clock, prefixed=prefixed).follow()
     except asyncio.CancelledError:
-        say(f"\nDetached: {name} goes on. {_later(name)}", to=sys.stderr)
+        say(f"\nDetached: {name} goes on. {later}", to=sys.stderr)  # behind the ^C of the terminal
         raise
     status = exit_status(job, pods)
     say(f"{'✗' if status else '✓'} {name} {ending(job)}  {seconds(clock.monotonic() - began)}", to=sys.stderr)
@@ -139,8 +141,12 @@ async def _follow(cluster: Cluster, name: str, *, prefixed: bool, here: set[str]
     return status
 
 
-def _later(name: str) -> str:
-    return f"`{program()} train logs -f {name}` follows it, `{program()} train delete {name}` ends it."
+def _later(name: str, args: argparse.Namespace) -> str:
+    """What to type another time, with as much of where the job is as was said this time."""
+    said = {"-n": args.namespace, "--kubeconfig": args.kubeconfig, "--context": args.context, "--name": args.name}
+    where = [word for option, value in said.items() if value and (option, value) != ("--name", "default") for word in (option, value)]
+    job = shlex.join([name, *where])
+    return f"`{program()} train logs -f {job}` follows it, `{program()} train delete {job}` ends it."
 
 
 def _code(args: argparse.Namespace) -> Code:
