@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from lightship.builtin import children
 from lightship.builtin.endpoints import build
 from lightship.builtin.endpoints.briefs import Briefs
+from lightship.builtin.endpoints.zones import Zones
 from lightship.builtin.pace import LARGE, Pace
 from lightship.control import Controller, Done, Manager, Outcome, RequeueAfter, Watch, itself, owner
 from lightship.kinds import ENDPOINT_SLICES, ENDPOINTS, NODES, PODS, SERVICES
@@ -17,7 +18,6 @@ from lightship.meta.objects import Key, Obj
 
 SELECTOR_INDEX = "builtin/service-selector"
 LISTED_INDEX = "builtin/listed-by-label"
-ZONE = "topology.kubernetes.io/zone"
 
 
 def controllers(manager: Manager) -> list[Controller]:
@@ -76,9 +76,7 @@ class SlicesReconciler:
         self._client = manager.client
         self._selection = selection
         self._slices = manager.cache.informer(ENDPOINT_SLICES)
-        self._nodes = manager.cache.informer(NODES)
-        self._zone_of: dict[str, tuple[str, str]] = {}
-        """By node, its resourceVersion and zone."""
+        self._zones = Zones(manager.cache.informer(NODES))
         self._pace = Pace(manager.clock)
 
     async def reconcile(self, key: Key) -> Outcome:
@@ -91,27 +89,13 @@ class SlicesReconciler:
         if wait := self._pace.left(key, count):
             return RequeueAfter(wait)
         pods = self._selection.pods_of(service)
-        wanted = build.slices(service, pods, self._slices.owned_by(service), self._zones(pods))
+        wanted = build.slices(service, pods, self._slices.owned_by(service), self._zones.of(pods))
         await children.every(wanted, self._apply)
         kept = {objects.name(obj) for obj in wanted}
         surplus = [obj for obj in self._slices.owned_by(service) if objects.name(obj) not in kept]
         await children.every(surplus, lambda obj: children.remove(self._client, ENDPOINT_SLICES, obj))
         self._pace.looked(key, count)
         return Done()
-
-    def _zones(self, pods: Iterable[Obj]) -> dict[str, str]:
-        """The zones of the nodes that pods are on."""
-        names = {objects.spec(pod).get("nodeName") or "" for pod in pods}
-        return {name: zone for name in names if (zone := self._zone(name))}
-
-    def _zone(self, node: str) -> str:
-        key = Key("", node)
-        version, (seen, zone) = self._nodes.version(key), self._zone_of.get(node, ("", ""))
-        if version != seen:
-            found = self._nodes.glance(key)
-            zone = (objects.labels(found).get(ZONE) or "") if found is not None else ""
-            self._zone_of[node] = version, zone
-        return zone
 
     async def _apply(self, wanted: Obj) -> None:
         await self._client.apply(ENDPOINT_SLICES, wanted, live=self._slices.get(objects.key(wanted)))
