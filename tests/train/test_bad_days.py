@@ -42,6 +42,8 @@ FRAMEWORKS: dict[str, tuple[Obj, set[str]]] = {
 """A runtime for each framework in a gang, and what its jobs have besides what all have."""
 Lives = dict[str, dict[str, set[bytes]]]
 """By kind and name: the uids that an object ever had, and what it ever held under each."""
+GONE = "gone"
+"""Instead of a uid."""
 
 
 def bad_day(seed: int) -> Faults:
@@ -68,7 +70,11 @@ class OneFault(Delegating):
         return answer
 
 
-def play(framework: str, weather: Callable[[Transport], Transport]) -> Lives:
+async def _nothing(s: Site) -> None:
+    pass
+
+
+def play(framework: str, weather: Callable[[Transport], Transport], meanwhile: site.Scenario = _nothing) -> Lives:
     """A job of the framework from its submission to its end, and all that was ever made of it."""
     lives: Lives = defaultdict(lambda: defaultdict(set))
 
@@ -82,6 +88,7 @@ def play(framework: str, weather: Callable[[Transport], Transport]) -> Lives:
             await s.submit()
             jobset = await s.until(s.jobset)
             assert {name for name in lives if not name.startswith("JobSet")} >= FRAMEWORKS[framework][1], "there before any pod is"
+            await meanwhile(s)
             await s.settle(10.0)
             await s.client.patch_status(JOB_SETS, jobset, {"conditions": [make.condition("Completed", "AllJobsCompleted")]})
 
@@ -97,7 +104,7 @@ def play(framework: str, weather: Callable[[Transport], Transport]) -> Lives:
 
 def _note(lives: Lives, resource: Resource, key: Key, obj: Obj | None) -> None:
     held = {field: (obj or {}).get(field) for field in ("spec", "data", "type")}
-    lives[f"{resource.kind} {key.name}"][objects.uid(obj) if obj else "gone"].add(codec.encode(held))
+    lives[f"{resource.kind} {key.name}"][objects.uid(obj) if obj else GONE].add(codec.encode(held))
 
 
 def assert_made_once(framework: str, lives: Lives) -> None:
@@ -127,6 +134,25 @@ def test_whatever_write_fails_all_is_made_once(framework: str) -> None:
 def test_all_is_made_once(framework: str, seed: int) -> None:
     faults = bad_day(seed + 900)
     assert_made_once(framework, play(framework, lambda inner: FaultyTransport(inner, faults)))
+    assert faults.happened > 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_what_is_lost_is_made_once_more(framework: str, seed: int) -> None:
+    faults = bad_day(seed + 800)
+    beside = FRAMEWORKS[framework][1] | {"ConfigMap mnist-tls-config"}
+
+    async def lose(s: Site) -> None:
+        for resource in MADE[1:]:
+            for obj in (await s.client.list(resource, "default")).items:
+                if f"{resource.kind} {objects.name(obj)}" in beside:
+                    await s.client.delete(resource, objects.name(obj), "default")
+        await s.settle(60.0)
+
+    lives = play(framework, lambda inner: FaultyTransport(inner, faults), lose)
+    assert {name: len(uids.keys() - {GONE}) for name, uids in lives.items()} == {name: 1 + (name in beside) for name in lives}
+    assert all(len(held) == 1 for uids in lives.values() for held in uids.values())
     assert faults.happened > 0
 
 

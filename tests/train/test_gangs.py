@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from lightship import kinds
 from lightship.builtin import controllers as builtin
 from lightship.builtin.api import COSCHEDULING_POD_GROUPS, JOB_SETS
@@ -9,6 +11,7 @@ from lightship.control.manager import Manager
 from lightship.kinds import NODES, PODS
 from lightship.meta import conditions
 from lightship.meta.objects import Obj
+from lightship.meta.resources import Resource
 from lightship.scheduler import controller as scheduler
 from lightship.train import controller
 from lightship.train.api import RESOURCES, TRAIN_JOBS
@@ -87,6 +90,28 @@ def test_a_suspended_job_has_its_group_brought_up_to_date() -> None:
             await s.patch({"spec": {"suspend": False}})
             await s.settle()
             assert (await s.client.get(TRAIN_JOBS, "mnist", "default"))["spec"]["suspend"] is False
+
+    site.run(scenario, more=(volcano.POD_GROUPS,))
+
+
+@pytest.mark.parametrize(("policy", "groups"), [("coscheduling", COSCHEDULING_POD_GROUPS), ("volcano", volcano.POD_GROUPS)])
+def test_a_group_that_a_running_job_loses_is_made_again_and_a_changed_one_stays(policy: str, groups: Resource) -> None:
+    """Who places pods may write into a group, and people may ask for less; upstream leaves both alone."""
+
+    async def scenario(s: Site) -> None:
+        await s.runtime(podGroupPolicy={policy: {}})
+        await s.submit(trainer={"numNodes": 3})
+        async with s.controllers():
+            jobset = await s.until(s.jobset)
+            before = await s.client.get(groups, "mnist", "default")
+            await s.client.patch(groups, "mnist", {"spec": {"minMember": 2}}, "default")
+            await s.settle()
+            assert (await s.client.get(groups, "mnist", "default"))["spec"]["minMember"] == 2
+            await s.client.delete(groups, "mnist", "default")
+            await s.settle()
+            after = await s.client.get(groups, "mnist", "default")
+            assert after["spec"] == before["spec"]
+            assert await s.jobset() == jobset
 
     site.run(scenario, more=(volcano.POD_GROUPS,))
 

@@ -164,6 +164,97 @@ def test_keys_are_made_once() -> None:
     site.run(scenario)
 
 
+async def mpi_job(s: Site, **given: Any) -> Obj:
+    await s.client.create(CLUSTER_TRAINING_RUNTIMES, runtime({"node": "", "launcher": "trainer"}, {"runLauncherAsNode": True}))
+    return await s.submit(runtime="mpi", **given)
+
+
+async def kept(s: Site) -> list[Obj]:
+    """Keys, hosts and the runtime of the job, as they are; none that is gone."""
+    wanted = ((SECRETS, "mnist-mpi-ssh-auth"), (CONFIG_MAPS, "mnist-mpi-hostfile"), (CONFIG_MAPS, "mnist-runtime-snapshot"))
+    found = [await s.client.get_or_none(resource, name, "default") for resource, name in wanted]
+    return [obj for obj in found if obj is not None]
+
+
+async def lose(s: Site) -> None:
+    await s.client.delete(SECRETS, "mnist-mpi-ssh-auth", "default")
+    await s.client.delete(CONFIG_MAPS, "mnist-mpi-hostfile", "default")
+    await s.client.delete(CONFIG_MAPS, "mnist-runtime-snapshot", "default")
+
+
+def assert_made_again(before: list[Obj], after: list[Obj]) -> None:
+    """New keys, as upstream; all else says what it said."""
+    assert [objects.name(obj) for obj in after] == [objects.name(obj) for obj in before]
+    assert not {objects.uid(obj) for obj in after} & {objects.uid(obj) for obj in before}
+    assert sorted(after[0]["data"]) == ["ssh-privatekey", "ssh-publickey"]
+    assert after[0]["data"] != before[0]["data"]
+    assert [obj["data"] for obj in after[1:]] == [obj["data"] for obj in before[1:]]
+
+
+def test_what_a_running_job_loses_is_made_again() -> None:
+    async def scenario(s: Site) -> None:
+        job = await mpi_job(s)
+        async with s.controllers() as manager:
+            jobset = await s.until(s.jobset)
+            before = await kept(s)
+            for _ in range(2):  # also what was made again
+                await lose(s)
+                await s.settle()
+                after = await kept(s)
+                assert_made_again(before, after)
+                assert all(objects.is_controlled_by(obj, job) for obj in after)
+                before = after
+            assert await s.jobset() == jobset, "its pods read the new keys where they had the old ones"
+            quiet = manager.statistics()["trainjob"]["done"]
+            await s.settle(600)
+            assert manager.statistics()["trainjob"]["done"] == quiet
+        assert await s.events() == []
+
+    site.run(scenario)
+
+
+def test_what_a_running_job_lost_while_nobody_looked_is_made_again() -> None:
+    async def scenario(s: Site) -> None:
+        await mpi_job(s)
+        async with s.controllers():
+            await s.until(s.jobset)
+        before = await kept(s)
+        await lose(s)
+        await s.client.patch(JOB_SETS, "mnist", {"metadata": {"labels": {"touched": "1"}}}, "default")
+        async with s.controllers():
+            await s.settle()
+            assert_made_again(before, await kept(s))
+
+    site.run(scenario)
+
+
+def test_hosts_that_somebody_changes_are_put_right() -> None:
+    async def scenario(s: Site) -> None:
+        await mpi_job(s)
+        async with s.controllers():
+            await s.until(s.jobset)
+            _, hosts, _ = await kept(s)
+            await s.patch({"data": {"hostfile": "elsewhere slots=9\n", "notes": "mine"}}, CONFIG_MAPS, objects.name(hosts))
+            await s.settle()
+            assert (await kept(s))[1]["data"] == {**hosts["data"], "notes": "mine"}
+
+    site.run(scenario)
+
+
+def test_what_a_finished_job_loses_stays_lost() -> None:
+    async def scenario(s: Site) -> None:
+        await mpi_job(s)
+        async with s.controllers():
+            await s.until(s.jobset)
+            await s.report(conditions=[make.condition("Completed", "AllJobsCompleted")])
+            await s.settle()
+            await lose(s)
+            await s.settle()
+            assert await kept(s) == []
+
+    site.run(scenario)
+
+
 def test_jobs_without_mpi_have_neither() -> None:
     async def scenario(s: Site) -> None:
         await s.runtime()

@@ -8,6 +8,7 @@ Contract: Trainer 2.3 TrainJob controller.
 from collections.abc import Iterable
 
 from lightship.builtin.api import JOB_SETS
+from lightship.client.apply import covers
 from lightship.client.informer import Informer
 from lightship.control.controller import Controller
 from lightship.control.manager import Manager
@@ -29,10 +30,11 @@ from .api import (
     TRAIN_JOBS,
     TRAINING_RUNTIMES,
 )
+from .belongings import Belongings
 from .elastic import controller as elastic
 from .errors import RuntimeMissingError, TakenError, TrainError, UnsupportedError
 from .plugins import FRAMEWORK, Framework
-from .plugins.plan import Component
+from .plugins.plan import Care, Component
 from .shipping import adoption
 
 _RUNTIMES = {(GROUP, r.kind): r for r in (TRAINING_RUNTIMES, CLUSTER_TRAINING_RUNTIMES)}
@@ -55,6 +57,7 @@ def controllers(manager: Manager, framework: Framework = FRAMEWORK) -> list[Cont
     reconciler = TrainJobs(manager, framework)
     watches = [itself(TRAIN_JOBS), owner(JOB_SETS, TRAIN_JOBS), *(_users(jobs, r) for r in (TRAINING_RUNTIMES, CLUSTER_TRAINING_RUNTIMES))]
     own = Controller("trainjob", reconciler, watches=watches, workers=4)
+    reconciler.belongings.wake = own.enqueue
     return [own, *adoption.controllers(manager), aftercare.controller(manager), elastic.controller(manager), backoff.controller(manager)]
 
 
@@ -67,6 +70,7 @@ class TrainJobs:
         self._clock = manager.clock
         self._framework = framework
         self._texts = snapshot.Texts()
+        self.belongings = Belongings(manager.cache)
         self._jobs = manager.cache.informer(TRAIN_JOBS)
         self._jobsets = manager.cache.informer(JOB_SETS)
         self._runtimes = {r: manager.cache.informer(r) for r in (TRAINING_RUNTIMES, CLUSTER_TRAINING_RUNTIMES)}
@@ -74,13 +78,16 @@ class TrainJobs:
     async def reconcile(self, key: Key) -> Outcome:
         job = self._jobs.get(key)
         if job is None or objects.is_deleting(job) or objects.spec(job).get("managedBy", CONTROLLER_NAME) != CONTROLLER_NAME:
+            self.belongings.forget(key)
             return Done()
         jobset = parts.own_jobset(self._jobsets, job)
         failure: status.Failure | None = None
         error: Exception | None = None
-        if not status.is_finished(job):
+        if status.is_finished(job):
+            self.belongings.forget(key)
+        else:
             try:
-                jobset = await self._ensure_jobset(job, jobset)
+                jobset = await self._ensure_objects(job, jobset)
             except UnsupportedError as unsupported:
                 failure = status.Failure(RUNTIME_NOT_SUPPORTED, str(unsupported))
             except (StatusError, TrainError) as caught:
@@ -101,19 +108,35 @@ class TrainJobs:
             raise Terminal(failure.reason, failure.message)
         return Done() if decision.requeue_after is None else RequeueAfter(decision.requeue_after)
 
-    async def _ensure_jobset(self, job: Obj, jobset: Obj | None) -> Obj | None:
-        """Make the JobSet, or bring a suspended one up to date; a running one stays as it is."""
-        if jobset is not None and (objects.is_deleting(jobset) or not (status.is_suspended(job) or status.is_suspended(jobset))):
+    async def _ensure_objects(self, job: Obj, jobset: Obj | None) -> Obj | None:
+        """Make the JobSet and what goes with it, or bring a suspended one up to date; a running one stays as it is, and of the rest what
+        is gone or wrong is mended."""
+        runs = jobset is not None and (objects.is_deleting(jobset) or not (status.is_suspended(job) or status.is_suspended(jobset)))
+        if runs and self.belongings.intact(job):
             return jobset
-        runtime = await self._runtime(job, first=jobset is None)
+        kept, runtime = await self._runtime(job, first=jobset is None)
+        cared = [(CONFIG_MAPS, kept)]
         for component in self._framework.build(job, runtime):
-            live = await self._make(job, component, jobset if component.resource == JOB_SETS else None)
-            jobset = live if component.resource == JOB_SETS else jobset
+            if component.resource == JOB_SETS:
+                jobset = jobset if runs else await self._make(job, component, jobset)
+            elif component.care is not Care.NONE or not runs:
+                made = await (self._mend if runs else self._make)(job, component)
+                cared += [(component.resource, made)] if component.care is not Care.NONE else []
+        self.belongings.note(job, cared)
         return jobset
 
-    async def _make(self, job: Obj, component: Component, live: Obj | None) -> Obj:
+    async def _mend(self, job: Obj, component: Component) -> Obj:
+        """An object of a job that runs, as it should be. Raises `TakenError`."""
+        resource, wanted, once, care = component
+        live = await self._client.get_or_none(resource, objects.name(wanted), objects.namespace(wanted))
+        if live is None or not objects.is_controlled_by(live, job):
+            return await self._make(job, component, live)
+        stays = once or care is Care.THERE or covers(live, wanted)
+        return live if stays else await self._make(job, component, live)
+
+    async def _make(self, job: Obj, component: Component, live: Obj | None = None) -> Obj:
         """Make an object, or bring it up to date unless it is made only once. Raises `TakenError` when it is somebody else's."""
-        resource, wanted, once = component
+        resource, wanted, once, _ = component
         name, namespace = objects.name(wanted), objects.namespace(wanted)
         if live is None and resource != JOB_SETS:  # most often it is new, and then one request is enough
             try:
@@ -129,17 +152,16 @@ class TrainJobs:
         # By fields, as upstream: what a runtime patch no longer says goes away, and what JobSet's webhook has filled in stays.
         return await self._client.assert_fields(resource, sshkeys.given(wanted), _FIELD_OWNER)
 
-    async def _runtime(self, job: Obj, *, first: bool) -> Obj:
-        """The runtime as it was kept; as it is now, and kept from now on, where it was not. A `first` attempt does not ask for what is kept
-        before it has tried to keep it itself. Raises `RuntimeMissingError` and `SnapshotError`."""
+    async def _runtime(self, job: Obj, *, first: bool) -> tuple[Obj, Obj]:
+        """(The snapshot, the runtime in it); made of the runtime as it is now where there is none. A `first` attempt does not ask for a
+        snapshot before it has tried to make it. Raises `RuntimeMissingError` and `SnapshotError`."""
         if not first and (kept := await self._kept_runtime(job)) is not None:
             return kept
         ref = objects.spec(job)["runtimeRef"]
         runtime = await self._live_runtime(ref, objects.namespace(job))
         if runtime is not None:
             try:
-                await self._client.create(CONFIG_MAPS, snapshot.make(job, self._texts.of(runtime)))
-                return runtime
+                return await self._client.create(CONFIG_MAPS, snapshot.make(job, self._texts.of(runtime))), runtime
             except StatusError as error:
                 if not is_already_exists(error):
                     raise
@@ -148,9 +170,9 @@ class TrainJobs:
             raise RuntimeMissingError(f'{ref["kind"]} specified in TrainJob is not found: there is no "{ref["name"]}"')
         return kept
 
-    async def _kept_runtime(self, job: Obj) -> Obj | None:
+    async def _kept_runtime(self, job: Obj) -> tuple[Obj, Obj] | None:
         kept = await self._client.get_or_none(CONFIG_MAPS, snapshot.name(job), objects.namespace(job))
-        return None if kept is None else snapshot.read(job, kept)
+        return None if kept is None else (kept, snapshot.read(job, kept))
 
     async def _live_runtime(self, ref: Obj, namespace: str) -> Obj | None:
         resource = runtime_resource(ref)

@@ -6,6 +6,7 @@ Contract: Trainer 2.3 (KEP-2599): `<trainjob>-runtime-snapshot`, key `runtime`, 
 """
 
 from collections import OrderedDict
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -64,20 +65,26 @@ def make(job: Obj, text: str) -> Obj:
 
 
 def read(job: Obj, config_map: Obj) -> Obj:
-    """The runtime in a ConfigMap. Raises `SnapshotError` when it belongs to somebody else or holds something else."""
+    """The runtime in a ConfigMap; shared by many jobs. Raises `SnapshotError` when it belongs to somebody else or
+    holds something else."""
     if not objects.is_controlled_by(config_map, job):
         raise SnapshotError("invalid runtime snapshot: a snapshot configmap exists but is owned by another object")
     text = (config_map.get("data") or {}).get(SNAPSHOT_KEY)
     if text is None:
         raise SnapshotError(f'invalid runtime snapshot: snapshot ConfigMap missing "{SNAPSHOT_KEY}" data key')
     try:
-        runtime = yaml.load(text, Loader=_Loader)
+        runtime = _parsed(text)
     except yaml.YAMLError as error:
         raise SnapshotError(f"invalid runtime snapshot: unable to unmarshal the snapshot: {error}") from error
     if not isinstance(runtime, dict):
         raise SnapshotError("invalid runtime snapshot: unable to unmarshal the snapshot: it is not an object")
     _check_reference(objects.spec(job)["runtimeRef"], runtime)
     return runtime
+
+
+@lru_cache(maxsize=_MOST_TEXTS)
+def _parsed(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)
 
 
 def _check_reference(ref: Obj, runtime: Obj) -> None:

@@ -16,7 +16,7 @@ from lightship.train import resources
 from lightship.train.api.names import NODE
 
 from . import curve, fluxscripts
-from .plan import Component, Plan, PodSet, upsert
+from .plan import Care, Component, Plan, PodSet, upsert
 
 INSTALLER = "flux-installer"
 """Name of the init container; runtimes may not have one of their own of that name."""
@@ -62,8 +62,8 @@ class Flux:
         certificate = base64.b64encode(curve.certificate(plan.name, plan.job["metadata"]["uid"]).encode()).decode()
         secret = {"metadata": plan.metadata(plan.name + CURVE_SUFFIX), "data": {"curve.cert": certificate}}
         return [
-            Component(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", **config}),
-            Component(SECRETS, {"apiVersion": "v1", "kind": "Secret", **secret}),
+            Component(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", **config}, care=Care.RIGHT),
+            Component(SECRETS, {"apiVersion": "v1", "kind": "Secret", **secret}, care=Care.RIGHT),
         ]
 
 

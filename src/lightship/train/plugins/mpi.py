@@ -15,7 +15,7 @@ from lightship.train.api import LAUNCHER, NODE, TRAINER
 from lightship.train.api.causes import rejected
 from lightship.train.errors import PlanError
 
-from .plan import Component, Plan, PodSet, env, upsert
+from .plan import Care, Component, Plan, PodSet, env, upsert
 
 OPEN_MPI = "OpenMPI"
 HOSTFILE = "/etc/mpi/hostfile"
@@ -74,8 +74,8 @@ class MPI:
         keys = {"metadata": plan.metadata(plan.name + SECRET_SUFFIX), "type": SSH_AUTH, "immutable": True}
         hostfile = {"metadata": plan.metadata(plan.name + CONFIG_SUFFIX), "data": {"hostfile": hosts}}
         return [
-            Component(SECRETS, {"apiVersion": "v1", "kind": "Secret", **keys}, once=True),
-            Component(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", **hostfile}),
+            Component(SECRETS, {"apiVersion": "v1", "kind": "Secret", **keys}, once=True, care=Care.THERE),
+            Component(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", **hostfile}, care=Care.RIGHT),
         ]
 
 

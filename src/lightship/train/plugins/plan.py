@@ -7,6 +7,7 @@ Contract: Kubeflow Trainer 2.3, pkg/runtime (Info and its pod sets).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NamedTuple
 
 from lightship.meta import objects
@@ -19,6 +20,14 @@ from lightship.train.api.runtimes import POLICIES
 from . import patches
 
 
+class Care(Enum):
+    """What happens to an object that somebody deletes or changes while its TrainJob runs."""
+
+    NONE = "none"
+    THERE = "made again when it is gone"
+    RIGHT = "made again when it is gone, and put right when it says something else"
+
+
 class Component(NamedTuple):
     """An object that carries out a TrainJob, which owns it: its JobSet, and what the JobSet's pods need beside it."""
 
@@ -26,6 +35,7 @@ class Component(NamedTuple):
     obj: Obj
     once: bool = False
     """Never changed again once it is there, such as keys that pods have in hand."""
+    care: Care = Care.NONE
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from lightship.meta import quantity
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 
-from .plan import Component, Plan
+from .plan import Care, Component, Plan
 
 
 def component(plan: Plan, resource: Resource, **more: object) -> Component:
@@ -18,9 +18,8 @@ def component(plan: Plan, resource: Resource, **more: object) -> Component:
     for pods in plan.pod_sets:
         total = quantity.add(total, times(podlib.total_requests(pods.pod_template), pods.count))
     spec: Obj = {"minMember": sum(pods.count for pods in plan.pod_sets), "minResources": total, **more}
-    return Component(
-        resource, {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": plan.metadata(plan.name), "spec": spec}
-    )
+    group = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": plan.metadata(plan.name), "spec": spec}
+    return Component(resource, group, care=Care.THERE)
 
 
 def times(amounts: dict[str, str], count: int) -> dict[str, str]:

@@ -10,7 +10,7 @@ from lightship.meta import objects
 from lightship.meta.objects import Obj
 from lightship.train.api import progress
 
-from .plan import Component, Plan, env, upsert
+from .plan import Care, Component, Plan, env, upsert
 
 
 class TrainJobStatus:
@@ -38,7 +38,7 @@ class TrainJobStatus:
     def build(self, plan: Plan) -> list[Component]:
         metadata = plan.metadata(plan.name + progress.TLS_SUFFIX)
         authority = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {progress.CA_KEY: self._ca_pem}}
-        return [Component(CONFIG_MAPS, authority)]
+        return [Component(CONFIG_MAPS, authority, care=Care.RIGHT)]
 
 
 def _volume(namespace: str, name: str) -> Obj:
