@@ -89,7 +89,7 @@ def test_ctrl_c_leaves_the_job_alone_and_says_how_to_go_on(platform: Cluster, tm
         "import itertools, time\nfor i in itertools.count():\n    print(i, flush=True)\n    time.sleep(0.05)\n"
     )
     where = shlex.join(["-n", "default", "--kubeconfig", platform.kubeconfig])
-    seen, said = _interrupted(f"lightship train {tmp_path}/count.py --framework plain --name counts {where}", after=2)
+    seen, said = _interrupted(f"lightship train {tmp_path}/count.sh --framework plain --name counts {where}", after=2)
     follow, end = (f"lightship train {verb} counts {where}" for verb in ("logs -f", "delete"))
     assert said.splitlines()[-1] == f"Detached: counts goes on. `{follow}` follows it, `{end}` ends it."
     further, _ = _interrupted(follow, after=seen)
