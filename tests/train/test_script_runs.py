@@ -85,9 +85,7 @@ def test_a_function_of_the_sdk_imports_what_was_shipped(platform: Cluster, tmp_p
 
 def test_ctrl_c_leaves_the_job_alone_and_says_how_to_go_on(platform: Cluster, tmp_path: Path) -> None:
     """As a terminal has it, in processes that are interrupted; what is printed then is what is typed after that."""
-    (tmp_path / "count.py").write_text(
-        "import itertools, time\nfor i in itertools.count():\n    print(i, flush=True)\n    time.sleep(0.05)\n"
-    )
+    (tmp_path / "count.sh").write_text("i=0; while echo $i; do i=$((i+1)); sleep 0.05; done\n")
     where = shlex.join(["-n", "default", "--kubeconfig", platform.kubeconfig])
     seen, said = _interrupted(f"lightship train {tmp_path}/count.sh --framework plain --name counts {where}", after=2)
     follow, end = (f"lightship train {verb} counts {where}" for verb in ("logs -f", "delete"))
