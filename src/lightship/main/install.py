@@ -22,6 +22,8 @@ from lightship.meta.rest import ListOptions
 from lightship.train import api as train_api
 from lightship.train import bootstrap as train_bootstrap
 
+from . import residence
+
 RESOURCES: tuple[Resource, ...] = (JOB_SETS, LEADER_WORKER_SETS, DISAGGREGATED_SETS, *train_api.SERVED)
 """The kinds that a cluster does not have by itself; a capability adds its own here."""
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -40,8 +42,11 @@ def definitions(resources: Iterable[Resource] = RESOURCES) -> list[Obj]:
     return [_labelled(definition_of(versions)) for versions in grouped.values()]
 
 
-async def install(client: Client, *, clock: Clock, resources: Iterable[Resource] = RESOURCES) -> None:
+async def install(client: Client, *, clock: Clock, resources: Iterable[Resource] = RESOURCES, image: str = "") -> None:
     """Make a cluster serve our kinds and give it what they need. Returns when it does.
+
+    With an `image` that has Lightship, Trainer's controllers and status server are deployed as well, unless the cluster's TrainJobs are
+    somebody else's (or a platform of ours): then so are their controllers.
 
     Raises `StatusError` when the client may not, and `CliError` when a kind is not served in time or is somebody else's of another version.
     """
@@ -51,6 +56,15 @@ async def install(client: Client, *, clock: Clock, resources: Iterable[Resource]
     for resource in listed:
         await _served(client, resource, clock)
     await train_bootstrap.bootstrap(client)
+    if image and await is_ours(client, train_api.TRAIN_JOBS):
+        for resource, wanted in residence.objects(image):
+            await client.apply(resource, wanted)
+
+
+async def is_ours(client: Client, resource: Resource) -> bool:
+    """Was the definition of a kind brought by `install`?"""
+    found = await client.get_or_none(CUSTOM_RESOURCE_DEFINITIONS, definition_name(resource))
+    return found is not None and objects.labels(found).get(MANAGED_BY) == OURS
 
 
 def _labelled(definition: Obj) -> Obj:

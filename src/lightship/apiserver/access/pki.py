@@ -6,11 +6,12 @@ module costs more than everything else at start. All keys are EC P-256; private 
 
 import ipaddress
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -34,20 +35,52 @@ def issue(directory: Path, now: float, extra_names: Iterable[str] = (), *, durab
     _issue_proxy(directory, moment, durable=durable)
     names = tls.all_names(extra_names)
     key = ec.generate_private_key(ec.SECP256R1())
-    expires = min(moment + _LIFE, ca.not_valid_after_utc)
-    certificate = (
-        _builder("kube-apiserver", key.public_key(), ca.subject, moment, expires)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
+    certificate = _server_certificate("kube-apiserver", names, key.public_key(), (ca, ca_key), moment)
+    expires = certificate.not_valid_after_utc
     write_private(directory / tls.KEY, _pem(key), durable=durable)
     write_private(directory / tls.CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), durable=durable)
     # Last of all: the note vouches for the files above.
     write_private(directory / tls.NOTE, codec.encode(tls.Issued(names, times.rfc3339(expires.timestamp()))), durable=durable)
+
+
+def serving(name: str, names: Iterable[str], now: float, known: Mapping[str, bytes]) -> dict[str, bytes]:
+    """`ca.crt`, `ca.key`, `tls.crt`, `tls.key` (PEM) of a server that answers to these names; what is `known` of them, while that lasts.
+
+    As with `issue`, the authority stays while it can sign for another year, so that who trusts it need not be told of a new certificate.
+    """
+    moment = datetime.fromtimestamp(now, UTC)
+    authority = _known_authority(known, moment)
+    if authority is not None and _lasts(known, authority[0], list(names), moment):
+        return dict(known)
+    ca, ca_key = authority or _self_signed(f"{name}-ca", moment)
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _server_certificate(name, list(names), key.public_key(), (ca, ca_key), moment)
+    pem = serialization.Encoding.PEM
+    return {"ca.crt": ca.public_bytes(pem), "ca.key": _pem(ca_key), "tls.crt": certificate.public_bytes(pem), "tls.key": _pem(key)}
+
+
+def _known_authority(known: Mapping[str, bytes], moment: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None:
+    try:
+        ca = x509.load_pem_x509_certificate(known["ca.crt"])
+        key = serialization.load_pem_private_key(known["ca.key"], None)
+    except (KeyError, ValueError):
+        return None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or ca.public_key() != key.public_key():
+        return None
+    return (ca, key) if ca.not_valid_after_utc - moment > _LIFE else None
+
+
+def _lasts(known: Mapping[str, bytes], ca: x509.Certificate, names: list[str], moment: datetime) -> bool:
+    """Is there a certificate of this authority for these names, with its key, that is good for a while?"""
+    try:
+        found = x509.load_pem_x509_certificate(known["tls.crt"])
+        key = serialization.load_pem_private_key(known["tls.key"], None)
+        found.verify_directly_issued_by(ca)
+        listed = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (KeyError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        return False
+    left = (found.not_valid_after_utc - moment).total_seconds()
+    return found.public_key() == key.public_key() and left > tls.RENEW_SECONDS and {_general_name(n) for n in names} <= set(listed)
 
 
 def signing_key(path: Path, *, durable: bool = True) -> ec.EllipticCurvePrivateKey:
@@ -106,6 +139,13 @@ def _authority(
 def _new_authority(
     directory: Path, certificate: str, key_file: str, name: str, moment: datetime, *, durable: bool
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    ca, key = _self_signed(name, moment)
+    write_private(directory / key_file, _pem(key), durable=durable)
+    write_private(directory / certificate, ca.public_bytes(serialization.Encoding.PEM), durable=durable)
+    return ca, key
+
+
+def _self_signed(name: str, moment: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     ca = (
@@ -115,9 +155,26 @@ def _new_authority(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    write_private(directory / key_file, _pem(key), durable=durable)
-    write_private(directory / certificate, ca.public_bytes(serialization.Encoding.PEM), durable=durable)
     return ca, key
+
+
+def _server_certificate(
+    name: str,
+    names: Iterable[str],
+    key: ec.EllipticCurvePublicKey,
+    authority: tuple[x509.Certificate, ec.EllipticCurvePrivateKey],
+    moment: datetime,
+) -> x509.Certificate:
+    ca, ca_key = authority
+    return (
+        _builder(name, key, ca.subject, moment, min(moment + _LIFE, ca.not_valid_after_utc))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
 
 
 def _builder(name: str, key: ec.EllipticCurvePublicKey, issuer: x509.Name, start: datetime, end: datetime) -> x509.CertificateBuilder:
