@@ -9,9 +9,11 @@ import yaml
 
 from lightship import kinds
 from lightship.builtin.api import JOB_SETS
+from lightship.cli.apply import apply_all
 from lightship.cli.cluster import Cluster
 from lightship.cli.manifests import parse
 from lightship.main.commands import main
+from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj
 from lightship.meta.resources import Resource
 from lightship.planning import command, costs, fitting, page, waits
@@ -176,8 +178,9 @@ def test_earlier_jobs_tell_how_long_it_takes() -> None:
 
 
 def test_nothing_is_written(tmp_path: Path) -> None:
-    too_large = trainjob(1, "Not_A_Name")
-    manifests = list(parse(yaml.safe_dump_all([trainjob(), deployment(), too_large]), "file"))
+    too_large, mistyped = trainjob(1, "Not_A_Name"), trainjob(1, "mistyped")
+    mistyped["spec"]["trainer"]["nodes"] = 3
+    manifests = list(parse(yaml.safe_dump_all([trainjob(), deployment(), too_large, mistyped]), "file"))
 
     async def scenario(s: Site) -> None:
         await bootstrap(s.client)
@@ -188,8 +191,11 @@ def test_nothing_is_written(tmp_path: Path) -> None:
         asked = await command.ask(cluster, manifests)
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"}, "spec": {"containers": []}}
         said = await command.ask_pods(cluster, [pod])
+        with pytest.raises(StatusError, match=r'unknown field "spec\.trainer\.nodes"'):
+            await apply_all(cluster, manifests[3:])
         assert (await s.client.list(kinds.NODES)).resource_version == before
-        assert [said.partition(":")[0] for said in asked.refusals] == ["TrainJob Not_A_Name"]
+        assert [said.partition(":")[0] for said in asked.refusals] == ["TrainJob Not_A_Name", "TrainJob mistyped"]
+        assert 'unknown field "spec.trainer.nodes"' in asked.refusals[1]
         assert said == ["Pod p would be refused: " + said[0].partition("refused: ")[2]]
         assert "spec.containers: Required value" in said[0]
         assert [one["metadata"]["name"] for one in asked.live.of(CLUSTER_TRAINING_RUNTIMES)]

@@ -9,9 +9,10 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from lightship.builtin.api import NAME_LABEL
 from lightship.cli.cluster import Cluster
 from lightship.cli.errors import CliError
-from lightship.kinds import CONFIG_MAPS, PODS
+from lightship.kinds import CONFIG_MAPS, EVENTS, JOBS, PODS
 from lightship.main.commands import main
 from lightship.meta import objects
 from lightship.meta.errors import StatusError
@@ -19,7 +20,7 @@ from lightship.meta.objects import Obj
 from lightship.meta.rest import LogOptions
 from lightship.train import cli
 from lightship.train.api import TRAIN_JOBS
-from lightship.train.cli.following import Follower, ending, exit_status
+from lightship.train.cli.following import Follower, ending, exit_status, failure
 from tests.train.make import condition
 from tests.train.site import Site
 from tests.train.test_cli import do, parse, pod, run
@@ -103,6 +104,9 @@ def test_files_of_an_earlier_job_of_the_name_make_way(script: Path) -> None:
         (("{dir}/broken.py",), r"broken\.py, line 1 is not Python"),
         (("{dir}/train.py", "--workspace", "{dir}/sub"), "so it would not travel"),
         (("{dir}/train.py", "--framework", "x"), 'no runtime is for the framework "x"'),
+        (("{dir}/train.py", "--name", "My_Job"), "--name My_Job: a job is called by small letters"),
+        (("{dir}/train.py", "--memory", "1Xi"), "^--memory 1Xi is no amount$"),
+        (("{dir}/train.py", "--annotation", "lightship.dev/max-restarts=x"), "max-restarts"),  # refused by the server, behind the files
     ],
 )
 def test_mistakes_change_nothing(words: tuple[str, ...], want: str, script: Path) -> None:
@@ -110,10 +114,37 @@ def test_mistakes_change_nothing(words: tuple[str, ...], want: str, script: Path
     (script.parent / "sub").mkdir()
 
     async def scenario(s: Site) -> None:
-        with pytest.raises(CliError, match=want):
+        with pytest.raises((CliError, StatusError), match=want):
             await do(s, "run", *(word.format(dir=script.parent) for word in words))
         assert (await s.client.list(TRAIN_JOBS, "default")).items == []
         assert await files(s) == []
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("words", "want"),
+    [
+        ("--nodes 0", "argument --nodes: with 0 of them nothing would run"),
+        ("--ttl soon", "argument --ttl: soon is no number"),
+        ("--lr 3", "unrecognized arguments: --lr 3"),
+    ],
+)
+def test_words_that_make_no_sense(words: str, want: str) -> None:
+    with pytest.raises(CliError, match=want) as refused:
+        parse("run", "train.py", *words.split())
+    assert (refused.value.code, refused.value.hint) == (2, "what is meant for the script goes behind --")
+
+
+def test_a_workspace_above(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = script.parent / "src"
+    inside.mkdir()
+    (inside / "other.py").write_text("")
+    monkeypatch.chdir(inside)
+
+    async def scenario(s: Site) -> None:
+        await do(s, "run", "other.py", "--workspace", "..", "--name", "mine", "-d")
+        assert (await s.job("mine"))["spec"]["trainer"]["command"][-2:] == ["torchrun", "src/other.py"]
 
     run(scenario)
 
@@ -169,6 +200,7 @@ def test_a_job_is_followed_to_its_end() -> None:
         await s.client.patch_status(TRAIN_JOBS, job, {"conditions": [condition("Failed", "FailedJobs", "jobset failed")]})
         ended, left, tail = await following
         assert (exit_status(ended, left), ending(ended)) == (3, "Failed: jobset failed")
+        assert failure(left) == "node-1: exit code 3"
         assert "ModuleNotFoundError" in tail
 
     run(scenario)
@@ -178,6 +210,33 @@ def test_a_job_is_followed_to_its_end() -> None:
         "node-1 | three\n",
         "node-1 | ModuleNotFoundError: No module named 'x'\n",
     ]
+
+
+def test_pods_that_cannot_be_made_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    """A quota that has room for some of the nodes: they run, print nothing, and wait for the others."""
+
+    async def scenario(s: Site) -> None:
+        await s.submit()
+        labels = {NAME_LABEL: "mnist"}
+        template = {"metadata": {"labels": labels}, "spec": {"restartPolicy": "Never", "containers": [{"name": "node", "image": "x"}]}}
+        job = {
+            "metadata": {"name": "mnist-node-0", "namespace": "default", "labels": labels},
+            "spec": {"parallelism": 2, "template": template},
+        }
+        made = await s.client.create(JOBS, job)
+        await s.client.patch_status(JOBS, made, {"active": 1})
+        about = {"kind": "Job", "name": "mnist-node-0", "namespace": "default", "uid": objects.uid(made)}
+        event: Obj = {"metadata": {"name": "e", "namespace": "default"}, "involvedObject": about, "reason": "FailedCreate"}
+        await s.client.create(EVENTS, event | {"message": "Error creating: exceeded quota: q", "type": "Warning"})
+        await s.client.patch_status(PODS, await s.client.create(PODS, pod("a", 0)), status("Running", running={}))
+        cluster = Cluster(cast(Any, Logs(s.client.transport, {"a": []})), "default")
+        following = asyncio.create_task(Follower(cluster, "mnist", s.clock, prefixed=True, write=lambda text: None).follow())
+        await s.clock.sleep(9)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    run(scenario)
+    assert capsys.readouterr().err == "mnist-node-0: Error creating: exceeded quota: q\n"
 
 
 def test_a_suspended_job_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from lightship.cli.errors import CliError
 from lightship.meta.objects import Obj
 from lightship.train.cli import submission
+from lightship.train.cli.causes import Causes, first
 from lightship.train.missing import explain
 from lightship.train.shipping.parcel import inside, parcel
 from tests.train import make
@@ -142,3 +143,34 @@ def test_a_missing_module_is_explained() -> None:
     theirs = explain(log.format("sklearn.metrics"), {"helper"})
     assert theirs.startswith("sklearn.metrics is not in the pod's environment. If it is a package, --packages scikit-learn")
     assert explain("[rank0]: " + log.format("x").splitlines()[-1]).startswith("x is not")
+
+
+def test_a_file_that_stayed_behind_is_explained() -> None:
+    log = "Traceback (most recent call last):\n  ...\nFileNotFoundError: [Errno 2] No such file or directory: '{}'\n"
+    mine = explain(log.format("data/d.csv"), (), lambda path: path == "data/d.csv")
+    assert mine.startswith("data/d.csv is here but not in the pod: --workspace DIR takes a folder along")
+    assert explain(log.format("d.csv")).startswith("d.csv is not in the pod: --workspace DIR")
+    assert "has a disk of its own" in explain(log.format("/home/me/d.csv"), (), lambda path: True)
+    assert explain(log.format("/checkpoint/x")) == ""
+
+
+REPORT = """E1122 failed (exitcode: 1) local_rank: 0
+Traceback (most recent call last):
+  File "torchrun", line 10, in <module>
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError:
+train.py FAILED"""
+
+
+def test_the_exception_that_came_first_is_the_cause() -> None:
+    causes = Causes()
+    mine = '[rank1]: Traceback (most recent call last):\n[rank1]:   File "t.py", line 3\n[rank1]: ValueError: bad shape\n' + REPORT
+    theirs = "[rank0]: Traceback (most recent call last):\n[rank0]:     dist.barrier()\n[rank0]: RuntimeError: Connection closed by peer"
+    for line in mine.splitlines():
+        causes.hear("node-1", line)
+    for line in theirs.splitlines():
+        causes.hear("node-0", line)
+    assert causes.first == "node-1: ValueError: bad shape"
+    assert first("all is well: no error\n" + REPORT, "node-0") == ""
+    began = "Traceback (most recent call last):\n  File\n"
+    chained = f"{began}KeyError: 'x'\n\nThe above exception ...\n\n{began}mine.Broken\n"
+    assert first(chained, "node-0") == "node-0: mine.Broken"

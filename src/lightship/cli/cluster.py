@@ -53,7 +53,7 @@ class Cluster:
 
     def __init__(self, transport: HttpTransport, namespace: str) -> None:
         self.transport = transport
-        self.client = Client(transport, manager="lightship-cli")
+        self.client = Client(transport, manager="lightship-cli", strict=True)  # as kubectl: people mistype
         self.namespace = namespace
         self._resources: list[Resource] = []
 

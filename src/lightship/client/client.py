@@ -39,17 +39,18 @@ _LOGS = LogOptions()
 
 
 class Client:
-    """The verbs of the Kubernetes API for one user of one cluster."""
+    """The verbs of the Kubernetes API for one user of one cluster. `strict`: fields that a kind has not are refused, not dropped."""
 
-    def __init__(self, transport: Transport, *, manager: str = "lightship", on_write: OnWrite | None = None) -> None:
+    def __init__(self, transport: Transport, *, manager: str = "lightship", on_write: OnWrite | None = None, strict: bool = False) -> None:
         self.transport = transport
         self.manager = manager
         self._on_write = on_write
-        self._options = WriteOptions(field_manager=manager)
+        self._strict = strict
+        self._options = WriteOptions(field_manager=manager, field_validation="Strict" if strict else "")
 
     def with_hook(self, on_write: OnWrite) -> "Client":
         """The same client, telling `on_write` what it wrote."""
-        return Client(self.transport, manager=self.manager, on_write=on_write)
+        return Client(self.transport, manager=self.manager, on_write=on_write, strict=self._strict)
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> Obj:
         return await self.transport.get(resource, _scope(resource, namespace), _named(resource, name))

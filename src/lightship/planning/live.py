@@ -23,7 +23,8 @@ IN_NAMESPACE = (
     *(kinds.RESOURCE_QUOTAS, kinds.LIMIT_RANGES, kinds.SERVICE_ACCOUNTS, kinds.CONFIG_MAPS, kinds.SECRETS),
     *(TRAINING_RUNTIMES, TRAIN_JOBS),
 )
-_DRY = WriteOptions(dry_run=True, field_manager="lightship-cli")
+_DRY = WriteOptions(dry_run=True, field_manager="lightship-cli", field_validation="Strict")
+"""A field that the server would drop is a mistake that costs a run: kubectl refuses it, too."""
 
 
 class Live(NamedTuple):

@@ -1,13 +1,14 @@
-"""Why a program ended that could not import something, in one line: which module, and what brings it along.
+"""Why a program ended that could not import or open something, in one line: which module or file, and what brings it along.
 
 Called by whoever shows the end of a log. Pure. Training code runs elsewhere than where it was written, so this is the mistake that
 everybody makes first.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 _MISSING = re.compile(r"^(?:\[[^\]]*\]:? ?)?ModuleNotFoundError: No module named '([\w.]+)'", re.MULTILINE)
+_NO_FILE = re.compile(r"^(?:\[[^\]]*\]:? ?)?FileNotFoundError: \[Errno 2\] No such file or directory: '([^'\n]+)'", re.MULTILINE)
 _PACKAGES = {
     "PIL": "pillow",
     "attr": "attrs",
@@ -22,14 +23,26 @@ _PACKAGES = {
 """Modules → the packages that bring them, where the names differ."""
 
 
-def explain(log: str, here: Collection[str] = ()) -> str:
-    """What to do about the last module that a log says is missing; empty where it says nothing of the kind.
+def explain(log: str, here: Collection[str] = (), is_here: Callable[[str], bool] = lambda path: False) -> str:
+    """What to do about the last module, else the last file, that a log says is missing; empty where it says nothing of the kind.
 
-    `here`: names of modules that are files where the question is asked.
+    `here`: names of modules that are files where the question is asked; `is_here`: whether a path leads to something there.
     """
     found = _MISSING.findall(log)
-    if not found:
+    return _module(found, here) if found else _file(_NO_FILE.findall(log), is_here)
+
+
+def _file(found: list[str], is_here: Callable[[str], bool]) -> str:
+    """Paths of the pod's own that are absolute and not here either are nobody's oversight."""
+    if not found or (found[-1].startswith("/") and not is_here(found[-1])):
         return ""
+    where = "is here but not in the pod" if is_here(found[-1]) else "is not in the pod"
+    if found[-1].startswith("/"):
+        return f"{found[-1]} {where}, which has a disk of its own: name files relative to --workspace DIR; large data belongs in a volume"
+    return f"{found[-1]} {where}: --workspace DIR takes a folder along, which is the working directory; large data belongs in a volume"
+
+
+def _module(found: list[str], here: Collection[str]) -> str:
     module = found[-1].partition(".")[0]
     ship = 'ship it with `lightship train SCRIPT --workspace DIR` (in the SDK: options=[ship("DIR")], lightship.train.shipping)'
     if module in here:

@@ -19,6 +19,7 @@ from lightship.train.api import TRAIN_JOBS
 from lightship.train.missing import explain
 from lightship.train.shipping import adoption
 
+from . import causes
 from .following import ending, title
 from .verbs import verb
 
@@ -69,7 +70,8 @@ async def _why(cluster: Cluster, pods: Sequence[Obj]) -> str:
                 ]
             except StatusError:
                 continue  # its node, or its log, is gone
-            return explain(b"".join(found).decode(errors="replace"))
+            log = b"".join(found).decode(errors="replace")
+            return explain(log) or causes.first(log, title(pod))
     return ""
 
 

@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from lightship.aio.clock import Clock
+from lightship.builtin.api import RESTART_ATTEMPT_LABEL
 from lightship.cli.cluster import Cluster
 from lightship.cli.output import say
-from lightship.kinds import EVENTS, PODS
+from lightship.kinds import EVENTS, JOBS, PODS
 from lightship.meta import conditions, objects
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Obj
@@ -19,6 +20,8 @@ from lightship.meta.rest import LogOptions
 from lightship.train import parts
 from lightship.train.api import COMPLETE, FAILED, NODE, SUSPENDED, TRAIN_JOBS
 from lightship.train.status import is_finished, state
+
+from .causes import Causes
 
 MOST = 16
 """Pods whose logs are shown, those with the lowest numbers."""
@@ -42,8 +45,16 @@ class Follower:
         self._write = write or _to_standard_output
         self._streams: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._tails: dict[str, deque[str]] = {}
-        self._told = ""
+        self._causes: dict[str, Causes] = {}
+        """By attempt: what an earlier one ended of is past."""
+        self._told: set[str] = set()
+        self._asked = clock.monotonic()
         self._since = clock.monotonic()
+
+    @property
+    def cause(self) -> str:
+        """The exception that some node had before others in the last attempt, as `node-1: ValueError: ...`; empty where none was seen."""
+        return self._causes[max(self._causes, key=int)].first if self._causes else ""
 
     async def follow(self) -> tuple[Obj, list[Obj], str]:
         """The job at its end, its pods, and the end of what they printed. Raises `StatusError` when the job is gone."""
@@ -91,6 +102,14 @@ class Follower:
     async def _copy(self, pod: Obj, container: str) -> None:
         prefix = f"{title(pod)} | " if self._prefixed else ""
         tail = self._tails.setdefault(objects.uid(pod), deque(maxlen=_TAIL_LINES))
+        causes = self._causes.setdefault(_attempt(pod), Causes())
+
+        def show(line: bytes) -> None:
+            text = line.decode(errors="replace")
+            tail.append(text)
+            causes.hear(title(pod), text)
+            self._write(prefix + text + "\n")
+
         rest = b""
         try:
             async for chunk in self._cluster.client.logs(
@@ -98,16 +117,11 @@ class Follower:
             ):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
-                    self._line(prefix, tail, line)
+                    show(line)
         except StatusError as error:
             say(f"{prefix}its log cannot be followed: {error.message}", to=sys.stderr)
         if rest:
-            self._line(prefix, tail, rest)
-
-    def _line(self, prefix: str, tail: deque[str], line: bytes) -> None:
-        text = line.decode(errors="replace")
-        tail.append(text)
-        self._write(prefix + text + "\n")
+            show(rest)
 
     async def _drain(self) -> None:
         """What has been printed is shown to its end; a node that does not answer any more is not waited for long."""
@@ -115,7 +129,11 @@ class Follower:
             await asyncio.wait(self._streams.values(), timeout=_DRAIN_SECONDS)
 
     async def _tell(self, job: Obj, pods: Sequence[Obj]) -> None:
-        """Say what a job that prints nothing waits for, once for each thing."""
+        """Say what a job that prints nothing, or not all of it, waits for: once for each thing."""
+        if self._clock.monotonic() - self._asked >= _QUIET_SECONDS:
+            self._asked = self._clock.monotonic()
+            for said in await self._short():
+                self._say(said)
         waiting = [pod for pod in pods if objects.status(pod).get("phase") == "Pending"]
         if pods and not waiting:
             self._since = self._clock.monotonic()
@@ -127,12 +145,24 @@ class Follower:
             about = waiting[0] if waiting else job
             said = await self._newest_event(about)
             said = f"{title(about) if waiting else self._name}: {said}" if said else ""
-        if said and said != self._told:
-            self._told = said
+        if said:
+            self._say(said)
+
+    def _say(self, said: str) -> None:
+        if said not in self._told:
+            self._told.add(said)
             say(said, to=sys.stderr)
 
-    async def _newest_event(self, obj: Obj) -> str:
-        events = (await self._cluster.client.list(EVENTS, self._cluster.namespace, fields=f"involvedObject.uid={objects.uid(obj)}")).items
+    async def _short(self) -> list[str]:
+        """Why Jobs have fewer pods than they should: quotas, classes that are not there. Nobody else would say it."""
+        found = (await self._cluster.client.list(JOBS, self._cluster.namespace, labels=parts.selector(self._name))).items
+        short = [job for job in found if _has_fewer(job)]
+        reasons = [(job, await self._newest_event(job, "FailedCreate")) for job in short]
+        return [f"{objects.name(job)}: {reason}" for job, reason in reasons if reason]
+
+    async def _newest_event(self, obj: Obj, reason: str = "") -> str:
+        fields = f"involvedObject.uid={objects.uid(obj)}" + (f",reason={reason}" if reason else "")
+        events = (await self._cluster.client.list(EVENTS, self._cluster.namespace, fields=fields)).items
         newest = max(events, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "", default=None)
         return newest.get("message") or "" if newest else ""
 
@@ -141,13 +171,25 @@ def exit_status(job: Obj, pods: Sequence[Obj]) -> int:
     """0 for a job that is complete, else the exit code of the container that failed first, else 1."""
     if conditions.is_true(job, COMPLETE):
         return 0
+    _, code, _ = _first_failure(pods)
+    return code or 1
+
+
+def failure(pods: Sequence[Obj]) -> str:
+    """Which node failed first, and how it ended, like `node-1: exit code 137, OOMKilled`; empty where no pod says."""
+    who, code, reason = _first_failure(pods)
+    return f"{who}: exit code {code}{f', {reason}' if reason not in ('', 'Error') else ''}" if code else ""
+
+
+def _first_failure(pods: Sequence[Obj]) -> tuple[str, int, str]:
     ends = [
-        (ended.get("finishedAt") or "", ended["exitCode"])
+        (ended.get("finishedAt") or "", int(ended["exitCode"]), title(pod), ended.get("reason") or "")
         for pod in pods
         for container in objects.status(pod).get("containerStatuses") or ()
         if (ended := (container.get("state") or {}).get("terminated")) and ended.get("exitCode")
     ]
-    return int(min(ends)[1]) if ends else 1
+    _, code, who, reason = min(ends, default=("", 0, "", ""))
+    return who, code, reason
 
 
 def ending(job: Obj) -> str:
@@ -168,6 +210,17 @@ def _container(pod: Obj) -> str:
     """The container that the step runs in: `node` for the trainer's, the step's own name for initializers."""
     step = parts.step(pod)
     return step if step.endswith("-initializer") else NODE
+
+
+def _attempt(pod: Obj) -> str:
+    said = objects.labels(pod).get(RESTART_ATTEMPT_LABEL, "0")
+    return said if said.isdecimal() else "0"
+
+
+def _has_fewer(job: Obj) -> bool:
+    spec, status = objects.spec(job), objects.status(job)
+    here = status.get("active", 0) + status.get("succeeded", 0) + status.get("failed", 0)
+    return not spec.get("suspend") and not status.get("conditions") and here < (spec.get("parallelism") or 1)
 
 
 def _to_standard_output(text: str) -> None:

@@ -6,6 +6,7 @@ What the job is made of is `submission`, what travels `train.shipping`, what is 
 
 import argparse
 import asyncio
+import os
 import random
 import shlex
 import string
@@ -31,7 +32,7 @@ from lightship.train.shipping.errors import ShippingError
 from lightship.train.shipping.parcel import Parcel, parcel
 
 from . import submission
-from .following import Follower, ending, exit_status
+from .following import Follower, ending, exit_status, failure
 from .verbs import listed, verb
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def add(verbs: "Verbs") -> None:
     parser.usage = "lightship train SCRIPT [options] [-- words for the script]"
     parser.add_argument("script", metavar="SCRIPT", help="a script of this machine; what follows behind -- is for it")
     parser.add_argument("-m", "--module", action="store_true", help="SCRIPT is the name of a module, as in `python -m`")
-    parser.add_argument("--nodes", type=_number, default=None, metavar="N", help="how many nodes (default: the runtime's)")
-    parser.add_argument("--procs", "--nproc-per-node", type=_number, default=None, metavar="N", help="processes on each node")
+    parser.add_argument("--nodes", type=_some, default=None, metavar="N", help="how many nodes (default: the runtime's)")
+    parser.add_argument("--procs", "--nproc-per-node", type=_some, default=None, metavar="N", help="processes on each node")
     parser.add_argument("--framework", default="", help="torch, jax, xgboost, ... (default: what the script imports)")
     parser.add_argument("--runtime", default="", metavar="NAME", help="which runtime (default: the framework's; lightship train runtimes)")
     parser.add_argument("--name", dest="job", default="", metavar="JOB", help="what the job is called (default: the script, and a suffix)")
@@ -71,8 +72,8 @@ def add(verbs: "Verbs") -> None:
     parser.add_argument("--include", action="append", default=[], metavar="GLOB", help="what of it travels although ignored")
     parser.add_argument("--checkpoint", metavar="WHERE", help="where it is kept: true (a new claim), CLAIM, or pvc://CLAIM/PATH")
     parser.add_argument("--max-restarts", type=_number, metavar="N", help="how often it is started anew after a failure")
-    parser.add_argument("--min-nodes", type=_number, metavar="N", help="elastic: train with this many nodes, if there is no more room,")
-    parser.add_argument("--max-nodes", type=_number, metavar="N", help="and with this many at most")
+    parser.add_argument("--min-nodes", type=_some, metavar="N", help="elastic: train with this many nodes, if there is no more room,")
+    parser.add_argument("--max-nodes", type=_some, metavar="N", help="and with this many at most")
     parser.add_argument("--ttl", type=_number, metavar="SECONDS", help="delete the job so long after its end")
     parser.add_argument("--priority", metavar="CLASS", help="a PriorityClass for its pods")
     parser.add_argument("--annotation", action="append", default=[], metavar="K=V", help="an annotation of the TrainJob")
@@ -86,6 +87,7 @@ async def run(cluster: Cluster, args: argparse.Namespace) -> int:
     """Submit, and unless told otherwise follow: the exit status is the job's."""
     code = _code(args)
     runtime = await _runtime(cluster, args, code.imports)
+    submission.check_name(args.job)
     name = args.job or f"{submission.job_name(code.script)}-{_suffix()}"
     sent = _parcel(code.files, name, cluster.namespace, runtime)
     command = submission.program(runtime, code.script, module=args.module, args=args.script_args, shipped=sent is not None)
@@ -100,45 +102,68 @@ async def run(cluster: Cluster, args: argparse.Namespace) -> int:
     if args.detach:
         say(_later(name, args), to=sys.stderr)
         return 0
-    here = {file.path.stem for file in _nearby(args)}
-    return await _follow(cluster, name, prefixed=_pods(job, runtime) > 1, here=here, later=_later(name, args))
+    return await _follow(cluster, name, prefixed=_pods(job, runtime) > 1, root=_nearby(args), later=_later(name, args))
 
 
 async def submit(cluster: Cluster, job: Obj, sent: Parcel | None) -> Obj:
-    """The files, then the job, then whose files they are: a job never waits for files, and files without a job are the least harm."""
-    for config_map in sent.config_maps if sent else ():
-        try:
-            await cluster.client.create(CONFIG_MAPS, config_map)
-        except errors.StatusError as error:
-            if not errors.is_already_exists(error):
-                raise
-            await _replace(cluster, config_map, objects.name(job))
-    created = await cluster.client.create(TRAIN_JOBS, job)
+    """The files, then the job, then whose files they are: a job never waits for files, and those of a job that is refused are removed."""
+    written: list[Obj] = []
+    try:
+        for config_map in sent.config_maps if sent else ():
+            await _write(cluster, config_map, objects.name(job))
+            written.append(config_map)
+        created = await cluster.client.create(TRAIN_JOBS, job)
+    except (CliError, errors.StatusError) as error:
+        for config_map in written:
+            await cluster.client.delete(CONFIG_MAPS, objects.name(config_map), cluster.namespace, missing_ok=True)
+        if isinstance(error, errors.StatusError) and errors.is_already_exists(error):
+            raise _there_is_one(objects.name(job)) from error
+        raise
     await adoption.adopt(cluster.client, created)
     return created
+
+
+async def _write(cluster: Cluster, config_map: Obj, job: str) -> None:
+    try:
+        await cluster.client.create(CONFIG_MAPS, config_map)
+    except errors.StatusError as error:
+        if not errors.is_already_exists(error):
+            raise
+        await _replace(cluster, config_map, job)
 
 
 async def _replace(cluster: Cluster, config_map: Obj, job: str) -> None:
     """Files of an earlier job of this name may still be there, to be removed with it at any moment."""
     if await cluster.client.get_or_none(TRAIN_JOBS, job, cluster.namespace) is not None:
-        raise CliError(f'there is a job "{job}" already', hint=f"another --name, or: lightship train delete {job}")
+        raise _there_is_one(job)
     await cluster.client.delete(CONFIG_MAPS, objects.name(config_map), cluster.namespace, missing_ok=True)
     await cluster.client.create(CONFIG_MAPS, config_map)
 
 
-async def _follow(cluster: Cluster, name: str, *, prefixed: bool, here: set[str], later: str) -> int:
+def _there_is_one(job: str) -> CliError:
+    return CliError(f'there is a job "{job}" already', hint=f"another --name, or: lightship train delete {job}")
+
+
+async def _follow(cluster: Cluster, name: str, *, prefixed: bool, root: Path, later: str) -> int:
     clock = SystemClock()
     began = clock.monotonic()
+    follower = Follower(cluster, name, clock, prefixed=prefixed)
     try:
-        job, pods, tail = await Follower(cluster, name, clock, prefixed=prefixed).follow()
+        job, pods, tail = await follower.follow()
     except asyncio.CancelledError:
         say(f"\nDetached: {name} goes on. {later}", to=sys.stderr)  # behind the ^C of the terminal
         raise
     status = exit_status(job, pods)
     say(f"{'✗' if status else '✓'} {name} {ending(job)}  {seconds(clock.monotonic() - began)}", to=sys.stderr)
-    if status and (why := explain(tail, here)):
+    if status and (cause := follower.cause or failure(pods)):
+        say(f"  {cause}", to=sys.stderr)
+    if status and (why := _explained(tail, root)):
         say(f"  {why}", to=sys.stderr)
     return status
+
+
+def _explained(log: str, root: Path) -> str:
+    return explain(log, {path.stem for path in root.glob("*.py")}, lambda path: (root / path).exists())
 
 
 def _later(name: str, args: argparse.Namespace) -> str:
@@ -158,12 +183,12 @@ def _code(args: argparse.Namespace) -> Code:
 
 def _script(args: argparse.Namespace) -> Code:
     path = Path(args.script)
-    root = Path(args.workspace).absolute() if args.workspace else path.parent.absolute()
+    root = _absolute(Path(args.workspace) if args.workspace else path.parent)
     if args.workspace and not path.is_file() and (root / path).is_file():
         path = root / path
     if not path.is_file():
         raise CliError(f"there is no file {args.script}", hint="lightship train SCRIPT; lightship train --help lists the verbs", code=2)
-    path = path.absolute()
+    path = _absolute(path)
     if not path.is_relative_to(root):
         raise CliError(f"{args.script} is not in {args.workspace}, so it would not travel", hint="--workspace names a folder above it")
     python = path.suffix == ".py"
@@ -172,12 +197,17 @@ def _script(args: argparse.Namespace) -> Code:
     return Code(path.relative_to(root).as_posix(), files, imports.imported(path) if python else set())
 
 
+def _absolute(path: Path) -> Path:
+    """Without `..`, so that paths can be compared; links stay what they are."""
+    return Path(os.path.normpath(path.absolute()))
+
+
 def _itself(path: Path) -> list[folder.File]:
     return folder.of_files(path.parent, [path])
 
 
 def _module(args: argparse.Namespace) -> Code:
-    root = Path(args.workspace or ".").absolute()
+    root = _absolute(Path(args.workspace or "."))
     files = _whole(root, args) if args.workspace else imports.of_module(root, args.script)
     sources = [file.path for file in files if file.path.suffix == ".py"]
     return Code(args.script, files, {word for source in sources for word in imports.imported(source)})
@@ -210,16 +240,25 @@ def _pods(job: Obj, runtime: Obj) -> int:
     return sum(pods.count for pods in planned.pod_sets)
 
 
-def _nearby(args: argparse.Namespace) -> list[folder.File]:
-    """Modules that are where the script is: what the user may think had travelled."""
-    root = Path(args.workspace or ".") if args.module or args.workspace else Path(args.script).parent
-    return folder.of_files(root, [path for path in root.glob("*.py") if path.is_file()])
+def _nearby(args: argparse.Namespace) -> Path:
+    """Where the script is: what is there the user may think had travelled."""
+    return Path(args.workspace or ".") if args.module or args.workspace else Path(args.script).parent
 
 
 def _number(word: str) -> int:
-    number = int(word)
+    try:
+        number = int(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word} is no number") from None
     if number < 0:
         raise argparse.ArgumentTypeError(f"{word} is less than nothing")
+    return number
+
+
+def _some(word: str) -> int:
+    """The API takes no nodes, too, and such a job is complete before anything has run."""
+    if not (number := _number(word)):
+        raise argparse.ArgumentTypeError("with 0 of them nothing would run")
     return number
 
 

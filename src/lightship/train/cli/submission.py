@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lightship.cli.errors import CliError
-from lightship.meta import objects
+from lightship.meta import objects, quantity
 from lightship.meta.objects import Obj
 from lightship.train.api import (
     ANCESTOR_LABEL,
@@ -45,6 +45,9 @@ GUESSED = ("torch", "deepspeed", "jax", "xgboost", "tensorflow", "mlx", "mpi4py"
 _MEANS = {"transformers": "torch", "flax": "jax", "keras": "tensorflow", "mpi4py": "mpi"}
 _OWN_PROGRAM = ("torchtune",)
 """Frameworks whose runtimes bring the program themselves."""
+_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
+"""Contract: TrainJob's own rule, an RFC 1035 label."""
+_LIKE = {"cpu": "2, or 500m for half a processor", "memory": "4Gi, or 512Mi"}
 _MPI_HOSTS = "/etc/mpi/hostfile"
 
 
@@ -89,6 +92,13 @@ def job_name(script: str) -> str:
     """What jobs of a script are called, before a suffix of their own: letters, digits and dashes, short enough for names of pods."""
     words = re.sub(r"[^a-z0-9]+", "-", Path(script).stem.lower()).strip("-")[:32].strip("-")
     return words if words[:1].isalpha() else f"job-{words}".rstrip("-")
+
+
+def check_name(name: str) -> None:
+    """Before anything is made by that name; none is one of ours. Raises `CliError`."""
+    if name and not _NAME.fullmatch(name):
+        said = f"--name {name}: a job is called by small letters, digits and dashes, a letter first, 63 at most"
+        raise CliError(said, hint=f"--name {job_name(name)}", code=2)
 
 
 def program(runtime: Obj, script: str, *, module: bool, args: Sequence[str], shipped: bool) -> list[str]:
@@ -166,6 +176,11 @@ def _wishes(args: argparse.Namespace) -> dict[str, str]:
 def _resources(args: argparse.Namespace) -> Obj:
     asked = {"cpu": args.cpu, "memory": args.memory, "nvidia.com/gpu": None if args.gpus is None else str(args.gpus)}
     amounts = {name: amount for name, amount in asked.items() if amount is not None}
+    for name, amount in amounts.items():
+        try:
+            quantity.parse(amount)
+        except ValueError:
+            raise CliError(f"--{name} {amount} is no amount", hint=f"--{name} {_LIKE[name]}", code=2) from None
     return {"requests": amounts, "limits": dict(amounts)} if amounts else {}
 
 

@@ -26,10 +26,12 @@ class VerbParser(Parser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         words = list(args or ())
-        if self.get_default("script_args") is None or "--" not in words:
+        if self.get_default("script_args") is None:
             return super().parse_known_args(words, namespace)
-        at = words.index("--")
+        at = words.index("--") if "--" in words else len(words)
         found, unknown = super().parse_known_args(words[:at], namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
         found.script_args = words[at + 1 :]
         return found, unknown
 
