@@ -49,8 +49,10 @@ def test_the_runtime_is_the_frameworks_first_choice() -> None:
     ]
     assert submission.choose_runtime(all_of_them, name="", framework="torch")["metadata"]["name"] == "torch-distributed"
     assert submission.choose_runtime(all_of_them[:1], name="", framework="torch")["metadata"]["name"] == "a-torch"
-    own = runtime("z-mine", kind="TrainingRuntime")
-    assert submission.choose_runtime([*all_of_them, own], name="", framework="torch") is own
+    own, other = runtime("torch-distributed", kind="TrainingRuntime"), runtime("a-gang", kind="TrainingRuntime")
+    assert submission.choose_runtime([*all_of_them, other], name="", framework="torch")["kind"] == "ClusterTrainingRuntime"
+    assert submission.choose_runtime([*all_of_them, other, own], name="", framework="torch") is own
+    assert submission.choose_runtime([all_of_them[0], other], name="", framework="torch") is other
     assert submission.choose_runtime(all_of_them, name="a-old", framework="")["metadata"]["name"] == "a-old"
     with pytest.raises(CliError, match='no runtime is for the framework "tf"') as refused:
         submission.choose_runtime(all_of_them, name="", framework="tf")

@@ -60,8 +60,8 @@ def guess_framework(imports: Iterable[str]) -> str:
 
 
 def choose_runtime(runtimes: Sequence[Obj], *, name: str, framework: str) -> Obj:
-    """The runtime of this name, or the first choice for the framework: of the namespace before the cluster's, `<framework>-distributed`
-    before others. Raises `CliError`."""
+    """The runtime of this name, or the first choice for the framework: `<framework>-distributed` before others, so that a runtime made for
+    something else changes nothing for scripts, and the namespace's before the cluster's. Raises `CliError`."""
     if name:
         found = [runtime for runtime in runtimes if objects.name(runtime) == name]
         if not found:
@@ -80,7 +80,7 @@ def choose_runtime(runtimes: Sequence[Obj], *, name: str, framework: str) -> Obj
 def _preference(runtime: Obj, framework: str) -> tuple[bool, bool, bool, str]:
     deprecated = objects.labels(runtime).get(SUPPORT_LABEL) == DEPRECATED
     wide = runtime.get("kind") == CLUSTER_TRAINING_RUNTIMES.kind
-    return deprecated, wide, objects.name(runtime) != f"{framework}-distributed", objects.name(runtime)
+    return deprecated, objects.name(runtime) != f"{framework}-distributed", wide, objects.name(runtime)
 
 
 def _known(runtimes: Sequence[Obj]) -> str:
