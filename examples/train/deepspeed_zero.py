@@ -38,18 +38,16 @@ def train_with_zero(steps: int) -> None:
     dist.destroy_process_group()
 
 
-def main() -> None:
-    client = TrainerClient()
-    job = client.train(
-        runtime="deepspeed-distributed",
-        trainer=CustomTrainer(func=train_with_zero, func_args={"steps": 60}, num_nodes=2),
-    )
+def main(client: TrainerClient) -> str:
+    trainer = CustomTrainer(func=train_with_zero, func_args={"steps": 60}, num_nodes=2)
+    job: str = client.train(runtime="deepspeed-distributed", trainer=trainer)
     print(f"submitted {job}")
-    client.wait_for_job_status(job, status={"Running", "Complete"})
+    client.wait_for_job_status(job, {"Running", "Complete"})  # what has not started has no log
     for line in client.get_job_logs(job, follow=True):
         print(line)
     print(client.wait_for_job_status(job).status)
+    return job
 
 
 if __name__ == "__main__":
-    main()
+    main(TrainerClient())

@@ -8,23 +8,17 @@ from kubeflow.trainer import CustomTrainer, TrainerClient
 from lightship.train.runtime.digits import train_digits
 
 
-def main() -> None:
-    client = TrainerClient()
-    job = client.train(
-        runtime="torch-distributed",
-        trainer=CustomTrainer(
-            func=train_digits,  # any function of your own will do; it must bring its imports along
-            func_args={"epochs": 10},
-            num_nodes=2,
-            resources_per_node={"cpu": 1, "memory": "2Gi"},
-        ),
-    )
+def main(client: TrainerClient) -> str:
+    # Any function of your own will do; it must bring its imports along.
+    trainer = CustomTrainer(func=train_digits, func_args={"epochs": 10}, num_nodes=2, resources_per_node={"cpu": 1, "memory": "2Gi"})
+    job: str = client.train(runtime="torch-distributed", trainer=trainer)
     print(f"submitted {job}")
-    client.wait_for_job_status(job, status={"Running", "Complete"})  # a pod that has not started has no log to follow
+    client.wait_for_job_status(job, {"Running", "Complete"})  # what has not started has no log
     for line in client.get_job_logs(job, follow=True):
         print(line)
     print(client.wait_for_job_status(job).status)
+    return job
 
 
 if __name__ == "__main__":
-    main()
+    main(TrainerClient())

@@ -10,17 +10,17 @@ from kubeflow.trainer.options import Annotations
 from survivor import train
 
 
-def main() -> None:
-    client = TrainerClient()
+def main(client: TrainerClient) -> str:
     trainer = CustomTrainer(func=train, num_nodes=1, resources_per_node={"cpu": 1, "memory": "1Gi"})
     breathes = Annotations({"lightship.dev/min-nodes": "1", "lightship.dev/max-nodes": "4"})
-    job = client.train(runtime="torch-distributed", trainer=trainer, options=[breathes])
+    job: str = client.train(runtime="torch-distributed", trainer=trainer, options=[breathes])
     print(f"submitted {job}")
-    client.wait_for_job_status(job, status={"Running", "Complete"})
+    client.wait_for_job_status(job, {"Running", "Complete"})  # what has not started has no log
     for line in client.get_job_logs(job, follow=True):
         print(line)
     print(client.wait_for_job_status(job).status)
+    return job
 
 
 if __name__ == "__main__":
-    main()
+    main(TrainerClient())

@@ -53,15 +53,12 @@ def train_sharded(steps: int = 20, width: int = 64) -> None:
 
 
 def main(client: TrainerClient) -> str:
-    job: str = client.train(
-        runtime="torch-distributed",
-        trainer=CustomTrainer(func=train_sharded, num_nodes=2),
-    )
+    job: str = client.train(runtime="torch-distributed", trainer=CustomTrainer(func=train_sharded, num_nodes=2))
     print(f"submitted {job}")
-    client.wait_for_job_status(job, status={"Running", "Complete"})
+    client.wait_for_job_status(job, {"Running", "Complete"})  # what has not started has no log
     for line in client.get_job_logs(job, follow=True):
         print(line)
-    client.wait_for_job_status(job)
+    print(client.wait_for_job_status(job).status)
     return job
 
 

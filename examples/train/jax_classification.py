@@ -56,15 +56,12 @@ def train_classifier(steps: int = 30, batch_size: int = 128) -> None:
 
 
 def main(client: TrainerClient) -> str:
-    job: str = client.train(
-        runtime="jax-distributed",
-        trainer=CustomTrainer(func=train_classifier, num_nodes=2),
-    )
+    job: str = client.train(runtime="jax-distributed", trainer=CustomTrainer(func=train_classifier, num_nodes=2))
     print(f"submitted {job}")
-    client.wait_for_job_status(job, status={"Running", "Complete"})
+    client.wait_for_job_status(job, {"Running", "Complete"})  # what has not started has no log
     for line in client.get_job_logs(job, follow=True):
         print(line)
-    client.wait_for_job_status(job)
+    print(client.wait_for_job_status(job).status)
     return job
 
 

@@ -54,15 +54,13 @@ def fine_tune(steps: int = 40, rank: int = 8) -> None:
 
 
 def main(client: TrainerClient) -> str:
-    job: str = client.train(
-        runtime="torch-distributed",
-        trainer=CustomTrainer(func=fine_tune, image="huggingface/transformers-pytorch-gpu", num_nodes=2, env={"OMP_NUM_THREADS": "1"}),
-    )
+    trainer = CustomTrainer(func=fine_tune, image="huggingface/transformers-pytorch-gpu", num_nodes=2, env={"OMP_NUM_THREADS": "1"})
+    job: str = client.train(runtime="torch-distributed", trainer=trainer)
     print(f"submitted {job}")
-    client.wait_for_job_status(job, status={"Running", "Complete"})
+    client.wait_for_job_status(job, {"Running", "Complete"})  # what has not started has no log
     for line in client.get_job_logs(job, follow=True):
         print(line)
-    client.wait_for_job_status(job)
+    print(client.wait_for_job_status(job).status)
     return job
 
 

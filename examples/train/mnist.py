@@ -53,19 +53,13 @@ def train_mnist(num_epochs: int = 2, batch_size: int = 32, lr: float = 0.02, mom
 
 
 def main(client: TrainerClient) -> str:
-    job: str = client.train(
-        runtime="torch-distributed",
-        trainer=CustomTrainer(
-            func=train_mnist,
-            func_args={"num_epochs": 3, "batch_size": 32},
-            num_nodes=2,
-        ),
-    )
+    trainer = CustomTrainer(func=train_mnist, func_args={"num_epochs": 3, "batch_size": 32}, num_nodes=2)
+    job: str = client.train(runtime="torch-distributed", trainer=trainer)
     print(f"submitted {job}")
-    client.wait_for_job_status(job, status={"Running", "Complete"})
+    client.wait_for_job_status(job, {"Running", "Complete"})  # what has not started has no log
     for line in client.get_job_logs(job, follow=True):
         print(line)
-    client.wait_for_job_status(job)
+    print(client.wait_for_job_status(job).status)
     return job
 
 

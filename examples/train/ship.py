@@ -20,9 +20,16 @@ def train() -> None:
         print("loss before training", torch.nn.functional.mse_loss(Net()(x), y).item())
 
 
-if __name__ == "__main__":
-    client = TrainerClient()
+def main(client: TrainerClient) -> str:
     trainer = CustomTrainer(func=train, resources_per_node={"cpu": 1})
-    job = client.train(runtime="torch-distributed", trainer=trainer, options=[ship(Path(__file__).parent / "workspace")])
-    client.wait_for_job_status(job)
-    print(*client.get_job_logs(job), sep="\n")
+    job: str = client.train(runtime="torch-distributed", trainer=trainer, options=[ship(Path(__file__).parent / "workspace")])
+    print(f"submitted {job}")
+    client.wait_for_job_status(job, {"Running", "Complete"})  # what has not started has no log
+    for line in client.get_job_logs(job, follow=True):
+        print(line)
+    print(client.wait_for_job_status(job).status)
+    return job
+
+
+if __name__ == "__main__":
+    main(TrainerClient())

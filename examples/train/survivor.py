@@ -54,17 +54,17 @@ def train(epochs: int = 30, steps: int = 10, seconds: float = 0.1) -> None:
     dist.destroy_process_group()
 
 
-def main() -> None:
-    client = TrainerClient()
+def main(client: TrainerClient) -> str:
     trainer = CustomTrainer(func=train, num_nodes=2, resources_per_node={"cpu": 1, "memory": "1Gi"})
     survives = Annotations({"lightship.dev/checkpoint": "true", "lightship.dev/max-restarts": "3"})
-    job = client.train(runtime="torch-distributed", trainer=trainer, options=[survives])
+    job: str = client.train(runtime="torch-distributed", trainer=trainer, options=[survives])
     print(f"submitted {job}")
-    client.wait_for_job_status(job, status={"Running", "Complete"})
+    client.wait_for_job_status(job, {"Running", "Complete"})  # what has not started has no log
     for line in client.get_job_logs(job, follow=True):
         print(line)
     print(client.wait_for_job_status(job).status)
+    return job
 
 
 if __name__ == "__main__":
-    main()
+    main(TrainerClient())

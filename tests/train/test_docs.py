@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ def test_every_verb_is_explained(verb: str) -> None:
     name, *rest = verb.split()
     assert parse(name, *rest).do.__module__.startswith(cli.__name__)
     assert re.search(rf"lightship train {name}|/ `{name} ", DOC)
+
+
+@pytest.mark.parametrize("page", ["training.md", "tutorial.md"])
+def test_the_commands_that_are_printed_are_understood(page: str) -> None:
+    printed = re.findall(r"^ *lightship train (.+)$", (ROOT / "docs" / page).read_text(), re.MULTILINE)
+    assert printed
+    for words in (shlex.split(line, comments=True) for line in printed):
+        assert parse(*(["run"] if words[0].endswith(".py") else []), *words).do.__module__.startswith(cli.__name__)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)

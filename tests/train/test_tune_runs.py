@@ -1,8 +1,8 @@
 """Language models are fine-tuned for real: the unmodified SDK's BuiltinTrainer, nodes and processes that train together, what they save.
 
-The model has a few thousand weights and is made on the spot. Our initializers fetch it from a stand-in of the hub and examples from one of
-S3 into the job's volume; the runtimes are the shipped ones, with the hub's address and a learning rate for so small a model. Real time is
-unavoidable: pods are processes.
+The model has a few thousand weights and is made on the spot. Our initializers fetch it from a stand-in of the hub, and examples from one
+of S3, into the job's volume. The runtimes are the shipped ones and that of `language-model.yaml`, with the hub's address and a learning
+rate for so small a model. Real time is unavoidable: pods are processes.
 """
 
 import re
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lightship.aio.clock import SystemClock, pause
 from lightship.kinds import PODS
@@ -24,6 +25,7 @@ from tests.train.initializers import standin
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 SECONDS = 900
+EXAMPLE = Path(__file__).parents[2] / "examples" / "train" / "language-model.yaml"
 IMAGE = "ghcr.io/kubeflow/trainer/torchtune-trainer"
 CHECK = """
 import json, sys
@@ -49,13 +51,15 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         hub = standin.start(running, "hub", "Hub", repr(_files(tinylm.model(folder / "model"), "models/acme/tiny")))
         sets = tinylm.alpaca(folder / "alpaca"), tinylm.preferences(folder / "preferences")
         standin.start(running, "s3", "S3", repr({name: body for each in sets for name, body in _files(each, f"sets/{each.name}").items()}))
-        for name, shipped, words in (
-            ("full", "trl-sft", ["optimizer.lr=0.02", "epochs=4"]),
-            ("lora", "trl-sft", ["optimizer.lr=0.05", "epochs=2"]),
-            ("typo", "trl-sft", ["optimiser.lr=1"]),
-            ("dpo", "trl-dpo", ["optimizer.lr=0.01"]),
+        shipped = {objects.name(runtime): runtime for runtime in runtimes()}
+        example, _ = yaml.safe_load_all(EXAMPLE.read_text())
+        for name, runtime, words in (
+            ("full", shipped["trl-sft"], ["optimizer.lr=0.02", "epochs=4"]),
+            ("lora", example, ["optimizer.lr=0.05", "epochs=2", "lr_scheduler.num_warmup_steps=0"]),
+            ("typo", shipped["trl-sft"], ["optimiser.lr=1"]),
+            ("dpo", shipped["trl-dpo"], ["optimizer.lr=0.01"]),
         ):
-            running.run(running.client.create(TRAINING_RUNTIMES, _runtime(shipped, name, hub, words)))
+            running.run(running.client.create(TRAINING_RUNTIMES, _runtime(runtime, name, hub, words)))
         yield running
 
 
@@ -71,9 +75,9 @@ def sdk(platform: Cluster) -> Any:
     return TrainerClient(KubernetesBackendConfig(config_file=platform.kubeconfig))
 
 
-def _runtime(shipped: str, name: str, hub: str, words: list[str]) -> Obj:
-    """A shipped runtime with another hub; of words that contradict each other the later win."""
-    found: Obj = objects.copy(next(r for r in runtimes() if objects.name(r) == shipped))
+def _runtime(runtime: Obj, name: str, hub: str, words: list[str]) -> Obj:
+    """A runtime with another hub; of words that contradict each other the later win."""
+    found: Obj = objects.copy(runtime)
     found |= {"kind": "TrainingRuntime", "metadata": {**found["metadata"], "name": name, "namespace": "default"}}
     jobs = {job["name"]: job["template"]["spec"]["template"]["spec"] for job in found["spec"]["template"]["spec"]["replicatedJobs"]}
     jobs[MODEL_INITIALIZER]["containers"][0].setdefault("env", []).append({"name": "HF_ENDPOINT", "value": hub})
