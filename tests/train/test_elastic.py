@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lightship.builtin.api import JOB_SETS
 from lightship.kinds import JOBS, NODES, PODS
 from lightship.meta import objects, times
-from lightship.meta.objects import Obj
+from lightship.meta.objects import Key, Obj
 from lightship.train import parts
 from lightship.train.api import CLUSTER_TRAINING_RUNTIMES, TRAIN_JOBS
-from lightship.train.elastic import decide, room
+from lightship.train.elastic import decide
 from lightship.train.elastic.decide import FREE, HOMELESS, OVER, Past, Size
+from lightship.train.elastic.room import Room
 from lightship.train.lasting import Bounds
 from tests.train import make, site
 from tests.train.site import Site
@@ -119,13 +122,48 @@ def asking(cpu: str, at: str = "", phase: str = "Running") -> Obj:
     ],
 )
 def test_room(wanted: Obj, nodes: list[Obj], others: list[Obj], want: int) -> None:
-    assert room.count(wanted, nodes, others) == want
+    assert told(nodes, others).count(wanted) == want
+
+
+def told(nodes: Sequence[Obj], pods: Sequence[Obj]) -> Room:
+    """A room that has heard of these, once each."""
+    found = Room()
+    for number, each in enumerate(pods):
+        found.pod_changed(Key("default", str(number)), None, each)
+    for each in nodes:
+        found.node_changed(Key("", objects.name(each)), None, each)
+    return found
 
 
 def waiting(cpu: str, seconds: float, priority: int = 0) -> Obj:
     """A pod of others that no node takes."""
     found = pod(0, homeless=seconds)
     return {**found, "spec": {**asking(cpu)["spec"], "priority": priority}}
+
+
+_STATES = st.one_of(
+    st.none(),
+    st.builds(asking, st.sampled_from(["500m", "1", "3"]), st.sampled_from(["", "a", "b"]), st.sampled_from(["Running", "Failed"])),
+    st.builds(waiting, st.sampled_from(["1", "2"]), st.sampled_from([5.0, 20.0])),
+)
+_HEALTH = st.one_of(st.none(), st.builds(lambda ready, cpu: {"ready": ready, "cpu": cpu}, st.booleans(), st.sampled_from(["2", "4"])))
+
+
+@given(st.lists(st.one_of(st.tuples(st.sampled_from("wxyz"), _STATES), st.tuples(st.sampled_from("ab"), _HEALTH)), max_size=30))
+def test_what_changes_one_by_one_adds_up(changes: list[tuple[str, Obj | None]]) -> None:
+    """Asked after each change, the room answers as one that has heard of nothing but what is there now."""
+    grown, pods, nodes = Room(), dict[str, Obj](), dict[str, Obj]()
+    for name, now in changes:
+        is_node = name in "ab"
+        of, tell = (nodes, grown.node_changed) if is_node else (pods, grown.pod_changed)
+        new = None if now is None else node(name, **now) if is_node else now
+        tell(Key("" if is_node else "default", name), of.pop(name, None), new)
+        if new is not None:
+            of[name] = new
+        fresh = told(list(nodes.values()), list(pods.values()))
+        assert grown.count(asking("1")) == fresh.count(asking("1"))
+        for found in pods.values():
+            assert grown.is_wanted(found, NOW) == fresh.is_wanted(found, NOW)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +181,7 @@ def waiting(cpu: str, seconds: float, priority: int = 0) -> Obj:
 def test_places_that_others_wait_for(others: list[Obj], want: float | None) -> None:
     mine, theirs = asking("1", "here"), asking("3", "here")
     mine["metadata"]["uid"], theirs["metadata"]["uid"] = "mine", "theirs"
-    assert room.is_wanted(mine, [mine, theirs, *others], [node()], NOW) == want
+    assert told([node()], [mine, theirs, *others]).is_wanted(mine, NOW) == want
 
 
 def test_a_node_is_given_to_those_who_wait_for_it() -> None:

@@ -16,8 +16,9 @@ from lightship.meta.rest import JSON_PATCH
 from lightship.train import lasting, status
 from lightship.train.api import ANCESTOR_LABEL, CONTROLLER_NAME, TRAIN_JOBS, TRAINER
 
-from . import decide, room
+from . import decide
 from .decide import Past, Size
+from .room import Room
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class ElasticJobs:
         self._train_jobs = manager.cache.informer(TRAIN_JOBS)
         self._jobsets = manager.cache.informer(JOB_SETS)
         self._jobs: Informer | None = None
+        self._room = Room()
         self._past: dict[Key, Past] = {}
         self._sizes: dict[Key, int] = {}
         self._hungry: dict[Key, float] = {}
@@ -77,7 +79,8 @@ class ElasticJobs:
         if self._sizes.setdefault(key, size) != size and (past.changed or 0.0) < now - decide.SETTLE:
             self._past[key] = past = past._replace(changed=now)  # by somebody else, or by us whose answer was lost
         self._sizes[key] = size
-        decided = decide.decide(bounds, size, pods, now, lambda: self._room(workload), past, lambda pod: self._is_wanted(pod, now))
+        like = {"metadata": {}, "spec": objects.get_path(workload, "spec", "template", "spec") or {}}
+        decided = decide.decide(bounds, size, pods, now, lambda: self._room.count(like), past, lambda pod: self._room.is_wanted(pod, now))
         if decided.nodes != size:
             await self._resize(job, workload, size, decided)
             self._past[key] = decide.next_past(past, size, decided, now)
@@ -105,6 +108,8 @@ class ElasticJobs:
             await informer.wait_synced()
         if self._jobs is None:
             self._jobs = jobs
+            pods.on_change(self._room.pod_changed)
+            nodes.on_change(self._room.node_changed)
             self._jobsets.on_change(lambda key, old, new: self._wake(key))
             jobs.on_change(self._job_changed)
             pods.on_change(self._pod_changed)
@@ -118,13 +123,6 @@ class ElasticJobs:
         replicated = _trainer(jobset)
         found = self._jobs.get(Key(objects.namespace(job), f"{objects.name(job)}-{replicated[1]}-0")) if replicated else None
         return found if found is not None and objects.is_controlled_by(found, jobset) and not objects.is_deleting(found) else None
-
-    def _room(self, workload: Obj) -> int:
-        pod = {"metadata": {}, "spec": objects.get_path(workload, "spec", "template", "spec") or {}}
-        return room.count(pod, self._cache.informer(NODES).list(), self._cache.informer(PODS).list())
-
-    def _is_wanted(self, pod: Obj, now: float) -> float | None:
-        return room.is_wanted(pod, self._cache.informer(PODS).list(), self._cache.informer(NODES).list(), now)
 
     async def _resize(self, job: Obj, workload: Obj, size: int, decided: Size) -> None:
         if not await self._resize_jobset(job, decided.nodes):
