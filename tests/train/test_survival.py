@@ -18,7 +18,9 @@ from tests.train.breathing import breathe
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 EXAMPLES = Path(__file__).parents[2] / "examples" / "train"
-JOB = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/default/trainjobs/survivor"
+JOBS = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/default/trainjobs"
+NAME = "survivor"
+JOB = f"{JOBS}/{NAME}"
 BUILD_SECONDS = 900
 """The first pod waits for its environment to be built, which downloads torch."""
 SECONDS = 180
@@ -41,29 +43,43 @@ def example(name: str) -> Any:
     return module
 
 
-def submit(site: Site, func: Any, annotations: dict[str, str], *, num_nodes: int, env: dict[str, str] | None = None, **args: Any) -> None:
+def submit(
+    site: Site,
+    func: Any,
+    annotations: dict[str, str],
+    *,
+    num_nodes: int,
+    env: dict[str, str] | None = None,
+    name: str = NAME,
+    runtime: str = "torch-distributed",
+    image: str | None = None,
+    **args: Any,
+) -> None:
+    """Have a function train, called with `args`."""
     from kubeflow.common.types import KubernetesBackendConfig
     from kubeflow.trainer import CustomTrainer, TrainerClient
     from kubeflow.trainer.options import Annotations, Name
 
     client = TrainerClient(KubernetesBackendConfig(config_file=str(site.kubeconfig)))
-    trainer = CustomTrainer(func=func, func_args=args, num_nodes=num_nodes, resources_per_node={"cpu": "100m"}, env=env)
-    said = {f"lightship.dev/{name}": value for name, value in annotations.items()}
-    client.train(runtime="torch-distributed", trainer=trainer, options=[Name("survivor"), Annotations(said)])
+    trainer = CustomTrainer(func=func, func_args=args, num_nodes=num_nodes, resources_per_node={"cpu": "100m"}, env=env, image=image)
+    said = {f"lightship.dev/{word}": value for word, value in annotations.items()}
+    client.train(runtime=runtime, trainer=trainer, options=[Name(name), Annotations(said)])
 
 
 class Watched:
     """What the job's first node has printed, over all the pods that it had."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, site: Site, name: str = NAME) -> None:
+        self.site = site
+        self._name = name
         self._told: dict[str, list[str]] = {}
 
     def lines(self) -> list[str]:
         try:
-            pods = self._site.api.get(f"{PODS}?labelSelector=batch.kubernetes.io/job-completion-index%3D0")["items"]
+            labels = f"batch.kubernetes.io/job-completion-index%3D0,jobset.sigs.k8s.io/jobset-name%3D{self._name}"
+            pods = self.site.api.get(f"{PODS}?labelSelector={labels}")["items"]
             for pod in sorted(pods, key=lambda p: str(p["metadata"]["creationTimestamp"])):
-                answer = self._site.api.call("GET", f"{PODS}/{pod['metadata']['name']}/log")
+                answer = self.site.api.call("GET", f"{PODS}/{pod['metadata']['name']}/log")
                 if answer.code == 200:
                     self._told[pod["metadata"]["uid"]] = str(answer.body).splitlines()
         except OSError:
@@ -78,48 +94,54 @@ class Watched:
             return found[-1] if len(found) >= times else None
 
         def detail() -> str:
-            return "\n".join([*self.lines()[-30:], str(self._site.api.get(JOB).get("status"))])
+            return "\n".join([*self.lines()[-30:], str(self.site.api.get(f"{JOBS}/{self._name}").get("status"))])
 
         found = eventually(look, f"{times} lines like {pattern}", detail, seconds=seconds)
         assert found is not None
         return found
 
     def steps(self) -> list[int]:
-        return [int(m[1]) for line in self.lines() if (m := re.match(r"step (\d+) of", line))]
+        return [int(step) for step in self.found(r"step (\d+) of")]
+
+    def found(self, pattern: str) -> list[str]:
+        """The first group of all lines that match."""
+        return [m[1] for line in self.lines() if (m := re.match(pattern, line))]
 
     def after(self, step: int) -> None:
         """Wait until the job is well past a step."""
         self.wait(rf"step {step + 5} of")
 
 
-def worker(site: Site, rank: int) -> Process:
-    """The process of a rank of the job, among all that the platform has started."""
+def worker(rank: int, name: str = NAME, variable: str = "RANK") -> Process:
+    """The process of a rank of the job, by its variable, among all that the platform has started."""
     for process in descendants(os.getpid()) + descendants(1):
         try:
             found = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+            program = os.path.basename(os.readlink(f"/proc/{process.pid}/exe"))
         except OSError:
             continue
-        if f"RANK={rank}".encode() in found and f"{JOB}".rpartition("/")[2].encode() in b"\0".join(found):
+        meets_at = f"={name}-node-0-0.{name}".encode()
+        if f"{variable}={rank}".encode() in found and meets_at in b"\0".join(found) and program.startswith("python"):
             return process
     raise LookupError(f"no process is rank {rank}")
 
 
-def launcher(process: Process) -> int:
-    """The outermost helper above a process in a pod."""
-    pid, found = process.pid, 0
+def launchers(process: Process) -> list[int]:
+    """The helpers above a process in a pod, the innermost first: the one that holds its pod, ..., the one that holds all pods."""
+    pid, found = process.pid, []
     while pid > 1:
         if b"launcher.main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            found = pid
+            found.append(pid)
         pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     return found
 
 
-def complete(site: Site) -> None:
+def complete(site: Site, name: str = NAME) -> None:
     def is_complete() -> bool:
-        conditions = site.api.get(JOB).get("status", {}).get("conditions") or [{}]
+        conditions = site.api.get(f"{JOBS}/{name}").get("status", {}).get("conditions") or [{}]
         return bool(conditions[-1].get("type") == "Complete")
 
-    eventually(is_complete, "the job is complete", seconds=SECONDS)
+    eventually(is_complete, f"{name} is complete", seconds=SECONDS)
 
 
 def test_a_job_survives_its_workers_its_platform_its_node_and_a_pause(home: Home) -> None:
@@ -128,7 +150,7 @@ def test_a_job_survives_its_workers_its_platform_its_node_and_a_pause(home: Home
     log = Watched(site)
 
     log.wait("step 12 of", seconds=BUILD_SECONDS)
-    os.kill(worker(site, 1).pid, signal.SIGKILL)
+    os.kill(worker(1).pid, signal.SIGKILL)
     resumed = int(log.wait(r"rank 0 of 2 goes on after step (\d+)", times=2)[1])
     assert resumed >= 10, "the epoch that was done is not done again"
 
@@ -138,7 +160,7 @@ def test_a_job_survives_its_workers_its_platform_its_node_and_a_pause(home: Home
     log = log_of(site, log)
     log.wait(rf"step {resumed + 10} of")
 
-    os.kill(launcher(worker(site, 0)), signal.SIGKILL)
+    os.kill(launchers(worker(0))[-1], signal.SIGKILL)
     resumed = int(log.wait(r"rank 0 of 2 goes on after step (\d+)", times=3)[1])
 
     log.after(resumed)
@@ -153,9 +175,9 @@ def test_a_job_survives_its_workers_its_platform_its_node_and_a_pause(home: Home
     complete(site)
 
 
-def log_of(site: Site, before: Watched) -> Watched:
+def log_of(site: Site, before: Watched, name: str = NAME) -> Watched:
     """The same log, asked for at the platform's new life."""
-    found = Watched(site)
+    found = Watched(site, name)
     found._told = before._told
     return found
 

@@ -9,14 +9,16 @@
 
 import json
 import re
+import sys
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
+from . import together
 from .files import directory
-from .leaving import Leaving
+from .leaving import STATUS, Leaving
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 _LAST_WRITTEN = "trainer_state.json"
@@ -38,12 +40,24 @@ def _is_whole(path: Path) -> bool:
 
 
 class SaveAndLeave(TrainerCallback):  # type: ignore[misc]  # untyped where transformers is not installed
-    """Saves after the step under way when the pod is asked to end, and stops there."""
+    """When the pod of any rank is asked to end, all save after the step under way, and end: `SystemExit`, out of `trainer.train`."""
 
     def __init__(self) -> None:
-        self._leaving = Leaving()
+        self._listening = Leaving()
+        self._leaving = False
 
     def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> Any:
-        if self._leaving.asked:
+        self._leaving = together.anybody(self._listening.asked)
+        if self._leaving:
             control.should_save = control.should_training_stop = True
         return control
+
+    def on_save(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Not the end of the training: a program that went on from here would say that it is, and never be started again."""
+        if not self._leaving:
+            return
+        together.wait()
+        if together.rank() == 0:
+            print(f"leaving after step {state.global_step}, which is saved", flush=True)
+        together.part()
+        sys.exit(STATUS)

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint import state_dict as sharding
 
+from . import together
 from .files import Folder
 from .leaving import STATUS, Leaving
 
@@ -39,8 +39,8 @@ class Checkpoints:
 
     def resume(self) -> int:
         """Restore the last whole checkpoint, and return its step; 0 when there is none. All ranks restore the one that rank 0 sees."""
-        found = self.folder.last() if _rank() == 0 else None
-        step = _agree(found[0] if found else 0)
+        found = self.folder.last() if together.rank() == 0 else None
+        step = together.agree(found[0] if found else 0)
         if step:
             self._load(self.folder.path / f"step-{step:09d}")
         return step
@@ -50,21 +50,20 @@ class Checkpoints:
 
         Raises `SystemExit` to end: torchrun starts the workers that stay again, and they resume here.
         """
-        leaving = _anybody(self._leaving.asked)
+        leaving = together.anybody(self._leaving.asked)
         if leaving or number % every == 0:
             self.save(number)
         if leaving:
-            if _rank() == 0:
+            if together.rank() == 0:
                 print(f"leaving after step {number}, which is saved", flush=True)
-            if dist.is_initialized():
-                dist.destroy_process_group()
+            together.part()
             sys.exit(STATUS)
 
     def save(self, number: int) -> None:
         """Save now. Returns on all ranks when it is on the disk."""
-        if _rank() == 0:
+        if together.rank() == 0:
             self.folder.write(number, self._save)
-        _wait()
+        together.wait()
 
     def _save(self, place: Path) -> None:
         kept = {name: _plain(part).state_dict() for name, part in self._state.items()}
@@ -84,15 +83,15 @@ class Sharded(Checkpoints):
     """
 
     def save(self, number: int) -> None:
-        if _rank() == 0:
+        if together.rank() == 0:
             self.folder.begin(number)
-        _wait()
+        together.wait()
         draft = self.folder.path / f".step-{number:09d}"
         dcp.save(self._shares(), checkpoint_id=draft)
-        if _rank() == 0:
+        if together.rank() == 0:
             torch.save(self.values, draft / _VALUES)
             self.folder.commit(number, checked=False)
-        _wait()
+        together.wait()
 
     def _shares(self) -> dict[str, Any]:
         model, optimizers = self._parts()
@@ -113,34 +112,3 @@ class Sharded(Checkpoints):
 def _plain(part: Any) -> Any:
     """What is inside DDP, whose names would keep other numbers of processes from resuming."""
     return part.module if isinstance(part, torch.nn.parallel.DistributedDataParallel) else part
-
-
-def _rank() -> int:
-    return int(dist.get_rank()) if dist.is_initialized() else 0
-
-
-def _device() -> str:
-    """Where the process group wants numbers to be."""
-    return "cuda" if dist.get_backend() == "nccl" else "cpu"
-
-
-def _agree(number: int) -> int:
-    """The number that rank 0 has."""
-    if not dist.is_initialized():
-        return number
-    told = torch.tensor([number], dtype=torch.int64, device=_device())
-    dist.broadcast(told, 0)
-    return int(told.item())
-
-
-def _anybody(asked: bool) -> bool:
-    if not dist.is_initialized():
-        return asked
-    told = torch.tensor([int(asked)], dtype=torch.int64, device=_device())
-    dist.all_reduce(told, dist.ReduceOp.MAX)
-    return bool(told.item())
-
-
-def _wait() -> None:
-    if dist.is_initialized():
-        dist.barrier()
