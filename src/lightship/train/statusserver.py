@@ -13,7 +13,7 @@ from typing import NamedTuple
 from lightship.aio.clock import Clock
 from lightship.client.client import Client
 from lightship.kinds.access.reviews import TOKEN_REVIEWS
-from lightship.meta import codec, errors, objects
+from lightship.meta import errors, objects
 from lightship.meta.errors import StatusError
 from lightship.meta.objects import Key
 
@@ -133,4 +133,4 @@ class StatusServer:
 def refusal(code: int, reason: str, message: str) -> Answer:
     """A `metav1.Status` that says no."""
     said = {"metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code}
-    return Answer(code, codec.encode(said) + b"\n")
+    return Answer(code, progress.write(said))

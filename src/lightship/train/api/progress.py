@@ -4,7 +4,9 @@ Read by the plugin that tells pods (`plugins.trainjobstatus`), by the server (`s
 Contract: Trainer 2.3 pkg/statusserver and the trainjobstatus plugin (KEP-2779).
 """
 
-from typing import Annotated, TypeAlias
+import json
+import re
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -32,19 +34,31 @@ TOKEN_FILE = "token"
 TOKEN_SECONDS = 3600
 TLS_SUFFIX = "-tls-config"
 
-_Int32: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
+_SPACE = " \t\r\n"
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object as it was written."""
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON")
+
+
+_READER = json.JSONDecoder(object_pairs_hook=_Pairs, parse_constant=_no_number)
 
 
 class Metric(msgspec.Struct, omit_defaults=True):
-    name: str | None = ""
-    value: str | None = ""
+    name: str = ""
+    value: str = ""
 
 
 class TrainerStatus(msgspec.Struct, omit_defaults=True):
     """As it is sent: limits are the API server's to check. `lastUpdatedTime` is brought into Kubernetes' notation by `read`."""
 
-    progressPercentage: _Int32 | None = None  # noqa: N815  names are the wire's
-    estimatedRemainingSeconds: _Int32 | None = None  # noqa: N815
+    progressPercentage: int | None = None  # noqa: N815  names are the wire's
+    estimatedRemainingSeconds: int | None = None  # noqa: N815
     metrics: list[Metric] | None = None
     lastUpdatedTime: str | None = None  # noqa: N815
 
@@ -84,22 +98,57 @@ def bearer(header: str) -> str:
 
 
 def read(body: bytes) -> Update:
-    """What a report says. Raises `ValueError` for what is none."""
+    """What a report says, read as Go reads it: the first value alone counts, names in any case, of a name that is there twice the last one.
+    Raises `ValueError` for what is no report."""
     try:
-        found = msgspec.json.decode(body, type=Update | None) or Update()
-    except msgspec.MsgspecError as error:
-        raise ValueError(str(error)) from error
-    status = found.trainerStatus
-    if status is not None and status.lastUpdatedTime is not None:
-        if "T" not in status.lastUpdatedTime.upper():
-            raise ValueError(f'"{status.lastUpdatedTime}" is no time')  # Python takes a bare date, RFC 3339 does not
-        status.lastUpdatedTime = times.rfc3339(times.parse(status.lastUpdatedTime))
-    return found
+        found, _ = _READER.raw_decode(body.decode(errors="replace").lstrip(_SPACE))
+    except RecursionError as error:
+        raise ValueError("it nests too deep") from error
+    if found is None:
+        return Update()
+    status = _fields(found, Update).get("trainerStatus")
+    return Update(None if status is None else _status(_fields(status, TrainerStatus)))
 
 
-def write(update: Update) -> bytes:
-    """The report as it is sent back."""
-    return codec.encode(update) + b"\n"
+def write(answer: Update | Obj) -> bytes:
+    """The body of an answer: a report as it is sent back, or a `metav1.Status`, as Go writes them."""
+    text = codec.encode(answer)
+    for letter in b"<>&":
+        text = text.replace(b"%c" % letter, b"\\u%04x" % letter)
+    return text + b"\n"
+
+
+def _fields(value: object, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    if not isinstance(value, _Pairs):
+        raise ValueError("it is no object")
+    known = {name.lower(): name for name in kind.__struct_fields__}
+    return {known[name.lower()]: item for name, item in value if name.lower() in known}
+
+
+def _status(fields: dict[str, Any]) -> TrainerStatus:
+    when = fields.get("lastUpdatedTime")
+    if when is not None:
+        if not isinstance(when, str) or not _TIME.fullmatch(when):
+            raise ValueError(f"{when!r} is no time")
+        when = times.rfc3339(times.parse(when))
+    listed = fields.get("metrics")
+    if listed is not None and not (isinstance(listed, list) and not isinstance(listed, _Pairs)):
+        raise ValueError("metrics are a list")
+    metrics = [_metric({} if item is None else _fields(item, Metric)) for item in listed or ()]
+    return TrainerStatus(_int32(fields.get("progressPercentage")), _int32(fields.get("estimatedRemainingSeconds")), metrics or None, when)
+
+
+def _metric(fields: dict[str, Any]) -> Metric:
+    said = {name: value for name, value in fields.items() if value is not None}
+    if not all(isinstance(value, str) for value in said.values()):
+        raise ValueError("names and values of metrics are text")
+    return Metric(**said)
+
+
+def _int32(value: object) -> int | None:
+    if value is not None and not (type(value) is int and -(1 << 31) <= value < 1 << 31):
+        raise ValueError(f"{value!r} is no whole number of 32 bits")
+    return value
 
 
 def applied(namespace: str, name: str, status: TrainerStatus) -> Obj:
@@ -110,9 +159,8 @@ def applied(namespace: str, name: str, status: TrainerStatus) -> Obj:
     if status.estimatedRemainingSeconds is not None:
         wanted["estimatedRemainingSeconds"] = status.estimatedRemainingSeconds
     if status.metrics:
-        wanted["metrics"] = [{"name": m.name or "", "value": m.value or ""} for m in status.metrics]
-    if status.lastUpdatedTime is not None:
-        wanted["lastUpdatedTime"] = status.lastUpdatedTime
+        wanted["metrics"] = [{"name": m.name, "value": m.value} for m in status.metrics]
+    wanted["lastUpdatedTime"] = status.lastUpdatedTime  # also where it is missing: then the API server says so
     return {
         "apiVersion": API_VERSION,
         "kind": TRAINJOB_KIND,

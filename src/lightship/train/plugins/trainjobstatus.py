@@ -32,7 +32,7 @@ class TrainJobStatus:
         mount = {"name": progress.VOLUME, "mountPath": progress.MOUNT_PATH, "readOnly": True}
         for container in trainer.pod.get("containers") or ():
             upsert(container, "env", variables)
-            upsert(container, "volumeMounts", [mount])
+            upsert(container, "volumeMounts", [mount], key="mountPath")
         upsert(trainer.pod, "volumes", [_volume(namespace, plan.name)])
 
     def build(self, plan: Plan) -> list[Component]:
