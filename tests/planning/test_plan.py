@@ -65,7 +65,10 @@ def plan(*wanted: Obj, nodes: list[Obj] | None = None, data: Path | None = None,
 
 @pytest.mark.slow
 def test_a_job_that_fits() -> None:
-    report = plan(trainjob(3), nodes=[node("a", price="2"), node("b", price="1")])
+    owner = {"apiVersion": TRAIN_JOBS.api_version, "kind": "TrainJob", "name": "mnist", "uid": "earlier", "controller": True}
+    left = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mnist-runtime-snapshot", "namespace": "default"}}
+    left["metadata"]["ownerReferences"] = [owner]  # type: ignore[index]  # of an earlier job of this name
+    report = plan(trainjob(3), nodes=[node("a", price="2"), node("b", price="1")], configmaps=[left])
     found = page.summary(report)
     assert {kind: found["creates"][kind] for kind in ("TrainJob", "JobSet", "Job", "Pod", "Service")} == {
         "TrainJob": 1,
@@ -181,6 +184,7 @@ def test_nothing_is_written(tmp_path: Path) -> None:
     too_large, mistyped = trainjob(1, "Not_A_Name"), trainjob(1, "mistyped")
     mistyped["spec"]["trainer"]["nodes"] = 3
     manifests = list(parse(yaml.safe_dump_all([trainjob(), deployment(), too_large, mistyped]), "file"))
+    gang = list(parse((Path(__file__).parents[2] / "examples" / "train" / "gang.yaml").read_text(), "file"))
 
     async def scenario(s: Site) -> None:
         await bootstrap(s.client)
@@ -189,6 +193,8 @@ def test_nothing_is_written(tmp_path: Path) -> None:
         cluster._resources = [*kinds.BUILTIN, JOB_SETS, *RESOURCES]
         before = (await s.client.list(kinds.NODES)).resource_version
         asked = await command.ask(cluster, manifests)
+        assert (await command.ask(cluster, gang)).refusals == [], "its runtime comes first"
+        assert "not found" in (await command.ask(cluster, gang[::-1])).refusals[0]
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"}, "spec": {"containers": []}}
         said = await command.ask_pods(cluster, [pod])
         with pytest.raises(StatusError, match=r'unknown field "spec\.trainer\.nodes"'):

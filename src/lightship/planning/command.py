@@ -59,8 +59,9 @@ async def ask(cluster: Cluster, manifests: Sequence[Manifest]) -> live.Asked:
         wanted.append((resource, obj))
     namespace = next((objects.namespace(obj) for resource, obj in wanted if resource.namespaced), cluster.namespace)
     found = await live.read(cluster, namespace)
-    refusals = [f"{_label(obj)}: {said}" for resource, obj in wanted if (said := await live.admit(cluster, resource, obj))]
-    return live.Asked(found, [obj for _, obj in wanted], refusals)
+    objs = [obj for _, obj in wanted]
+    said = [(obj, await live.admit(cluster, resource, obj)) for resource, obj in wanted]
+    return live.Asked(found, objs, [f"{_label(obj)}: {why}" for obj, why in said if why and not _comes_first(why, obj, objs)])
 
 
 async def ask_pods(cluster: Cluster, samples: Sequence[Obj]) -> list[str]:
@@ -95,6 +96,12 @@ def trial_pods(played: trial.Trial) -> list[Obj]:
             kept = {key: objects.meta(pod).get(key) or {} for key in ("labels", "annotations")}
             found[owner] = {**pod, "metadata": {**kept, "name": objects.name(pod), "namespace": objects.namespace(pod)}}
     return list(found.values())
+
+
+def _comes_first(why: str, obj: Obj, wanted: Sequence[Obj]) -> bool:
+    """Whether an object is refused for want of one that is made before it; a dry run does not see that one, the trial does."""
+    earlier = (objects.name(other) for other in wanted[: next(i for i, other in enumerate(wanted) if other is obj)])
+    return any(f'"{name}" not found' in why for name in earlier)
 
 
 def _label(obj: Obj) -> str:

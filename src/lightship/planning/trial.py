@@ -141,7 +141,8 @@ async def _seed(there: VirtualPlatform, live: Live) -> None:
     for resource in _SEEDED:
         for obj in live.of(resource):
             foreign = resource == kinds.CUSTOM_RESOURCE_DEFINITIONS and objects.spec(obj).get("group") not in _GROUPS
-            if not foreign and (not resource.namespaced or objects.namespace(obj) == live.namespace):
+            owned = objects.controller_of(obj) is not None  # of objects that are not here, and in the way of those that will be
+            if not foreign and not owned and (not resource.namespaced or objects.namespace(obj) == live.namespace):
                 await _create(there, obj)
 
 
