@@ -96,6 +96,9 @@ def test_a_job_that_does_not_fit_says_why() -> None:
     assert (web.name, web.placed) == ("Deployment web", 0)
     assert not page.starts(report)
     assert "not known: nodes have no price" in page.text(report)
+    dear = plan(trainjob(3), nodes=[node("a", price="2")])
+    assert "for the 2 of 3 pods that fit" in page.text(dear)
+    assert "not known while nothing fits" in page.text(plan(trainjob(1), nodes=[node("a", cpu=1, price="2")]))
 
 
 @pytest.mark.slow
@@ -178,6 +181,21 @@ def test_earlier_jobs_tell_how_long_it_takes() -> None:
     fit = fitting.Fit([], {}, [])
     found = costs.cost(fit, [trainjob(2, "new")], [obj for obj in past if obj["metadata"].get("creationTimestamp")])
     assert (found.hours, found.jobs, found.per_hour) == (2, 2, None)
+
+
+@pytest.mark.slow
+def test_a_job_that_is_there_already_can_be_planned(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    """Its controllers' objects, which are another job's here, are not in the way, and a trial logs nothing."""
+    owner = {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "name": "mnist", "uid": "u", "controller": True}
+    metadata = {"name": "mnist-runtime-snapshot", "namespace": "default", "ownerReferences": [owner]}
+    kept: Obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"runtime": ""}}
+    report = plan(trainjob(1), nodes=[node("a")], configmaps=[kept])
+    assert (report.trial.complaints, [step.placed for step in page.steps(report)]) == ([], [1])
+    foreign = {**kept, "metadata": {**metadata, "ownerReferences": []}}
+    report = plan(trainjob(1), nodes=[node("a")], configmaps=[foreign])
+    assert report.trial.complaints
+    assert caplog.records == []
+    assert capsys.readouterr().err == ""
 
 
 def test_nothing_is_written(tmp_path: Path) -> None:

@@ -239,6 +239,40 @@ def test_pods_that_cannot_be_made_are_told_of(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "mnist-node-0: Error creating: exceeded quota: q\n"
 
 
+@pytest.mark.parametrize("verb", ["suspend", "resume", "get", "describe", "logs", "watch", "delete"])
+def test_a_job_that_is_not_there_may_be_looked_for(verb: str) -> None:
+    async def scenario(s: Site) -> None:
+        with pytest.raises(CliError, match='there is no job "gone" in namespace default') as refused:
+            await cli._do(Cluster(cast(Any, s.client.transport), "default"), parse(verb, "gone"))
+        assert "lightship train history" in refused.value.hint
+
+    run(scenario)
+
+
+def test_a_node_that_will_never_be_is_not_waited_for() -> None:
+    async def scenario(s: Site) -> None:
+        await s.submit()
+        metadata = {"name": "mnist-node-0", "namespace": "default", "labels": {NAME_LABEL: "mnist"}}
+        template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "node", "image": "x"}]}}
+        spec = {"completions": 2, "parallelism": 2, "template": template}
+        await s.client.create(JOBS, {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})
+        with pytest.raises(CliError, match="mnist has no node 2") as refused:
+            await do(s, "logs", "mnist", "--node", "2", "-f")
+        assert refused.value.hint == "its nodes are 0 to 1"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("verb", ["suspend", "resume"])
+def test_a_job_that_has_ended_stays_so(verb: str) -> None:
+    async def scenario(s: Site) -> None:
+        await failed(s)
+        with pytest.raises(CliError, match=f"mnist is Failed and cannot be {verb}e*d any more"):
+            await do(s, verb, "mnist")
+
+    run(scenario)
+
+
 def test_a_suspended_job_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
     async def scenario(s: Site) -> None:
         await s.submit(suspend=True)

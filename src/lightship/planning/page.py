@@ -111,7 +111,7 @@ def text(report: Report) -> str:
     lines += [("Waits for  " if at == 0 else "           ") + said for at, said in enumerate(reasons)]
     if not reasons:
         lines.append("Waits for  nothing: it would start now" if listed else "Waits for  nothing")
-    lines.append(f"Costs      {_costs(report.cost)}")
+    lines.append(f"Costs      {_costs(report.cost, report.fit)}")
     lines += [f"(not seen: {said})" for said in report.asked.live.unseen]
     return "\n".join(lines)
 
@@ -164,10 +164,14 @@ def _group(name: str, nodes: Counter[str]) -> str:
     return f"{len(nodes)} nodes" + (f" of {name}" if name else "")
 
 
-def _costs(cost: Cost) -> str:
+def _costs(cost: Cost, fit: Fit) -> str:
+    placed = sum(bool(place.node) for place in fit.places)
+    if fit.places and not placed:
+        return "not known while nothing fits: nodes have prices, pods alone have none"
     if cost.per_hour is None or cost.nodes_per_hour is None:
         return "not known: nodes have no price (annotation lightship.dev/price-per-hour)"
-    said = f"{cost.per_hour:,.2f} an hour for what it asks for ({cost.nodes_per_hour:,.2f} for the nodes as wholes)"
+    what = "what it asks for" if placed == len(fit.places) else f"the {placed} of {len(fit.places)} pods that fit"
+    said = f"{cost.per_hour:,.2f} an hour for {what} ({cost.nodes_per_hour:,.2f} for the nodes as wholes)"
     if cost.hours is None or cost.total is None:
         return said
     jobs = f"{cost.jobs} earlier job{'s' if cost.jobs != 1 else ''}"

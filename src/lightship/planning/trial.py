@@ -4,6 +4,7 @@ Called by `command`. What the controllers make, of which kind and when, is taken
 such as the trainer of a job that waits for its initializers, since pods of Jobs end after moments. Where pods would go is not asked here.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -31,6 +32,7 @@ _SEEDED = (
 """What the manifest may refer to, in the order in which it can be made."""
 _GROUPS = ("scheduling.x-k8s.io", "scheduling.volcano.sh")
 """Groups of kinds that our controllers make objects of where a cluster has them."""
+_CONTROL = logging.getLogger("lightship.control")
 _SERVERS = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "ownerReferences", "selfLink")
 
 
@@ -59,8 +61,15 @@ class Trial:
 
 
 def play(wanted: Sequence[Obj], live: Live) -> Trial:
-    """What comes of these objects. Not for use inside an event loop. Objects that the trial's server refuses are left out."""
-    return virtual.run(_play(wanted, live))
+    """What comes of these objects. Not for use inside an event loop. Objects that the trial's server refuses are left out.
+
+    What the trial's controllers would log is nobody's concern: it is among the complaints."""
+    before = _CONTROL.level
+    _CONTROL.setLevel(logging.CRITICAL)
+    try:
+        return virtual.run(_play(wanted, live))
+    finally:
+        _CONTROL.setLevel(before)
 
 
 async def _play(wanted: Sequence[Obj], live: Live) -> Trial:
@@ -140,6 +149,8 @@ class _History:
 async def _seed(there: VirtualPlatform, live: Live) -> None:
     for resource in _SEEDED:
         for obj in live.of(resource):
+            if resource == kinds.CONFIG_MAPS and any(owner.get("controller") for owner in objects.owners(obj)):
+                continue  # what controllers made there of a job they make here, too, and the job may be the same one
             foreign = resource == kinds.CUSTOM_RESOURCE_DEFINITIONS and objects.spec(obj).get("group") not in _GROUPS
             owned = objects.controller_of(obj) is not None  # of objects that are not here, and in the way of those that will be
             if not foreign and not owned and (not resource.namespaced or objects.namespace(obj) == live.namespace):

@@ -8,6 +8,10 @@ import re
 from collections.abc import Callable, Collection
 
 _MISSING = re.compile(r"^(?:\[[^\]]*\]:? ?)?ModuleNotFoundError: No module named '([\w.]+)'", re.MULTILINE)
+_NO_PROGRAM = re.compile(
+    r"^\S*python[\d.]*: No module named ([\w.]+)|^\S*python[\d.]*: Error while finding .* named '([\w.]+)'", re.MULTILINE
+)
+"""What `python -m` says, without a traceback."""
 _NO_FILE = re.compile(r"^(?:\[[^\]]*\]:? ?)?FileNotFoundError: \[Errno 2\] No such file or directory: '([^'\n]+)'", re.MULTILINE)
 _PACKAGES = {
     "PIL": "pillow",
@@ -28,7 +32,7 @@ def explain(log: str, here: Collection[str] = (), is_here: Callable[[str], bool]
 
     `here`: names of modules that are files where the question is asked; `is_here`: whether a path leads to something there.
     """
-    found = _MISSING.findall(log)
+    found = _MISSING.findall(log) or [name or part for name, part in _NO_PROGRAM.findall(log)]
     return _module(found, here) if found else _file(_NO_FILE.findall(log), is_here)
 
 

@@ -8,8 +8,12 @@ command line kit; a client of any cluster that serves Trainer.
 import argparse
 from typing import TYPE_CHECKING
 
+from lightship.cli.cluster import Cluster
 from lightship.cli.cluster import run as on_cluster
 from lightship.cli.command import Parser
+from lightship.cli.errors import CliError
+from lightship.meta.errors import StatusError, is_not_found
+from lightship.train.api import TRAIN_JOBS
 
 from . import describing, life, listing, logs, one, past, script
 from .verbs import Verb, VerbParser, finish
@@ -32,8 +36,20 @@ def meant(words: list[str]) -> list[str]:
 
 
 def run(args: argparse.Namespace) -> int:
+    return on_cluster(args, lambda cluster: _do(cluster, args)) or 0
+
+
+async def _do(cluster: Cluster, args: argparse.Namespace) -> int | None:
+    """A job that is not there may have been, or be elsewhere."""
     do: Verb = args.do
-    return on_cluster(args, lambda cluster: do(cluster, args)) or 0
+    try:
+        return await do(cluster, args)
+    except StatusError as error:
+        if not is_not_found(error) or (error.details or {}).get("kind") != TRAIN_JOBS.plural:
+            raise
+        name = (error.details or {}).get("name")
+        hint = "lightship train list shows those that are there, lightship train history those that were"
+        raise CliError(f'there is no job "{name}" in namespace {cluster.namespace}', hint=hint) from error
 
 
 def _add(parser: argparse.ArgumentParser) -> "Verbs":

@@ -4,8 +4,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from lightship.cli.cluster import Cluster
+from lightship.cli.errors import CliError
 from lightship.cli.output import say
 from lightship.train.api import TRAIN_JOBS
+from lightship.train.status import is_finished, state
 
 from .verbs import verb
 
@@ -38,5 +40,11 @@ async def delete(cluster: Cluster, args: argparse.Namespace) -> None:
 
 async def _set_suspend(cluster: Cluster, names: list[str], wanted: bool) -> None:
     for name in names:
+        job = await cluster.client.get(TRAIN_JOBS, name, cluster.namespace)
+        if is_finished(job):
+            what = "suspended" if wanted else "resumed"
+            raise CliError(
+                f"{name} is {state(job)} and cannot be {what} any more", hint=f"lightship train delete {name} makes room for its name"
+            )
         await cluster.client.patch(TRAIN_JOBS, name, {"spec": {"suspend": wanted}}, cluster.namespace)
         say(f"trainjob.{TRAIN_JOBS.group}/{name} {'suspended' if wanted else 'resumed'}")

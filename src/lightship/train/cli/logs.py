@@ -9,13 +9,13 @@ from lightship.builtin.api import JOB_SETS
 from lightship.cli.cluster import Cluster
 from lightship.cli.errors import CliError
 from lightship.cli.output import say
-from lightship.kinds import PODS
+from lightship.kinds import JOBS, PODS
 from lightship.meta import objects
 from lightship.meta.errors import StatusError, is_not_found
 from lightship.meta.objects import Obj
 from lightship.meta.rest import LogOptions
 from lightship.train import parts
-from lightship.train.api import FAILED, LAUNCHER, NODE, TRAIN_JOBS
+from lightship.train.api import FAILED, LAUNCHER, NODE, TRAIN_JOBS, names
 from lightship.train.missing import explain
 from lightship.train.status import is_finished, state
 
@@ -25,6 +25,7 @@ from .verbs import verb
 if TYPE_CHECKING:
     from .verbs import Verbs
 
+_STEPS = (NODE, LAUNCHER, "dataset-initializer", "model-initializer")
 _POLL_SECONDS = 0.2
 _TAIL_BYTES = 1 << 16
 
@@ -33,7 +34,9 @@ def add(verbs: "Verbs") -> None:
     logs = verb(verbs, "logs", "what a node of a job printed", print_logs)
     logs.add_argument("job", metavar="JOB")
     logs.add_argument("--node", type=int, default=0, metavar="N", help="which node (default: 0)")
-    logs.add_argument("--step", default=NODE, help="node, dataset-initializer or model-initializer (default: node)")
+    logs.add_argument(
+        "--step", default=NODE, choices=_STEPS, metavar="STEP", help="node, dataset-initializer or model-initializer (default: node)"
+    )
     logs.add_argument("-f", "--follow", action="store_true", help="wait for the node to start and go on until it ends")
 
 
@@ -76,12 +79,25 @@ async def _started_pod(cluster: Cluster, args: argparse.Namespace, clock: Clock)
         found = await _pod(cluster, args)
         if found is not None and objects.status(found).get("phase") != "Pending":
             return found
+        if found is None and args.step == NODE and (most := await _nodes(cluster, args.job)) and args.node not in range(most):
+            raise CliError(
+                f"{args.job} has no node {args.node}", hint=f"its nodes are 0 to {most - 1}" if most > 1 else "its only node is 0"
+            )
         if is_finished(job) or not args.follow:
             where = f"{args.step} {args.node}" if args.step == NODE else args.step
             why = f"has not started: the job is {state(job)}" if found else f"has no pod: the job is {state(job)}"
             hint = f"lightship train describe {args.job}" if is_finished(job) else f"lightship train logs -f {args.job} waits for it"
             raise CliError(f"{where} of {args.job} {why}", hint=hint)
         await clock.sleep(_POLL_SECONDS)
+
+
+async def _nodes(cluster: Cluster, name: str) -> int:
+    """How many nodes a job has, the launcher of an MPI job included; 0 while nobody knows, or where their number may change."""
+    jobs = (await cluster.client.list(JOBS, cluster.namespace, labels=parts.selector(name))).items
+    job = await cluster.client.get(TRAIN_JOBS, name, cluster.namespace)
+    if names.MAX_NODES in objects.annotations(job):
+        return 0
+    return sum(objects.spec(one).get("completions") or 0 for one in jobs if parts.step(one) in (NODE, LAUNCHER))
 
 
 async def _pod(cluster: Cluster, args: argparse.Namespace) -> Obj | None:
