@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from lightship.builtin.api import NAME_LABEL
+from lightship.builtin.api import JOB_SETS, NAME_LABEL
 from lightship.cli.cluster import Cluster
 from lightship.cli.errors import CliError
 from lightship.kinds import CONFIG_MAPS, EVENTS, JOBS, PODS
@@ -66,6 +66,14 @@ def test_a_workspace_travels_whole(script: Path) -> None:
     run(scenario)
 
 
+def test_a_program_of_mpi_finds_a_runtime_that_has_mpirun(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script.write_text("from mpi4py import MPI\n")
+    run(lambda s: do(s, "run", str(script), "--dry-run"))
+    *_, job = yaml.safe_load(capsys.readouterr().out)["items"]
+    assert job["spec"]["runtimeRef"]["name"] == "deepspeed-distributed"
+    assert job["spec"]["trainer"]["command"][0] == "mpirun"
+
+
 def test_a_dry_run_writes_nothing(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def scenario(s: Site) -> None:
         before = (await s.client.list(CONFIG_MAPS, "default")).resource_version
@@ -106,6 +114,10 @@ def test_files_of_an_earlier_job_of_the_name_make_way(script: Path) -> None:
         (("{dir}/train.py", "--framework", "x"), 'no runtime is for the framework "x"'),
         (("{dir}/train.py", "--name", "My_Job"), "--name My_Job: a job is called by small letters"),
         (("{dir}/train.py", "--memory", "1Xi"), "^--memory 1Xi is no amount$"),
+        (
+            ("{dir}/train.py", "--annotation", "lightship.dev/ttl=3"),
+            "lightship.dev/ttl: there is no such annotation",
+        ),
         (("{dir}/train.py", "--annotation", "lightship.dev/max-restarts=x"), "max-restarts"),  # refused by the server, behind the files
     ],
 )
@@ -247,6 +259,26 @@ def test_a_job_that_is_not_there_may_be_looked_for(verb: str) -> None:
         assert "lightship train history" in refused.value.hint
 
     run(scenario)
+
+
+def test_jobs_that_cannot_be_made_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(s: Site) -> None:
+        await s.submit()
+        template = {"spec": {"template": {"spec": {"containers": [{"name": "node", "image": "x"}]}}}}
+        spec = {"replicatedJobs": [{"name": "node", "template": template}]}
+        made = await s.client.create(JOB_SETS, {"metadata": {"name": "mnist", "namespace": "default"}, "spec": spec})
+        about = {"kind": "JobSet", "name": "mnist", "namespace": "default", "uid": objects.uid(made)}
+        event: Obj = {"metadata": {"name": "e", "namespace": "default"}, "involvedObject": about, "reason": "JobCreationFailed"}
+        await s.client.create(EVENTS, event | {"message": 'job "mnist-node-0" creation failed', "type": "Warning"})
+        following = asyncio.create_task(
+            Follower(Cluster(cast(Any, s.client.transport), "default"), "mnist", s.clock, prefixed=False).follow()
+        )
+        await s.clock.sleep(5)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    run(scenario)
+    assert capsys.readouterr().err == 'mnist: job "mnist-node-0" creation failed\n'
 
 
 def test_a_node_that_will_never_be_is_not_waited_for() -> None:

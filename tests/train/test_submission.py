@@ -144,6 +144,8 @@ def test_a_missing_module_is_explained() -> None:
     assert "\n" not in mine
     theirs = explain(log.format("sklearn.metrics"), {"helper"})
     assert theirs.startswith("sklearn.metrics is not in the pod's environment. If it is a package, --packages scikit-learn")
+    relative = "ImportError: attempted relative import with no known parent package\n"
+    assert "lightship train -m PACKAGE.MODULE" in explain(relative)
     assert explain("/usr/bin/python3.11: No module named mine.train\n", {"mine"}).startswith("mine is a module of yours")
     assert explain("[rank0]: " + log.format("x").splitlines()[-1]).startswith("x is not")
 

@@ -13,6 +13,7 @@ _NO_PROGRAM = re.compile(
 )
 """What `python -m` says, without a traceback."""
 _NO_FILE = re.compile(r"^(?:\[[^\]]*\]:? ?)?FileNotFoundError: \[Errno 2\] No such file or directory: '([^'\n]+)'", re.MULTILINE)
+_NO_PACKAGE = "ImportError: attempted relative import with no known parent package"
 _PACKAGES = {
     "PIL": "pillow",
     "attr": "attrs",
@@ -33,6 +34,8 @@ def explain(log: str, here: Collection[str] = (), is_here: Callable[[str], bool]
     `here`: names of modules that are files where the question is asked; `is_here`: whether a path leads to something there.
     """
     found = _MISSING.findall(log) or [name or part for name, part in _NO_PROGRAM.findall(log)]
+    if not found and _NO_PACKAGE in log:
+        return "a script that says `from . import` is part of a package: lightship train -m PACKAGE.MODULE --workspace DIR, from above it"
     return _module(found, here) if found else _file(_NO_FILE.findall(log), is_here)
 
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from lightship.aio.clock import Clock
-from lightship.builtin.api import RESTART_ATTEMPT_LABEL
+from lightship.builtin.api import JOB_SETS, RESTART_ATTEMPT_LABEL
 from lightship.cli.cluster import Cluster
 from lightship.cli.output import say
 from lightship.kinds import EVENTS, JOBS, PODS
@@ -154,11 +154,13 @@ class Follower:
             say(said, to=sys.stderr)
 
     async def _short(self) -> list[str]:
-        """Why Jobs have fewer pods than they should: quotas, classes that are not there. Nobody else would say it."""
+        """Why Jobs have fewer pods than they should, or are not there: quotas, classes that are missing. Nobody else would say it."""
         found = (await self._cluster.client.list(JOBS, self._cluster.namespace, labels=parts.selector(self._name))).items
-        short = [job for job in found if _has_fewer(job)]
-        reasons = [(job, await self._newest_event(job, "FailedCreate")) for job in short]
-        return [f"{objects.name(job)}: {reason}" for job, reason in reasons if reason]
+        reasons = [(job, await self._newest_event(job, "FailedCreate")) for job in found if _has_fewer(job)]
+        jobset = None if found else await self._cluster.client.get_or_none(JOB_SETS, self._name, self._cluster.namespace)
+        if jobset is not None:
+            reasons.append((jobset, await self._newest_event(jobset, "JobCreationFailed")))
+        return [f"{objects.name(one)}: {reason}" for one, reason in reasons if reason]
 
     async def _newest_event(self, obj: Obj, reason: str = "") -> str:
         fields = f"involvedObject.uid={objects.uid(obj)}" + (f",reason={reason}" if reason else "")

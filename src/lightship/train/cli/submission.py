@@ -40,9 +40,14 @@ WISHES = {
     "priority": runs.PRIORITY_CLASS,
 }
 """Option → annotation of the TrainJob."""
+_OURS = "lightship.dev/"
+KNOWN = sorted({name for room in (names, runs) for name in vars(room).values() if isinstance(name, str) and name.startswith(_OURS)})
+"""Names of ours that mean something; nobody would notice one that is mistyped."""
 GUESSED = ("torch", "deepspeed", "jax", "xgboost", "tensorflow", "mlx", "mpi4py", "transformers", "flax", "keras")
 """What a script may import by which its framework is guessed, the most telling first."""
-_MEANS = {"transformers": "torch", "flax": "jax", "keras": "tensorflow", "mpi4py": "mpi"}
+_MPI = "mpi"
+"""No framework of a shipped runtime: any that starts its program by `mpirun` will do."""
+_MEANS = {"transformers": "torch", "flax": "jax", "keras": "tensorflow", "mpi4py": _MPI}
 _OWN_PROGRAM = ("torchtune",)
 """Frameworks whose runtimes bring the program themselves."""
 _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -68,6 +73,8 @@ def choose_runtime(runtimes: Sequence[Obj], *, name: str, framework: str) -> Obj
             raise CliError(f'there is no runtime "{name}"', hint=_known(runtimes))
     else:
         found = [runtime for runtime in runtimes if objects.labels(runtime).get(FRAMEWORK_LABEL) == framework]
+        if not found and framework == _MPI:
+            found = [runtime for runtime in runtimes if _is_mpi(runtime)]
         if not found:
             raise CliError(f'no runtime is for the framework "{framework}"', hint=_known(runtimes))
     runtime = min(found, key=lambda one: _preference(one, framework))
@@ -138,7 +145,11 @@ def trainjob(args: argparse.Namespace, runtime: Obj, name: str, namespace: str, 
     patches = [parcel.patch] if parcel is not None else []
     if packages:
         patches.append(_annotated(step_jobs(runtime), {REQUIREMENTS: packages}))
-    annotations = {**(parcel.annotations if parcel is not None else {}), **_wishes(args), **pairs(args.annotation, "--annotation")}
+    said = pairs(args.annotation, "--annotation")
+    for key in sorted(said):
+        if key.startswith(_OURS) and key not in KNOWN:
+            raise CliError(f"--annotation {key}: there is no such annotation of ours", hint=f"there are {', '.join(KNOWN)}", code=2)
+    annotations = {**(parcel.annotations if parcel is not None else {}), **_wishes(args), **said}
     metadata: Obj = {"name": name, "namespace": namespace, **({"annotations": annotations} if annotations else {})}
     ref = {"name": objects.name(runtime), "apiGroup": GROUP, "kind": runtime["kind"]}
     spec: Obj = {"runtimeRef": ref, "trainer": trainer, **({"runtimePatches": patches} if patches else {})}
