@@ -12,7 +12,7 @@ import pytest
 
 from tests.platform.kit import PODS, Home, Site, eventually
 from tests.train import surviving
-from tests.train.test_survival import BUILD_SECONDS, JOBS, Watched, complete, launchers, submit, worker
+from tests.train.test_survival import BUILD_SECONDS, JOBS, Watched, complete, launchers, log_of, submit, worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 SOON = {"PET_RDZV_CONF": "last_call_timeout=1,keep_alive_interval=1,keep_alive_max_attempt=5"}
@@ -63,6 +63,27 @@ def test_one_rank_restarts_alone_and_the_others_wait_for_it(site: Site) -> None:
     complete(site, name)
     assert [int(m) for m in log.found(r"rank 0 goes on after step (\d+)")] == [0, 10, 20, 30], "no epoch is done twice"
     assert not site.api.get(f"{JOBSETS}/{name}")["status"].get("restarts"), "the group was never started anew"
+
+
+def test_a_node_that_is_gone_for_good_costs_one_restart(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """An agent is a part of the platform's process: it is killed with it, and does not come back where fewer agents are asked for.
+
+    Its peers fail of that before the cluster calls it a disruption, which is the restart that counts.
+    """
+    home, name = Home(tmp_path_factory.mktemp("h")), "on-two-nodes"
+    try:
+        site = home.up("--agents", "2")
+        submit(site, surviving.torch_learns, {"checkpoint": "true", "max-restarts": "1"}, num_nodes=2, name=name, victims=[1])
+        log = Watched(site, name)
+        log.wait("step 15$", seconds=BUILD_SECONDS)
+        assert len({pod["spec"]["nodeName"] for pod in site.api.get(PODS)["items"]}) == 2
+        site.kill()
+        log = log_of(home.up("--agents", "1"), log, name)
+        log.wait("finished: losses differ by 0.0$")
+        complete(log.site, name)
+        assert log.found(r"rank 0 goes on after step (\d+)") == ["0", "10"]
+    finally:
+        home.close()
 
 
 GROUPS: list[tuple[str, Callable[..., None], dict[str, Any]]] = [
