@@ -1,8 +1,9 @@
 """An elastic PyTorch job: it takes the nodes that are free, up to four, and gives them back, while it trains.
 
 Needs `pip install "lightship[demo]"` and a running platform: `lightship up`, then `export KUBECONFIG=~/.lightship/default/kubeconfig`.
-While it runs, `kubectl annotate trainjob NAME lightship.dev/nodes=1 --overwrite` takes nodes away, and `nodes-` gives
-them back. The function is the one of survivor.py, unchanged: what survives a failure survives a change of size.
+While it runs, `kubectl annotate trainjob NAME --overwrite lightship.dev/nodes=1` takes nodes away, and
+`kubectl annotate trainjob NAME lightship.dev/nodes-` gives them back. The function is the one of survivor.py, unchanged: what survives a
+failure survives a change of size.
 """
 
 from kubeflow.trainer import CustomTrainer, TrainerClient
