@@ -11,7 +11,7 @@ import pytest
 
 from lightship.aio.clock import SystemClock
 from lightship.node.runtimes import farm
-from lightship.node.runtimes.process import ROOT_VARIABLE, ProcessRuntime
+from lightship.node.runtimes.process import ROOT_VARIABLE, WAY_IN, ProcessRuntime
 from lightship.node.runtimes.runtime import ContainerError, Mount
 
 from .contract import RuntimeContract, World, gone, processes
@@ -31,6 +31,17 @@ class TestProcessRuntime(RuntimeContract):
             serve = "import socket,sys; s=socket.create_server((sys.argv[1],0)); print(s.getsockname()[0])"
             _, text = await w.run([sys.executable, "-I", "-S", "-c", serve, first])
             assert text == first + "\n"
+
+        self.drive(tmp_path, story)
+
+    def test_a_node_of_an_mpi_job_is_refused(self, tmp_path: Path) -> None:
+        async def story(w: World) -> None:
+            await w.pod()
+            sshd = Mount(source="/bin/sh", target=WAY_IN, of_image=True)
+            with pytest.raises(ContainerError, match="nodes of MPI jobs need a network each") as refused:
+                await w.start([WAY_IN, "-De"], mounts=[sshd])
+            assert refused.value.reason == "StartError", "which ends the job, in these words"
+            assert (await w.run(["/bin/sh", "-c", "echo alone"], mounts=[sshd]))[1] == "alone\n"
 
         self.drive(tmp_path, story)
 

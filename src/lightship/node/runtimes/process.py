@@ -51,6 +51,10 @@ from .stdio import Stdio
 ROOT_VARIABLE = "LIGHTSHIP_POD_ROOT"
 """Names, in a container's environment, the folder below which its mounts are found."""
 
+WAY_IN = "/usr/sbin/sshd"
+"""What images bring whose pods are entered by others of their job (MPI), all on the same port and by names that a file lists."""
+_ONE_NETWORK = "nodes of MPI jobs need a network each, which host mode has not; use lightship up --runtime sandbox, or podman"
+
 
 @dataclass(slots=True, eq=False)
 class _Container:
@@ -126,6 +130,8 @@ class ProcessRuntime(Limited, Telling):
             raise ContainerError(
                 "CreateContainerError", f"container {spec.name}: host mode shows no image with files of its own, a sandbox does"
             )
+        if spec.argv[0] == WAY_IN and any(mount.of_image and mount.target == WAY_IN for mount in spec.mounts):
+            raise ContainerError("StartError", f"container {spec.name}: {_ONE_NETWORK}")
         spec = _housed(spec)
         try:
             scratch = await asyncio.to_thread(_prepare, spec, layout.places(sandbox))
