@@ -184,6 +184,19 @@ def test_earlier_jobs_tell_how_long_it_takes() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("provisioner", "fits"), [("lightship.dev/local", 2), ("kubernetes.io/no-provisioner", 0)])
+def test_a_volume_that_will_be_made_is_not_waited_for(provisioner: str, fits: int) -> None:
+    annotations = {"storageclass.kubernetes.io/is-default-class": "true"}
+    local: Obj = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "local", "annotations": annotations}}
+    job = trainjob(2)
+    job["metadata"]["annotations"] = {"lightship.dev/checkpoint": "true"}
+    report = plan(job, nodes=[node("a")], storageclasses=[local | {"provisioner": provisioner, "volumeBindingMode": "Immediate"}])
+    (step,) = page.steps(report)
+    assert (page.summary(report)["creates"]["PersistentVolumeClaim"], step.placed) == (1, fits)
+    assert ("unbound immediate" in step.why) == (not fits)
+
+
+@pytest.mark.slow
 def test_a_job_that_is_there_already_can_be_planned(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     """Its controllers' objects, which are another job's here, are not in the way, and a trial logs nothing."""
     owner = {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "name": "mnist", "uid": "u", "controller": True}

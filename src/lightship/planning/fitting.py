@@ -14,7 +14,7 @@ from lightship.scheduler import explain, reading, together
 from lightship.scheduler.gangs import POD_GROUPS, native_gang
 from lightship.scheduler.plan import Bind, Decision, Gated, Planner, Unschedulable
 from lightship.scheduler.snapshot import Gang, NodeState, PodInfo
-from lightship.scheduler.volumes import Volumes
+from lightship.scheduler.volumes import BOUND, NO_PROVISIONER, Volumes
 
 from .live import Live
 from .trial import Made, Trial
@@ -117,4 +117,18 @@ def _volumes(trial: Trial, live: Live) -> Volumes:
     volumes.claims = {objects.key(claim): claim for claim in [*unbound, *live.of(kinds.PERSISTENT_VOLUME_CLAIMS)]}
     volumes.volumes = {objects.name(volume): volume for volume in live.of(kinds.PERSISTENT_VOLUMES)}
     volumes.classes = {objects.name(found): found for found in live.of(kinds.STORAGE_CLASSES)}
+    for claim in unbound:
+        key = objects.key(claim)
+        if volumes.claims[key] is claim and _is_made_at_once(volumes.classes.get(objects.spec(claim).get("storageClassName") or "")):
+            made = f"planned-{key.name}"
+            metadata = {**objects.meta(claim), "annotations": {**objects.annotations(claim), BOUND: "yes"}}
+            volumes.claims[key] = {**claim, "metadata": metadata, "spec": {**objects.spec(claim), "volumeName": made}}
+            volumes.volumes[made] = {"metadata": {"name": made}, "spec": {"accessModes": objects.spec(claim).get("accessModes") or []}}
     return volumes
+
+
+def _is_made_at_once(storage_class: Obj | None) -> bool:
+    """Will somebody make a volume for a claim of this class before its pods are looked at?"""
+    if storage_class is None or storage_class.get("provisioner") == NO_PROVISIONER:
+        return False
+    return storage_class.get("volumeBindingMode") != "WaitForFirstConsumer"

@@ -169,7 +169,11 @@ async def _create(there: VirtualPlatform, obj: Obj) -> Obj | None:
     except errors.StatusError as error:
         if not errors.is_already_exists(error):
             return None
-    return await there.client.apply(resource, clean)
+    try:
+        return await there.client.apply(resource, clean)
+    except errors.StatusError:  # something of it never changes, as a StorageClass's provisioner
+        await there.client.delete(resource, objects.name(clean), objects.namespace(clean), missing_ok=True)
+        return await there.client.create(resource, clean)
 
 
 def _binder(manager: Manager, history: _History) -> Controller:
