@@ -32,7 +32,7 @@ async def list_jobs(cluster: Cluster, args: argparse.Namespace) -> None:
         print_objects(jobs, args.output)
         return
     if not jobs:
-        say("No training jobs. The SDK's TrainerClient().train(...) starts one, `lightship demo` shows how.")
+        say("No training jobs. `lightship train SCRIPT` starts one, and so does the SDK's TrainerClient().train(...).")
         return
     now = SystemClock().now()
     first = ["namespace"] if args.all_namespaces else []
