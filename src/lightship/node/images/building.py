@@ -10,10 +10,11 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO
 
-from lightship.node.runtimes import programs
+from lightship.node.runtimes import descriptors, programs
 from lightship.node.runtimes.guarding import Guard
+
+_PIECE = 1 << 16
 
 
 async def run(argv: Sequence[str], env: Mapping[str, str], told: Callable[[str], None]) -> int:
@@ -21,27 +22,25 @@ async def run(argv: Sequence[str], env: Mapping[str, str], told: Callable[[str],
     guard = Guard()
     try:
         process, output = _start(argv, env)
-        with output:
-            return await _attend(process, output, told, guard)
+        return await _attend(process, output, told, guard)
     finally:
         await asyncio.to_thread(guard.close)
 
 
-def _start(argv: Sequence[str], env: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    """The program, and what it prints; nobody else has the other end."""
+def _start(argv: Sequence[str], env: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], int]:
+    """The program, and the descriptor of what it prints; nobody else has the other end."""
     ours, theirs = os.pipe()
-    output = os.fdopen(ours, "rb", buffering=0)
     try:
         started = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.STDOUT, env=env, start_new_session=True)
     except BaseException:
-        output.close()
+        os.close(ours)
         raise
     finally:
         os.close(theirs)
-    return started, output
+    return started, ours
 
 
-async def _attend(process: subprocess.Popen[bytes], output: IO[bytes], told: Callable[[str], None], guard: Guard) -> int:
+async def _attend(process: subprocess.Popen[bytes], output: int, told: Callable[[str], None], guard: Guard) -> int:
     ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def reap() -> None:
@@ -61,17 +60,23 @@ async def _attend(process: subprocess.Popen[bytes], output: IO[bytes], told: Cal
             await ended
 
 
-async def _read(output: IO[bytes], told: Callable[[str], None]) -> None:
-    """Until nobody can write any more."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), output)
-    try:
-        async for line in reader:
-            if text := line.decode(errors="replace").strip():
-                told(text)
-    finally:
-        transport.close()
+async def _read(output: int, told: Callable[[str], None]) -> None:
+    """Until nobody can write any more. Closes `output`: a transport would, too, at a moment when its number may be another's."""
+    begun = b""
+    async with descriptors.waiting_for(output, write=False) as ready:
+        while True:
+            try:
+                data = os.read(output, _PIECE)
+            except BlockingIOError:
+                ready.clear()
+                await ready.wait()
+                continue
+            *lines, begun = (begun + data).split(b"\n")
+            for line in lines if data else [begun]:
+                if text := line.decode(errors="replace").strip():
+                    told(text)
+            if not data:
+                return
 
 
 def _kill(group: int) -> None:
