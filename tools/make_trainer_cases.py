@@ -6,6 +6,8 @@ Suites: `webhooks` and `controller` are its integration tests, run on a copy of 
 .oracle/bin, with every request of the tests and its answer noted; a line is one spec, as steps. `reports` are specs of ours
 (recording/trainer_reports.yaml) that its controllers and its status server are put through with the gate TrainJobStatus on. `tables` are
 the tables of its unit tests, a line a case. Run again, it writes the same: what is drawn or of that day is written as what stands for it.
+One thing is left to chance: three of `controller` write an object back that upstream is changing at that moment, and read it before
+(`suspend`, or the condition Suspended) or after.
 Needs Go, and the network once, for what the module's tests require. Definitions of JobSet and coscheduling come from Go's module cache.
 """
 
@@ -49,6 +51,7 @@ ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _SAME = ("-args", "-ginkgo.seed=1")
 """Specs in the same order every time."""
 _NEW_RUNTIMES = "runtimecore.New(ctx, mgr.GetClient(), mgr.GetFieldIndexer(), reporting(cfg))"
+_DRAWN_LISTS = ("env", "volumes", "volumeMounts")
 _DEFAULTED = "tc.wantTime(tc.newObj.Spec.RuntimePatches)"
 """Where a test expects by function: the case is told again, as it came out."""
 NAMESPACE, MOMENT, UID = "space", "2026-01-01T00:00:00Z", "00000000-0000-0000-0000-000000000000"
@@ -106,7 +109,8 @@ def specs(work: Path, suite: str) -> Iterator[dict[str, Any]]:
     if suite == "reports":
         _reporting(work, framework)
     environment = {"CASES": str(work.parent / "reports.json"), "TOKEN_FILE": str(work.parent / "token")}
-    yield from _specs([row for row in _test(work, f"./test/integration/{suite}", *_SAME, **environment) if _PATH.match(row["path"])])
+    found = _specs([row for row in _test(work, f"./test/integration/{suite}", *_SAME, **environment) if _PATH.match(row["path"])])
+    yield from map(_by_name, found) if suite == "reports" else found
 
 
 def _reporting(work: Path, framework: Path) -> None:
@@ -162,6 +166,16 @@ def _steps(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             steps += [*seen.values(), _step(row)]
             seen = {}
     return [*steps, *seen.values()]
+
+
+def _by_name(value: Any) -> Any:
+    """Mounts and variables in the order of their names: upstream's plugins take turns in one that is drawn."""
+    if isinstance(value, list):
+        return [_by_name(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {key: _by_name(item) for key, item in value.items()}
+    return {key: sorted(item, key=json.dumps) if key in _DRAWN_LISTS else item for key, item in kept.items()}
 
 
 def _silent(row: dict[str, Any]) -> dict[str, Any]:
