@@ -76,6 +76,11 @@ def _used(pids: list[int]) -> tuple[float, int]:
     return used / 1e9, wakes
 
 
+def used(pids: list[int]) -> float:
+    """Seconds of processor time so far."""
+    return _used(pids)[0]
+
+
 def ours(pid: int) -> list[int]:
     """The processes of a platform, without those of its pods."""
     return [found for found in whole(pid) if any(word in Path(f"/proc/{found}/cmdline").read_bytes() for word in OURS)]

@@ -1,28 +1,36 @@
 """What a training step costs under a TrainJob and under bare `torchrun`, by the same script: two processes that train together.
 
-    python -m benchmarks.step_time [--rounds 5] [--steps 300]
+    python -m benchmarks.step_time [--steps 3000] [--turn 0.4]
 
-In turn, each round: bare torchrun with two workers, a TrainJob of one node with two workers, and one of two nodes with a worker each. The
-script is data-parallel training (DDP, gloo) of a small network with one thread per process; it times every step but the first fifty and
-tells the median and the mean. The aim is one percent.
+Three ways run at the same time: bare torchrun with two workers, a TrainJob of one node with two workers, and one of two nodes with a worker
+each. They take turns of less than a second: the workers of the others are stopped (SIGSTOP), so that a machine whose speed drifts by a tenth within a
+minute can tell a hundredth. Steps that are not wholly within a turn do not count, nor do the first fifty of each way; of a turn the median
+step counts, and ours are divided by that of bare torchrun in the same round. The script is data-parallel training (DDP, gloo) of a small
+network with one thread per process. The aim is one percent. Told besides: what the platform itself takes while they train.
 """
 
 import argparse
-import json
+import os
+import signal
+import statistics
 import subprocess
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import kubernetes
 
+from benchmarks import idle
 from benchmarks.launch import GROUP, VERSION, environment_of
 from benchmarks.report import Series, machine, table
-from benchmarks.startup import platform
+from benchmarks.startup import platform, wait_for
 
 SCRIPT = """
-import json, os, sys, time
+import os, time
+open("/proc/self/comm", "w").write(os.environ["STEPS_AS"])
 import torch, torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 torch.set_num_threads(1)
@@ -32,55 +40,55 @@ network = torch.nn.Sequential(*(torch.nn.Sequential(torch.nn.Linear(512, 512), t
 model = DistributedDataParallel(network)
 optimizer = torch.optim.AdamW(model.parameters())
 batch = torch.randn(128, 512)
-times = []
+steps = []
 for step in range(STEPS):
-    begun = time.perf_counter()
+    begun = time.monotonic()
     optimizer.zero_grad()
     model(batch).square().mean().backward()
     optimizer.step()
-    times.append(time.perf_counter() - begun)
-times = sorted(times[50:])
+    steps.append((begun, time.monotonic()))
 if dist.get_rank() == 0:
-    print("steps " + json.dumps({"median": times[len(times) // 2], "mean": sum(times) / len(times)}), flush=True)
+    for begun, ended in steps:
+        print("step", begun, ended, flush=False)
+    print("done", flush=True)
 dist.barrier()
 dist.destroy_process_group()
 """
-POD_SECONDS = 300
+BARE, ONE, TWO = "bare torchrun", "TrainJob, one node", "TrainJob, two nodes"
+NAMES = {BARE: "steps-bare", ONE: "steps-one", TWO: "steps-two"}
+"""What the workers of each way are called by the kernel, so that they are found from outside their pods."""
+WORKERS = 2
+WARMING = 50
+PATIENCE = 300
 
 
-class Steps:
-    """Runs the script in each way; answers are the median and the mean step in milliseconds."""
+class Turn(NamedTuple):
+    """When one way alone was running, in seconds of the monotonic clock."""
 
-    def __init__(self, kubeconfig: str, steps: int, directory: Path) -> None:
-        client = kubernetes.config.new_client_from_config(kubeconfig)
+    way: str
+    begun: float
+    ended: float
+
+
+class Jobs:
+    """The script as TrainJobs."""
+
+    def __init__(self, client: Any, script: str) -> None:
         self._custom, self._core = kubernetes.client.CustomObjectsApi(client), kubernetes.client.CoreV1Api(client)
-        self._torchrun = environment_of(client)
-        self._script = directory / "steps.py"
-        self._script.write_text(SCRIPT.replace("STEPS", str(steps)))
-        self._count = 0
+        self._script = script
 
-    def bare(self) -> tuple[float, float]:
-        argv = [self._torchrun, "--standalone", "--nproc-per-node=2", str(self._script)]
-        return _told(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
-
-    def job(self, nodes: int, processes: int) -> tuple[float, float]:
-        self._count += 1
-        name = f"steps-{self._count}"
-        command = f"cat > steps.py <<'EOF'\n{self._script.read_text()}EOF\nexec torchrun steps.py"
+    def submit(self, way: str, nodes: int, processes: int) -> None:
+        command = f"cat > steps.py <<'EOF'\n{self._script}EOF\nexec torchrun steps.py"
         trainer = {"numNodes": nodes, "numProcPerNode": processes, "command": ["bash", "-c", command]}
-        spec = {"runtimeRef": {"name": "torch-distributed"}, "trainer": trainer}
-        body = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "TrainJob", "metadata": {"name": name}, "spec": spec}
+        spec = {"runtimeRef": {"name": "torch-distributed"}, "trainer": {**trainer, "env": [{"name": "STEPS_AS", "value": NAMES[way]}]}}
+        body = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "TrainJob", "metadata": {"name": NAMES[way]}, "spec": spec}
         self._custom.create_namespaced_custom_object(GROUP, VERSION, "default", "trainjobs", body)
-        selector = f"jobset.sigs.k8s.io/jobset-name={name},batch.kubernetes.io/job-completion-index=0"
 
-        told = _told(self._log_of(selector))
-        self._custom.delete_namespaced_custom_object(GROUP, VERSION, "default", "trainjobs", name)
-        return told
-
-    def _log_of(self, selector: str) -> str:
-        """The log of a pod that has ended. By a watch: who asks again and again takes from the processor that trains."""
+    def log(self, way: str) -> str:
+        """Of node 0, once it has ended. By a watch: who asks again and again takes from the processor that trains."""
+        selector = f"jobset.sigs.k8s.io/jobset-name={NAMES[way]},batch.kubernetes.io/job-completion-index=0"
         found = kubernetes.watch.Watch().stream(
-            self._core.list_namespaced_pod, "default", label_selector=selector, timeout_seconds=POD_SECONDS
+            self._core.list_namespaced_pod, "default", label_selector=selector, timeout_seconds=PATIENCE
         )
         for event in found:
             if event["object"].status.phase in ("Succeeded", "Failed"):
@@ -88,39 +96,111 @@ class Steps:
         raise TimeoutError(selector)
 
 
-def _told(text: str) -> tuple[float, float]:
-    line = next((line for line in text.splitlines() if line.startswith("steps ")), None)
-    if line is None:
-        raise RuntimeError(f"the script did not end well: {text[-2000:]}")
-    found: dict[str, Any] = json.loads(line.partition(" ")[2])
-    return 1000 * found["median"], 1000 * found["mean"]
+def workers(way: str) -> list[int]:
+    """Processes of a way that train."""
+    return [int(entry.parent.name) for entry in Path("/proc").glob("[0-9]*/comm") if _text(entry).strip() == NAMES[way]]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def turns(pids: dict[str, list[int]], seconds: float) -> Iterator[Turn]:
+    """One way after the other, each round in another order, until the first has ended; all go on then."""
+    ways = list(pids)
+    try:
+        for found in pids.values():
+            _signal(found, signal.SIGSTOP)
+        while True:
+            ways.append(ways.pop(0))
+            for way in ways:
+                _signal(pids[way], signal.SIGCONT)
+                begun = time.monotonic()
+                time.sleep(seconds)
+                ended = time.monotonic()
+                if not all(_alive(pid, NAMES[way]) for pid in pids[way]):
+                    return
+                _signal(pids[way], signal.SIGSTOP)
+                yield Turn(way, begun, ended)
+    finally:
+        for found in pids.values():
+            _signal(found, signal.SIGCONT)
+
+
+def _alive(pid: int, name: str) -> bool:
+    return _text(Path(f"/proc/{pid}/comm")).strip() == name and ") Z " not in _text(Path(f"/proc/{pid}/stat"))
+
+
+def _signal(pids: list[int], signum: int) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signum)
+        except ProcessLookupError:
+            continue
+
+
+def steps_of(log: str) -> list[tuple[float, float]]:
+    """When each step began and ended."""
+    if "done" not in log.splitlines():
+        raise RuntimeError(f"the script did not end well: {log[-2000:]}")
+    return [(float(line.split()[1]), float(line.split()[2])) for line in log.splitlines() if line.startswith("step ")][WARMING:]
+
+
+def per_turn(steps: list[tuple[float, float]], taken: list[Turn]) -> list[float]:
+    """Milliseconds of the median step of each turn; nothing (nan) for a turn in which there was none."""
+    within = ([1000 * (ended - begun) for begun, ended in steps if turn.begun <= begun and ended <= turn.ended] for turn in taken)
+    return [statistics.median(found) if found else float("nan") for found in within]
+
+
+def _run(steps: int, seconds: float, stack: ExitStack) -> tuple[dict[str, list[float]], float]:
+    """The median step of each way, turn by turn; and what the platform took meanwhile, in percent of a core."""
+    status, _ = stack.enter_context(platform())
+    client = kubernetes.config.new_client_from_config(status["kubeconfig"])
+    torchrun = environment_of(client)
+    text = SCRIPT.replace("STEPS)", f"{steps})")
+    directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    (directory / "steps.py").write_text(text)
+    jobs = Jobs(client, text)
+    output: IO[str] = stack.enter_context((directory / "output").open("w"))
+    argv = [torchrun, "--standalone", f"--nproc-per-node={WORKERS}", str(directory / "steps.py")]
+    bare = subprocess.Popen(argv, stdout=output, env={**os.environ, "STEPS_AS": NAMES[BARE], "OMP_NUM_THREADS": "1"})
+    jobs.submit(ONE, 1, WORKERS)
+    jobs.submit(TWO, WORKERS, 1)
+    all_there: Callable[[], bool] = lambda: all(len(workers(way)) == WORKERS for way in NAMES)  # noqa: E731
+    wait_for(all_there, PATIENCE)
+    own = idle.ours(status["pid"])
+    begun, before = time.monotonic(), idle.used(own)
+    taken = list(turns({way: workers(way) for way in NAMES}, seconds))
+    percent = 100 * (idle.used(own) - before) / (time.monotonic() - begun)
+    bare.wait(PATIENCE)
+    logs = {BARE: (directory / "output").read_text(), ONE: jobs.log(ONE), TWO: jobs.log(TWO)}
+    return {way: per_turn(steps_of(logs[way]), [turn for turn in taken if turn.way == way]) for way in NAMES}, percent
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--turn", type=float, default=0.4, help="seconds")
     options = parser.parse_args()
-    with platform() as (status, _), tempfile.TemporaryDirectory() as directory:
-        steps = Steps(status["kubeconfig"], options.steps, Path(directory))
-        ways: dict[str, Callable[[], tuple[float, float]]] = {
-            "bare torchrun": steps.bare,
-            "TrainJob, one node": lambda: steps.job(1, 2),
-            "TrainJob, two nodes": lambda: steps.job(2, 1),
-        }
-        medians = {name: Series(f"{name}, median step, ms") for name in ways}
-        means = {name: Series(f"{name}, mean step, ms") for name in ways}
-        for _ in range(options.rounds):
-            for name, way in ways.items():
-                median, mean = way()
-                medians[name].add(median)
-                means[name].add(mean)
-    print(machine(), table([*medians.values(), *means.values()]), sep="\n\n")
-    bare = medians["bare torchrun"]
-    for name, series in list(medians.items())[1:]:
-        ratios = Series("", [ours / theirs for ours, theirs in zip(series.values, bare.values, strict=True)])
-        print(f"{name}: {100 * (ratios.median - 1):+.1f} % of a step, round by round ({100 * (min(ratios.values) - 1):+.1f} to "
-              f"{100 * (max(ratios.values) - 1):+.1f})")  # fmt: skip
+    with ExitStack() as stack:
+        found, percent = _run(options.steps, options.turn, stack)
+    rounds = [values for values in zip(*found.values(), strict=False) if all(value == value for value in values)]
+    series = [Series(f"{way}, median step of a turn, ms", [values[number] for values in rounds]) for number, way in enumerate(found)]
+    print(machine(), table(series), sep="\n\n")
+    for ours in series[1:]:
+        ratios = [one / other for one, other in zip(ours.values, series[0].values, strict=True)]
+        print(f"{ours.name}, against bare torchrun: {_told(ratios)}")
+    print(f"the platform takes {percent:.2f} % of a core while they train")
+
+
+def _told(ratios: list[float]) -> str:
+    """The median, how sure it is (a standard error: 1.25 sigma over the root of the rounds), and the middle half of the rounds."""
+    lower, median, upper = (100 * (ratio - 1) for ratio in statistics.quantiles(ratios, n=4))
+    error = 125 * statistics.stdev(ratios) / len(ratios) ** 0.5
+    return f"{median:+.2f} % (+/- {error:.2f}), half of {len(ratios)} rounds between {lower:+.1f} and {upper:+.1f}"
 
 
 if __name__ == "__main__":
