@@ -61,7 +61,8 @@ def submit(
     from kubeflow.trainer.options import Annotations, Name
 
     client = TrainerClient(KubernetesBackendConfig(config_file=str(site.kubeconfig)))
-    trainer = CustomTrainer(func=func, func_args=args, num_nodes=num_nodes, resources_per_node={"cpu": "100m"}, env=env, image=image)
+    resources = {"cpu": "600m"}  # what the SDK makes a limit of: with less, importing is what takes the time
+    trainer = CustomTrainer(func=func, func_args=args, num_nodes=num_nodes, resources_per_node=resources, env=env, image=image)
     said = {f"lightship.dev/{word}": value for word, value in annotations.items()}
     client.train(runtime=runtime, trainer=trainer, options=[Name(name), Annotations(said)])
 
