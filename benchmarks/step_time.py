@@ -3,10 +3,11 @@
     python -m benchmarks.step_time [--steps 3000] [--turn 0.4]
 
 Three ways run at the same time: bare torchrun with two workers, a TrainJob of one node with two workers, and one of two nodes with a worker
-each. They take turns of less than a second: the workers of the others are stopped (SIGSTOP), so that a machine whose speed drifts by a tenth within a
-minute can tell a hundredth. Steps that are not wholly within a turn do not count, nor do the first fifty of each way; of a turn the median
-step counts, and ours are divided by that of bare torchrun in the same round. The script is data-parallel training (DDP, gloo) of a small
-network with one thread per process. The aim is one percent. Told besides: what the platform itself takes while they train.
+each. They take turns of less than a second: the workers of the others are stopped (SIGSTOP), so that a machine whose speed drifts within a
+minute treats all alike. Steps that are not wholly within a turn do not count, nor do the first fifty of each way; of a turn the median step
+counts, and ours are divided by that of bare torchrun in the same round. The script is data-parallel training (DDP, gloo) of a small network
+with one thread per process. The aim is one percent; starts of the same program differ by more, so run it several times. Told besides: what
+the platform itself takes while they train.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -169,8 +170,7 @@ def _run(steps: int, seconds: float, stack: ExitStack) -> tuple[dict[str, list[f
     bare = subprocess.Popen(argv, stdout=output, env={**os.environ, "STEPS_AS": NAMES[BARE], "OMP_NUM_THREADS": "1"})
     jobs.submit(ONE, 1, WORKERS)
     jobs.submit(TWO, WORKERS, 1)
-    all_there: Callable[[], bool] = lambda: all(len(workers(way)) == WORKERS for way in NAMES)  # noqa: E731
-    wait_for(all_there, PATIENCE)
+    wait_for(lambda: all(len(workers(way)) == WORKERS for way in NAMES), PATIENCE)
     own = idle.ours(status["pid"])
     begun, before = time.monotonic(), idle.used(own)
     taken = list(turns({way: workers(way) for way in NAMES}, seconds))

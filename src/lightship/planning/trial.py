@@ -149,10 +149,8 @@ class _History:
 async def _seed(there: VirtualPlatform, live: Live) -> None:
     for resource in _SEEDED:
         for obj in live.of(resource):
-            if resource == kinds.CONFIG_MAPS and any(owner.get("controller") for owner in objects.owners(obj)):
-                continue  # what controllers made there of a job they make here, too, and the job may be the same one
             foreign = resource == kinds.CUSTOM_RESOURCE_DEFINITIONS and objects.spec(obj).get("group") not in _GROUPS
-            owned = objects.controller_of(obj) is not None  # of objects that are not here, and in the way of those that will be
+            owned = objects.controller_of(obj) is not None  # what controllers made there they make here, too
             if not foreign and not owned and (not resource.namespaced or objects.namespace(obj) == live.namespace):
                 await _create(there, obj)
 

@@ -79,7 +79,7 @@ async def _started_pod(cluster: Cluster, args: argparse.Namespace, clock: Clock)
         found = await _pod(cluster, args)
         if found is not None and objects.status(found).get("phase") != "Pending":
             return found
-        if found is None and args.step == NODE and (most := await _nodes(cluster, args.job)) and args.node not in range(most):
+        if found is None and args.step == NODE and (most := await _nodes(cluster, job)) and args.node not in range(most):
             raise CliError(
                 f"{args.job} has no node {args.node}", hint=f"its nodes are 0 to {most - 1}" if most > 1 else "its only node is 0"
             )
@@ -91,12 +91,11 @@ async def _started_pod(cluster: Cluster, args: argparse.Namespace, clock: Clock)
         await clock.sleep(_POLL_SECONDS)
 
 
-async def _nodes(cluster: Cluster, name: str) -> int:
+async def _nodes(cluster: Cluster, job: Obj) -> int:
     """How many nodes a job has, the launcher of an MPI job included; 0 while nobody knows, or where their number may change."""
-    jobs = (await cluster.client.list(JOBS, cluster.namespace, labels=parts.selector(name))).items
-    job = await cluster.client.get(TRAIN_JOBS, name, cluster.namespace)
     if names.MAX_NODES in objects.annotations(job):
         return 0
+    jobs = (await cluster.client.list(JOBS, cluster.namespace, labels=parts.selector(objects.name(job)))).items
     return sum(objects.spec(one).get("completions") or 0 for one in jobs if parts.step(one) in (NODE, LAUNCHER))
 
 
